@@ -1,5 +1,6 @@
 //! Segue, an HA-aware HLS reverse proxy: viewers do not notice that a packager dies.
 
+pub mod config;
 pub mod model;
 pub mod origin;
 pub mod packagers;
