@@ -69,6 +69,15 @@ pub struct StreamKey {
     pub query: Arc<str>,
 }
 
+impl StreamKey {
+    /// As packagers are asked for it.
+    #[must_use]
+    pub fn path_and_query(&self) -> String {
+        self.to_string()
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option)] // serde's signature
 fn str_is_empty(s: &Arc<str>) -> bool {
     s.is_empty()
 }
