@@ -64,7 +64,8 @@ pub(super) fn build(
     for (id, endpoint) in endpoints {
         let ca = endpoint.ca_file.as_deref().map(authorities).transpose()?;
         let kept = old.get(&id).filter(|e| {
-            let ders = |ca: &Option<(Authorities, Vec<Vec<u8>>)>| ca.as_ref().map(|(_, d)| d.clone());
+            let ders =
+                |ca: &Option<(Authorities, Vec<Vec<u8>>)>| ca.as_ref().map(|(_, d)| d.clone());
             e.endpoint == endpoint && ders(&e.ca) == ders(&ca)
         });
         let entry = match kept {
@@ -82,7 +83,10 @@ impl Entry {
         ca: Option<(Authorities, Vec<Vec<u8>>)>,
         serial: u64,
     ) -> Result<Self, EndpointError> {
-        let requests = endpoint.limits.requests_max.clamp(1, Semaphore::MAX_PERMITS);
+        let requests = endpoint
+            .limits
+            .requests_max
+            .clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
             host: endpoint.host_value()?,
             headers: endpoint.header_values()?,
@@ -101,7 +105,11 @@ impl Entry {
 
     /// The peer at `address`, in the connection group `group`, with every timeout set.
     pub(super) fn peer(&self, address: SocketAddr, group: u64) -> HttpPeer {
-        let sni = if self.endpoint.tls { self.endpoint.server_name() } else { String::new() };
+        let sni = if self.endpoint.tls {
+            self.endpoint.server_name()
+        } else {
+            String::new()
+        };
         let mut peer = HttpPeer::new(address, self.endpoint.tls, sni);
         let connect = self.endpoint.limits.connect_timeout;
         peer.group_key = group;
@@ -118,7 +126,10 @@ impl Entry {
             Kind::Playlist => None,
             Kind::Segment => Some(self.turns.take(&self.turns.segments).await?),
         };
-        Ok(Turn { _all: self.turns.take(&self.turns.all).await?, _segments: segments })
+        Ok(Turn {
+            _all: self.turns.take(&self.turns.all).await?,
+            _segments: segments,
+        })
     }
 }
 
@@ -131,7 +142,10 @@ impl Turns {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
             return Err(OriginError::Busy);
         }
-        let place = Arc::clone(places).acquire_owned().await.map_err(|_| OriginError::Busy);
+        let place = Arc::clone(places)
+            .acquire_owned()
+            .await
+            .map_err(|_| OriginError::Busy);
         drop(waiter);
         place
     }

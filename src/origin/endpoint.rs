@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Uri};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use rustls::RootCertStore;
@@ -97,10 +98,7 @@ impl Endpoint {
         if authority.as_str().contains('@') || authority.host().is_empty() {
             return Err(bad());
         }
-        let port = match authority.port() {
-            Some(port) => port.as_str().parse().map_err(|_| bad())?,
-            None => default_port(tls),
-        };
+        let port = port_of(authority, tls).ok_or_else(bad)?;
         Ok(Self {
             tls,
             host: bare(authority.host()).to_owned(),
@@ -124,7 +122,11 @@ impl Endpoint {
                 } else {
                     self.host.clone()
                 };
-                if self.port == default_port(self.tls) { host } else { format!("{host}:{}", self.port) }
+                if self.port == default_port(self.tls) {
+                    host
+                } else {
+                    format!("{host}:{}", self.port)
+                }
             }
         };
         HeaderValue::from_str(&text).map_err(|_| EndpointError::Header(format!("Host: {text}")))
@@ -132,7 +134,14 @@ impl Endpoint {
 
     /// The configured headers, checked.
     pub(super) fn header_values(&self) -> Result<Vec<(HeaderName, HeaderValue)>, EndpointError> {
-        let own = [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, TE, UPGRADE];
+        let own = [
+            HOST,
+            CONNECTION,
+            CONTENT_LENGTH,
+            TRANSFER_ENCODING,
+            TE,
+            UPGRADE,
+        ];
         let mut all = Vec::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
             let bad = || EndpointError::Header(name.clone());
@@ -160,9 +169,23 @@ pub(super) const fn default_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
+/// The port of an authority. None where it is written and is no port, which `http` passes over.
+pub(super) fn port_of(authority: &Authority, tls: bool) -> Option<u16> {
+    match authority
+        .as_str()
+        .strip_prefix(authority.host())?
+        .strip_prefix(':')
+    {
+        Some(port) => port.parse().ok(),
+        None => Some(default_port(tls)),
+    }
+}
+
 /// An IPv6 host without its brackets.
 pub(super) fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
+    host.strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host)
 }
 
 /// Authorities in the form that Pingora's peers take.
@@ -170,7 +193,10 @@ pub(super) type Authorities = Arc<[WrappedX509]>;
 
 /// Reads the certificates of a PEM file. Returns their DER form too, which can be compared.
 pub(super) fn authorities(path: &Path) -> Result<(Authorities, Vec<Vec<u8>>), EndpointError> {
-    let bad = |cause: String| EndpointError::Authorities { path: path.display().to_string(), cause };
+    let bad = |cause: String| EndpointError::Authorities {
+        path: path.display().to_string(),
+        cause,
+    };
     let pem = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
     let mut store = RootCertStore::empty();
     let mut ders = Vec::new();
@@ -227,7 +253,11 @@ mod tests {
             ("https://a", None, "a"),
             ("https://a:80", None, "a:80"),
             ("http://[::1]:8081", None, "[::1]:8081"),
-            ("http://a:8080", Some("live.example.com"), "live.example.com"),
+            (
+                "http://a:8080",
+                Some("live.example.com"),
+                "live.example.com",
+            ),
         ] {
             let mut e = Endpoint::from_url(url).unwrap();
             e.host_header = own.map(str::to_owned);
@@ -240,7 +270,12 @@ mod tests {
         let mut e = Endpoint::from_url("http://a").unwrap();
         e.headers = vec![("X-Key".into(), "k".into())];
         assert_eq!(e.header_values().unwrap().len(), 1);
-        for (name, value) in [("host", "b"), ("Connection", "close"), ("a b", "c"), ("x", "a\r\nb: c")] {
+        for (name, value) in [
+            ("host", "b"),
+            ("Connection", "close"),
+            ("a b", "c"),
+            ("x", "a\r\nb: c"),
+        ] {
             e.headers = vec![(name.into(), value.into())];
             assert!(e.header_values().is_err(), "{name}");
         }

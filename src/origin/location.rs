@@ -3,7 +3,7 @@
 use http::Uri;
 
 use super::OriginError;
-use super::endpoint::{Endpoint, bare, default_port};
+use super::endpoint::{Endpoint, bare, port_of};
 
 /// Bytes of a path with its query.
 const PATH_MAX: usize = 8 << 10;
@@ -15,18 +15,27 @@ const SHOWN_MAX: usize = 200;
 pub(super) fn request_target(path: &str) -> Result<String, OriginError> {
     let path = path.split('#').next().unwrap_or_default();
     if !path.starts_with('/') || path.starts_with("//") {
-        return Err(OriginError::Protocol("a path that is not absolute".to_owned()));
+        return Err(OriginError::Protocol(
+            "a path that is not absolute".to_owned(),
+        ));
     }
     let mut target = String::with_capacity(path.len());
     for byte in path.bytes() {
-        if matches!(byte, 0x21..=0x7e) && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}') {
+        if matches!(byte, 0x21..=0x7e)
+            && !matches!(
+                byte,
+                b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'
+            )
+        {
             target.push(char::from(byte));
         } else {
             target.push_str(&format!("%{byte:02X}"));
         }
     }
     if target.len() > PATH_MAX {
-        return Err(OriginError::Protocol(format!("a path over {PATH_MAX} bytes")));
+        return Err(OriginError::Protocol(format!(
+            "a path over {PATH_MAX} bytes"
+        )));
     }
     Ok(target)
 }
@@ -51,7 +60,9 @@ pub(super) fn redirect_target(
         if !same_server(endpoint, scheme, &uri) {
             return Err(elsewhere());
         }
-        let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let target = uri
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str);
         let slash = if target.starts_with('/') { "" } else { "/" };
         return request_target(&format!("{slash}{target}"));
     }
@@ -63,7 +74,9 @@ pub(super) fn redirect_target(
     } else if location.is_empty() {
         Err(elsewhere())
     } else {
-        let folder = base.rfind('/').map_or("/", |i| base.get(..=i).unwrap_or("/"));
+        let folder = base
+            .rfind('/')
+            .map_or("/", |i| base.get(..=i).unwrap_or("/"));
         request_target(&without_dots(&format!("{folder}{location}")))
     }
 }
@@ -72,21 +85,29 @@ pub(super) fn redirect_target(
 fn has_scheme(location: &str) -> bool {
     location.split_once(':').is_some_and(|(scheme, _)| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
     })
 }
 
 fn same_server(endpoint: &Endpoint, scheme: &str, uri: &Uri) -> bool {
-    let Some(authority) = uri.authority() else { return false };
+    let Some(authority) = uri.authority() else {
+        return false;
+    };
     if uri.scheme_str() != Some(scheme) || authority.as_str().contains('@') {
         return false;
     }
     // A packager that builds its redirects from the Host header names the override.
-    if endpoint.host_header.as_deref().is_some_and(|h| h.eq_ignore_ascii_case(authority.as_str())) {
+    if endpoint
+        .host_header
+        .as_deref()
+        .is_some_and(|h| h.eq_ignore_ascii_case(authority.as_str()))
+    {
         return true;
     }
-    let port = authority.port_u16().unwrap_or(default_port(endpoint.tls));
-    bare(authority.host()).eq_ignore_ascii_case(&endpoint.host) && port == endpoint.port
+    bare(authority.host()).eq_ignore_ascii_case(&endpoint.host)
+        && port_of(authority, endpoint.tls) == Some(endpoint.port)
 }
 
 /// RFC 3986, 5.2.4, on the path before a query.
@@ -159,6 +180,7 @@ mod tests {
             ("https://pack:8080/q", None),
             ("http://pack:8081/q", None),
             ("http://pack/q", None),
+            ("http://pack:80800/q", None),
             ("http://other:8080/q", None),
             ("http://u@pack:8080/q", None),
             ("//169.254.169.254/latest", None),

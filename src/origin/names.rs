@@ -112,3 +112,61 @@ impl Names {
         self.known.lock().last_good = Some(address);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Fails while there are no addresses to give.
+    #[derive(Default)]
+    struct Server {
+        asked: AtomicUsize,
+        answer: Mutex<Vec<SocketAddr>>,
+    }
+
+    #[async_trait]
+    impl Resolve for Server {
+        async fn lookup(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let answer = self.answer.lock().clone();
+            if answer.is_empty() {
+                Err(io::Error::other("down"))
+            } else {
+                Ok(answer)
+            }
+        }
+    }
+
+    fn at(last: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, last], 80))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asks_again_and_survives_a_dead_name_server() {
+        let (names, server) = (Names::default(), Server::default());
+        let patience = Duration::from_secs(1);
+        let ask = || names.addresses(&server, "pack", 80, patience);
+        assert!(ask().await.is_err());
+        *server.answer.lock() = vec![at(1), at(2)];
+        assert_eq!(
+            ask().await.unwrap(),
+            [at(1), at(2)],
+            "a failure is not kept"
+        );
+        names.good(at(2));
+        assert_eq!(ask().await.unwrap(), [at(2), at(1)]);
+        assert_eq!(server.asked.load(Ordering::Relaxed), 2, "kept for a while");
+        server.answer.lock().clear();
+        tokio::time::advance(FRESH).await;
+        assert_eq!(
+            ask().await.unwrap(),
+            [at(2), at(1)],
+            "the old answer is better than none"
+        );
+        *server.answer.lock() = vec![at(3)];
+        tokio::time::advance(FRESH).await;
+        assert_eq!(ask().await.unwrap(), [at(3)], "it moved");
+    }
+}

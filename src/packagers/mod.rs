@@ -18,8 +18,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch as channel;
 
-pub use crate::model::health::{Health, Thresholds};
 use crate::model::health::Gauge;
+pub use crate::model::health::{Health, Thresholds};
 use crate::model::names::{PackagerId, PoolName};
 
 pub use pools::{Pool, Pools};
@@ -130,7 +130,11 @@ impl State {
             gauges: HashMap::new(),
             nameless: Gauge::default(),
         };
-        Self { id, ticks, inner: Mutex::new(inner) }
+        Self {
+            id,
+            ticks,
+            inner: Mutex::new(inner),
+        }
     }
 
     /// The addresses that there are now; what was known of others is forgotten.

@@ -46,7 +46,10 @@ impl Pool {
                 weight: p.weight,
             })
             .collect();
-        preference(&candidates).into_iter().filter_map(|i| packagers.get(i).cloned()).collect()
+        preference(&candidates)
+            .into_iter()
+            .filter_map(|i| packagers.get(i).cloned())
+            .collect()
     }
 }
 
@@ -90,16 +93,25 @@ impl Pools {
         for spec in specs {
             let members = spec.packagers.iter().map(|p| {
                 let state = old.states.get(&p.id).cloned();
-                let state = state.unwrap_or_else(|| Arc::new(State::new(p.id.clone(), self.ticks.clone())));
+                let state =
+                    state.unwrap_or_else(|| Arc::new(State::new(p.id.clone(), self.ticks.clone())));
                 table.states.insert(p.id.clone(), Arc::clone(&state));
                 if let Some(check) = &p.check {
                     table.checks.push((Arc::clone(&state), check.clone()));
                 }
-                Arc::new(Packager { id: p.id.clone(), zone: p.zone.clone(), weight: p.weight, state })
+                Arc::new(Packager {
+                    id: p.id.clone(),
+                    zone: p.zone.clone(),
+                    weight: p.weight,
+                    state,
+                })
             });
             let members = Arc::new(members.collect::<Vec<_>>());
             let pool = old.pools.get(&spec.name).cloned().unwrap_or_else(|| {
-                Arc::new(Pool { name: spec.name.clone(), packagers: ArcSwap::default() })
+                Arc::new(Pool {
+                    name: spec.name.clone(),
+                    packagers: ArcSwap::default(),
+                })
             });
             pool.packagers.store(members);
             for host in &spec.hosts {
@@ -108,12 +120,17 @@ impl Pools {
                 } else if let Some(suffix) = host.strip_prefix('*') {
                     table.suffixes.push((suffix.to_owned(), Arc::clone(&pool)));
                 } else {
-                    table.hosts.entry(host.clone()).or_insert_with(|| Arc::clone(&pool));
+                    table
+                        .hosts
+                        .entry(host.clone())
+                        .or_insert_with(|| Arc::clone(&pool));
                 }
             }
             table.pools.insert(spec.name.clone(), pool);
         }
-        table.suffixes.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        table
+            .suffixes
+            .sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
         for (name, pool) in &old.pools {
             if !table.pools.contains_key(name) {
                 pool.packagers.store(Arc::default());
@@ -136,9 +153,18 @@ impl Pools {
         let table = self.table.load();
         let wild = || {
             let fits = |s: &str| host.strip_suffix(s).is_some_and(|rest| !rest.is_empty());
-            table.suffixes.iter().find(|(s, _)| fits(s)).map(|(_, pool)| pool)
+            table
+                .suffixes
+                .iter()
+                .find(|(s, _)| fits(s))
+                .map(|(_, pool)| pool)
         };
-        table.hosts.get(host).or_else(wild).or(table.any.as_ref()).cloned()
+        table
+            .hosts
+            .get(host)
+            .or_else(wild)
+            .or(table.any.as_ref())
+            .cloned()
     }
 
     /// All pools, in no order.
@@ -189,9 +215,15 @@ mod tests {
 
     fn order(pools: &Pools, zone: &str, lanes: &[(&str, usize)]) -> String {
         let lanes = |id: &PackagerId| {
-            lanes.iter().find(|(l, _)| *l == id.as_str()).map_or(0, |(_, n)| *n)
+            lanes
+                .iter()
+                .find(|(l, _)| *l == id.as_str())
+                .map_or(0, |(_, n)| *n)
         };
-        let order = pools.get(&PoolName::new("live")).unwrap().preference(zone, &lanes);
+        let order = pools
+            .get(&PoolName::new("live"))
+            .unwrap()
+            .preference(zone, &lanes);
         order.iter().map(|p| p.id.as_str()).collect()
     }
 
@@ -214,12 +246,20 @@ mod tests {
         ] {
             assert_eq!(pools.for_host(host).unwrap().name.as_str(), want, "{host}");
         }
-        assert!(Pools::new(&[pool("wild", &["*.example.com"], &[])]).for_host("example.com").is_none());
+        assert!(
+            Pools::new(&[pool("wild", &["*.example.com"], &[])])
+                .for_host("example.com")
+                .is_none()
+        );
     }
 
     #[test]
     fn preference_follows_health_zone_and_lanes() {
-        let pools = Pools::new(&[pool("live", &["*"], &[("a", "1", 1), ("b", "2", 1), ("c", "2", 2)])]);
+        let pools = Pools::new(&[pool(
+            "live",
+            &["*"],
+            &[("a", "1", 1), ("b", "2", 1), ("c", "2", 2)],
+        )]);
         for (zone, down, lanes, want) in [
             ("", "", &[][..], "abc"),
             ("2", "", &[], "bca"),
@@ -230,10 +270,18 @@ mod tests {
             ("3", "", &[("a", 1)], "bca"),
         ] {
             for id in ["a", "b", "c"] {
-                let health = if down.contains(id) { Health::Down } else { Health::Up };
+                let health = if down.contains(id) {
+                    Health::Down
+                } else {
+                    Health::Up
+                };
                 pools.set_health(&PackagerId::new(id), health);
             }
-            assert_eq!(order(&pools, zone, lanes), want, "zone {zone}, down {down}, {lanes:?}");
+            assert_eq!(
+                order(&pools, zone, lanes),
+                want,
+                "zone {zone}, down {down}, {lanes:?}"
+            );
         }
     }
 
@@ -247,10 +295,12 @@ mod tests {
         assert!(ticks.has_changed().unwrap());
         ticks.mark_unchanged();
         let now = held.packagers();
-        assert_eq!(now.iter().map(|p| (p.id.as_str(), p.health())).collect::<Vec<_>>(), [
-            ("c", Health::Unknown),
-            ("a", Health::Down)
-        ]);
+        assert_eq!(
+            now.iter()
+                .map(|p| (p.id.as_str(), p.health()))
+                .collect::<Vec<_>>(),
+            [("c", Health::Unknown), ("a", Health::Down)]
+        );
         assert_eq!((now[1].zone.as_str(), now[1].weight), ("z", 7));
         assert!(pools.for_host("x").is_none());
         pools.set_health(&PackagerId::new("a"), Health::Down);

@@ -55,9 +55,14 @@ impl HealthChecks {
         });
         for (state, spec) in wanted {
             running.entry(state.id.clone()).or_insert_with(|| {
-                let checked = Checked::new(Arc::clone(&state), spec.clone(), Arc::clone(&self.client));
+                let checked =
+                    Checked::new(Arc::clone(&state), spec.clone(), Arc::clone(&self.client));
                 let interval = spec.interval;
-                Loop { state, spec, task: tokio::spawn(rounds(checked, interval)) }
+                Loop {
+                    state,
+                    spec,
+                    task: tokio::spawn(rounds(checked, interval)),
+                }
             });
         }
     }
