@@ -138,7 +138,12 @@ impl Worker {
                 let tracks = matched.get(p)?.iter().map(|m| {
                     m.and_then(|m| Some(&source.shown.get(&m)?.track)).filter(|t| fits(t, header.container))
                 });
-                Some(Candidate { id: &source.id, barred: self.barred(p), tracks: tracks.collect() })
+                Some(Candidate {
+                    id: &source.id,
+                    barred: self.barred(p),
+                    over_since: source.over_since(),
+                    tracks: tracks.collect(),
+                })
             })
             .collect();
         let situation = Situation {

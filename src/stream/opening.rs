@@ -81,12 +81,13 @@ impl Worker {
         if pending {
             return Choice::Wait;
         }
-        let mut known = self.sources.values().peekable();
-        match known.peek() {
-            Some(_) if known.all(Source::gone) => Choice::Refuse(Refusal::NoStream),
-            Some(_) if waited > SIBLINGS => Choice::Refuse(Refusal::NoPackager),
-            _ => Choice::Wait,
+        if self.sources.is_empty() {
+            return Choice::Wait;
         }
+        if self.sources.values().all(Source::gone) {
+            return Choice::Refuse(Refusal::NoStream);
+        }
+        if waited > SIBLINGS { Choice::Refuse(Refusal::NoPackager) } else { Choice::Wait }
     }
 
     /// The open lane of that packager, or a new one. None: something has to come first.
@@ -212,13 +213,14 @@ impl Worker {
     /// The first step from which on this process holds every one of a rendition.
     async fn held_from(&self, log: &Log, r: usize) -> OutputMsn {
         let mut from = log.next_msn();
+        let keep = self.deps.clock.now().plus(log.header().window + log.header().target() * 10);
         for step in log.steps().rev() {
             if step.end {
                 continue;
             }
             let held = step.entries.get(r).and_then(|e| e.held);
             match held {
-                Some(held) if self.deps.segments.find(held).await => from = step.msn,
+                Some(held) if self.deps.segments.find(held, keep).await => from = step.msn,
                 _ => break,
             }
         }
@@ -268,14 +270,15 @@ impl Worker {
             Container::Plain
         };
         let base = self.settings.url_base.as_ref().map(|b| b.replace("{zone}", &self.deps.zone));
+        let place = multivariant::Place::new(&self.key.path, base.as_deref());
         let (renditions, pieces) = match &source.entry {
-            EntryState::Multivariant(m) => (m.renditions(), m.pieces(&self.key.path, base.as_deref())),
+            EntryState::Multivariant(m, _) => (m.renditions(), m.pieces(&place)),
             EntryState::Lone | EntryState::Unknown => {
                 let Some(bandwidth) = bandwidth(track) else {
                     self.fetch_newest(id, at);
                     return Ok(None);
                 };
-                (vec![lone(bandwidth)], multivariant::wrap(&self.key.path, bandwidth, None, base.as_deref()))
+                (vec![lone(bandwidth)], multivariant::wrap(&place, bandwidth, None))
             }
         };
         let target = self.target_duration(track).await?;

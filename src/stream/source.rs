@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use crate::model::lane::{Failing, Header, Track};
-use crate::model::multivariant::{self, Found, Multivariant};
+use crate::model::multivariant::{self, Multivariant};
 use crate::model::names::{PackagerId, UnixMs};
 
 /// What is known of a packager's entry playlist.
@@ -13,8 +13,8 @@ use crate::model::names::{PackagerId, UnixMs};
 pub enum EntryState {
     /// Never asked, or asked again.
     Unknown,
-    /// It is a multivariant playlist.
-    Multivariant(Box<Multivariant>),
+    /// It is a multivariant playlist, with the path of each rendition found (none: elsewhere).
+    Multivariant(Box<Multivariant>, Vec<Option<String>>),
     /// It is a lone media playlist.
     Lone,
 }
@@ -64,27 +64,19 @@ impl Source {
         }
     }
 
-    /// The renditions found, with the paths of their media playlists.
-    pub fn found(&self) -> &[Found] {
-        match &self.entry {
-            EntryState::Multivariant(m) => &m.found,
-            EntryState::Unknown | EntryState::Lone => &[],
-        }
-    }
-
     /// For each rendition of the header, the one found here that is it.
     pub fn matched(&self, header: &Header) -> Vec<Option<usize>> {
         match &self.entry {
             EntryState::Unknown => vec![None; header.renditions.len()],
             EntryState::Lone => (0..header.renditions.len()).map(|r| (r == 0).then_some(0)).collect(),
-            EntryState::Multivariant(m) => multivariant::match_renditions(&header.renditions, &m.found),
+            EntryState::Multivariant(m, _) => multivariant::match_renditions(&header.renditions, &m.found),
         }
     }
 
     /// The track of the rendition found at `at`, begun where there is none.
     pub fn show(&mut self, at: usize, lone_path: &str) {
         let path = match &self.entry {
-            EntryState::Multivariant(m) => m.found.get(at).map(|f| f.path.clone()),
+            EntryState::Multivariant(_, paths) => paths.get(at).cloned().flatten(),
             EntryState::Lone => Some(lone_path.to_owned()),
             EntryState::Unknown => None,
         };
@@ -103,6 +95,20 @@ impl Source {
                 asking: false,
                 proving: false,
             });
+    }
+
+    /// The entry playlist is asked for again, since what it named fails.
+    pub fn ask_again(&mut self, now: UnixMs) {
+        self.entry = EntryState::Unknown;
+        self.ask_at = now;
+    }
+
+    /// Since when it has said that there is no such stream, or that it has ended.
+    pub fn over_since(&self) -> Option<UnixMs> {
+        let gone = |f: Option<Failing>| f.filter(|f| f.gone).map(|f| f.since);
+        let of_track = |t: &Track| t.ended_since().or(gone(t.failing()));
+        let shown = self.shown.values().map(|s| of_track(&s.track));
+        gone(self.failing).or(shown.max().flatten())
     }
 
     /// It says that there is no such stream: its entry playlist, or all that it shows.

@@ -20,6 +20,7 @@ use crate::model::lane::{Held, Observed, Resource, Want, What};
 use crate::model::multivariant::Multivariant;
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::model::playlist::{self, Shape};
+use crate::model::uri;
 use crate::origin::{OriginError, PlaylistAnswer};
 use crate::segments::SegmentsError;
 
@@ -187,7 +188,7 @@ impl Worker {
         let lanes = self.lane_counts();
         let mut standbys = 0;
         let enough = self.settings.standbys + usize::from(needed.is_empty());
-        for p in pool.preference(&self.deps.zone(), &|id| lanes.get(id).copied().unwrap_or(0)) {
+        for p in pool.preference(&self.deps.zone, &|id| lanes.get(id).copied().unwrap_or(0)) {
             if needed.contains(&p.id) {
                 continue;
             }
@@ -310,9 +311,11 @@ impl Worker {
                     self.take_refresh(now, id, 0, Ok(answer));
                     return;
                 }
-                Ok(Shape::Multivariant) => match Multivariant::read(&answer.body, &path, &hosts, &limits) {
+                Ok(Shape::Multivariant) => match Multivariant::read(&answer.body, &limits) {
                     Ok(m) => {
-                        source.entry = EntryState::Multivariant(Box::new(m));
+                        let paths = m.found.iter().map(|f| uri::resolve(&path, &f.uri, &hosts).ok());
+                        let paths = paths.collect();
+                        source.entry = EntryState::Multivariant(Box::new(m), paths);
                         source.failing = None;
                         return;
                     }
@@ -365,7 +368,7 @@ impl Worker {
                 }
                 shown.pace.back_off(now, count, target, &mut self.rng);
                 // Its entry playlist may name others by now (a Wowza that restarted does).
-                if count >= 3 && matches!(source.entry, EntryState::Multivariant(_)) {
+                if count >= 3 && matches!(source.entry, EntryState::Multivariant(..)) {
                     source.ask_again(now);
                 }
             }

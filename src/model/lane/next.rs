@@ -35,6 +35,8 @@ pub struct Candidate<'a> {
     pub id: &'a PackagerId,
     /// Why the lane must not use it; none where it may.
     pub barred: Option<SpliceReason>,
+    /// Since when it has said that there is no such stream, or that it has ended.
+    pub over_since: Option<UnixMs>,
     /// Its tracks, matched to the header's renditions.
     pub tracks: Vec<Option<&'a Track>>,
 }
@@ -287,12 +289,8 @@ fn after_lost(c: &Candidate, r: usize, at: usize, last_chance: bool) -> Option<P
 fn over(s: &Situation, tail: &Step) -> Option<Decision> {
     let mut usable = s.candidates.iter().filter(|c| c.barred.is_none()).peekable();
     usable.peek()?;
-    let all = usable.all(|c| {
-        c.tracks.iter().flatten().any(|t| {
-            let since = t.ended_since().or(t.failing().filter(|f| f.gone).map(|f| f.since));
-            since.is_some_and(|since| s.now.since(since) >= s.end_after)
-        })
-    });
+    let all =
+        usable.all(|c| c.over_since.is_some_and(|since| s.now.since(since) >= s.end_after));
     let end = Step {
         format: FORMAT,
         msn: s.log.next_msn(),
