@@ -1,6 +1,10 @@
 //! The pure model: no I/O, no clock, no async, no logging. Time comes in as a value.
 
 pub mod lane;
+pub mod multivariant;
 pub mod names;
 pub mod playlist;
 pub mod rendition;
+pub mod route;
+pub mod token;
+pub mod uri;
