@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::ListenerConfig;
-use pingora::protocols::L4BufferSettings;
+use pingora::listeners::L4BufferSettings;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::proxy::{HttpProxy, ProxyServiceBuilder};
 use pingora::server::configuration::ServerConf;
