@@ -103,10 +103,12 @@ impl Lane {
     }
 
     /// The newest media playlist, where one is printed. Keeps the rendition wanted.
-    ///
-    /// # Errors
-    /// [`Refusal::NoRendition`]; [`Refusal::Stale`] where nothing came for six target durations.
-    pub fn printed(&self, rendition: &RenditionId) -> Result<Option<Arc<Printed>>, Refusal> {
+    #[must_use]
+    pub fn printed(&self, rendition: &RenditionId) -> Option<Arc<Printed>> {
+        self.fresh(rendition).ok().flatten()
+    }
+
+    fn fresh(&self, rendition: &RenditionId) -> Result<Option<Arc<Printed>>, Refusal> {
         let r = self.rendition(rendition)?;
         let now = self.ask(r);
         if now.0 > self.fresh_until.load(Ordering::Relaxed) {
@@ -118,12 +120,13 @@ impl Lane {
     /// The same, waiting for the first one where none is printed, for 5 s at most.
     ///
     /// # Errors
-    /// As [`Lane::printed`]; [`Refusal::NotReady`] where none came.
+    /// [`Refusal::NoRendition`]; [`Refusal::Stale`] where nothing came for six target durations;
+    /// [`Refusal::NotReady`] where none came in time.
     pub async fn playlist(&self, rendition: &RenditionId) -> Result<Arc<Printed>, Refusal> {
         let mut changed = self.generation.subscribe();
         let wait = async {
             loop {
-                if let Some(p) = self.printed(rendition)? {
+                if let Some(p) = self.fresh(rendition)? {
                     return Ok(p);
                 }
                 changed.changed().await.map_err(|_| Refusal::NotReady)?;
