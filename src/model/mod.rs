@@ -4,3 +4,4 @@ pub mod lane;
 pub mod names;
 pub mod playlist;
 pub mod rendition;
+pub mod watch;
