@@ -31,6 +31,30 @@ pub enum Answer<T> {
     Failed(String),
 }
 
+impl<T> Answer<T> {
+    /// The same answer about something else.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Self::Whole(t) => Answer::Whole(f(t)),
+            Self::Status(status) => Answer::Status(status),
+            Self::Cut(came, promised) => Answer::Cut(came, promised),
+            Self::Failed(why) => Answer::Failed(why),
+        }
+    }
+    /// The same answer, what came borrowed.
+    pub fn as_deref(&self) -> Answer<&T::Target>
+    where
+        T: std::ops::Deref,
+    {
+        match self {
+            Self::Whole(t) => Answer::Whole(&**t),
+            Self::Status(status) => Answer::Status(*status),
+            Self::Cut(came, promised) => Answer::Cut(*came, *promised),
+            Self::Failed(why) => Answer::Failed(why.clone()),
+        }
+    }
+}
+
 /// A segment's bytes, as far as a watch remembers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fetched {
