@@ -10,3 +10,4 @@ pub mod packagers;
 pub mod segments;
 pub mod store;
 pub mod stream;
+pub mod watch;

@@ -10,3 +10,4 @@ pub mod route;
 pub mod selection;
 pub mod token;
 pub mod uri;
+pub mod watch;
