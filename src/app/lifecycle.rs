@@ -32,16 +32,10 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// How long requests in flight may take to end.
     pub grace_period: Duration,
-    /// A private directory for the hand-over's socket.
-    pub run_dir: PathBuf,
+    /// The hand-over's socket, in a private directory.
+    pub upgrade_sock: PathBuf,
     /// Started with `--upgrade`: the listening sockets come from a running process.
     pub upgrade: bool,
-}
-
-impl Settings {
-    fn upgrade_socket(&self) -> PathBuf {
-        self.run_dir.join("upgrade.sock")
-    }
 }
 
 /// How long SIGQUIT waits for the new process's socket.
@@ -68,9 +62,9 @@ pub enum LifecycleError {
 /// # Errors
 /// The run directory cannot be made.
 pub fn server(settings: &Settings) -> Result<Server, LifecycleError> {
-    let socket = settings.upgrade_socket();
-    private_dir(&settings.run_dir)
-        .map_err(|error| LifecycleError::RunDir(settings.run_dir.clone(), error))?;
+    let socket = settings.upgrade_sock.clone();
+    let dir = socket.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    private_dir(dir).map_err(|error| LifecycleError::RunDir(dir.to_owned(), error))?;
     if !settings.upgrade {
         // Left by a process that died in the middle: it would make SIGQUIT believe in a successor.
         let _ = std::fs::remove_file(&socket);
@@ -115,7 +109,7 @@ pub fn run(
     let signals = Signals {
         stages: Arc::clone(stages),
         drain_delay: settings.drain_delay,
-        socket: settings.upgrade_socket(),
+        socket: settings.upgrade_sock.clone(),
         reload: Arc::new(reload),
     };
     // With `--upgrade`, waits here for the old process's sockets; ends the process without.

@@ -91,6 +91,11 @@ impl<L: Lanes> Front<L> {
         self.known.clear();
     }
 
+    /// Lines that the access log has dropped since the start.
+    pub fn access_log_dropped(&self) -> u64 {
+        self.access_log.as_ref().map_or(0, AccessLog::dropped)
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> Settings {
         self.current.load().settings.clone()
