@@ -1,12 +1,13 @@
 //! The front: what viewers and CDNs talk to. Every answer is made from memory or from the segment
 //! directory; nothing is proxied, and nothing waits for a packager but a first playlist.
 //!
-//! A request's way: `hooks` (Pingora) → `request` (method, host, sizes) → the route → `known` or
+//! A request's way: `connections` → `hooks` (Pingora) → `request` (method, host, sizes) → the route → `known` or
 //! the keyring (token to lane) → `lanes` → `answer`. `errors` is the one table of refusals,
 //! `stage` what readiness follows, `observe` and `access_log` what is told of each answer.
 
 pub mod access_log;
 mod answer;
+mod connections;
 mod errors;
 mod hooks;
 mod known;
@@ -24,6 +25,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use pingora::http::RequestHeader;
 
+pub use connections::Connections;
 pub use errors::Failure;
 pub use hooks::{Context, Hooks};
 pub use lanes::{Lanes, ListedLane, Live};
@@ -99,6 +101,12 @@ impl<L: Lanes> Front<L> {
     /// The settings in force.
     pub fn settings(&self) -> Settings {
         self.current.load().settings.clone()
+    }
+
+    /// The most connections, and how long a silent one is kept.
+    fn connection_limits(&self) -> (usize, Duration) {
+        let current = self.current.load();
+        (current.settings.connections_max, current.settings.keepalive)
     }
 
     async fn answer(

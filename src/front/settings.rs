@@ -22,6 +22,8 @@ pub struct Settings {
     pub uri_bytes_max: usize,
     /// Most bytes of all request headers.
     pub header_bytes_max: usize,
+    /// Most connections of viewers at one time; more are closed at once.
+    pub connections_max: usize,
     /// Most requests that wait for a packager or a first playlist at one time.
     pub waiting_max: usize,
     /// Seconds in `Retry-After`.
@@ -47,6 +49,7 @@ impl Default for Settings {
             url_base: None,
             uri_bytes_max: 8192,
             header_bytes_max: 32 * 1024,
+            connections_max: 100_000,
             waiting_max: 1024,
             retry_after_seconds: 1,
             keepalive: Duration::from_secs(75),
