@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 client that hides nothing: a body that ends early is an error, and redirects,
 //! retries and decompression do not happen.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 

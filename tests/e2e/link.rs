@@ -1,20 +1,25 @@
 //! The RTMP link from the relay to one packager: bytes pass while it is up. Cutting it takes the
 //! packager's feed away while its HTTP server lives; bringing it up late starts a packager late.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
-/// A forwarder of one port to another.
+use crate::ports::Port;
+
+/// A forwarder of one port to another. While it is down, connections are refused.
 pub struct Link {
-    port: u16,
-    shared: Arc<Shared>,
+    port: Port,
+    target: String,
+    up: Mutex<Option<Arc<Up>>>,
 }
 
-struct Shared {
-    up: AtomicBool,
+/// One time of being up.
+#[derive(Default)]
+struct Up {
     ended: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
 }
@@ -22,61 +27,60 @@ struct Shared {
 impl Link {
     /// Forwards to `target` (`127.0.0.1:port`); down until [`Link::restore`].
     pub fn to(target: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared {
-            up: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            open: Mutex::new(Vec::new()),
-        });
-        let inner = Arc::clone(&shared);
-        thread::spawn(move || accept(&listener, &target, &inner));
-        Self { port, shared }
+        Self { port: Port::reserve(), target, up: Mutex::default() }
     }
 
     /// Where the relay pushes to.
     pub const fn port(&self) -> u16 {
-        self.port
+        self.port.number
     }
 
     /// Lets connections through; the relay tries again on its own.
     pub fn restore(&self) {
-        self.shared.up.store(true, Ordering::SeqCst);
+        self.cut();
+        let listener = TcpListener::bind(self.port.address()).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let up = Arc::<Up>::default();
+        let (inner, target) = (Arc::clone(&up), self.target.clone());
+        thread::spawn(move || accept(&listener, &target, &inner));
+        *self.up.lock().unwrap() = Some(up);
     }
 
-    /// Closes what is open and turns new connections away.
+    /// Closes what is open and refuses new connections.
     pub fn cut(&self) {
-        self.shared.up.store(false, Ordering::SeqCst);
-        for stream in self.shared.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        if let Some(up) = self.up.lock().unwrap().take() {
+            up.ended.store(true, Ordering::SeqCst);
+            for stream in up.open.lock().unwrap().drain(..) {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
         }
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
         self.cut();
-        // Wakes the accepting thread, which then ends.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
 
-fn accept(listener: &TcpListener, target: &str, shared: &Arc<Shared>) {
-    for near in listener.incoming().flatten() {
-        if shared.ended.load(Ordering::SeqCst) {
-            return;
-        }
-        if !shared.up.load(Ordering::SeqCst) {
-            continue;
-        }
+fn accept(listener: &TcpListener, target: &str, up: &Up) {
+    while !up.ended.load(Ordering::SeqCst) {
+        let near = match listener.accept() {
+            Ok((near, _)) => near,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                thread::sleep(Duration::from_millis(20));
+                continue;
+            }
+            Err(_) => return,
+        };
         let Ok(far) = TcpStream::connect(target) else { continue };
-        let mut open = shared.open.lock().unwrap();
-        open.extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
-        drop(open);
-        let (near_too, far_too) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-        thread::spawn(move || pass(near, far));
-        thread::spawn(move || pass(far_too, near_too));
+        near.set_nonblocking(false).unwrap();
+        let pair = [(&near, &far), (&far, &near)];
+        for (from, to) in pair {
+            let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+            thread::spawn(move || pass(from, to));
+        }
+        up.open.lock().unwrap().extend([near, far]);
     }
 }
 

@@ -39,20 +39,22 @@ impl Stage {
         let packagers: Vec<_> =
             ["a", "b"].iter().map(|id| Packager::nginx_rtmp(id, folder.path())).collect();
         let relay = Some(Relay::start(folder.path(), &clip, &packagers));
-        packagers[0].restore_feed();
-        packagers[0].wait_for_segments(later);
-        packagers[1].restore_feed();
-        packagers[1].wait_for_segments(3);
-        packagers[0].wait_for_segments(3);
-        Self { packagers, relay, folder }
+        // From here on a failure prints the logs.
+        let stage = Self { packagers, relay, folder };
+        stage.packagers[0].restore_feed();
+        stage.packagers[0].wait_for_segments(later);
+        stage.packagers[1].restore_feed();
+        stage.packagers.iter().for_each(|p| p.wait_for_segments(3));
+        stage
     }
 
     /// Packagers made by `make`, which is given the folder to work in.
     pub fn of(make: impl FnOnce(&Path) -> Vec<Packager>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let packagers = make(folder.path());
-        packagers.iter().for_each(|p| p.wait_for_segments(3));
-        Self { packagers, relay: None, folder }
+        let stage = Self { packagers, relay: None, folder };
+        stage.packagers.iter().for_each(|p| p.wait_for_segments(3));
+        stage
     }
 
     /// Where the run writes.
@@ -104,7 +106,6 @@ fn print_logs(folder: &Path) {
 /// Players before a proxy before a stage.
 pub struct Run {
     pub name: String,
-    pub stage: Stage,
     pub proxy: Proxy,
     pub witness: Witness,
     pub players: Vec<Box<dyn Player>>,
@@ -112,6 +113,8 @@ pub struct Run {
     /// Begin and end of the control window.
     control: Option<(u64, u64)>,
     rows: Vec<Row>,
+    /// Last, so that its folder outlives all that writes there.
+    pub stage: Stage,
 }
 
 impl Run {
