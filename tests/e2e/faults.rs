@@ -52,7 +52,6 @@ pub struct Request {
     pub at_ms: u64,
     pub path: String,
     pub kind: Kind,
-    pub fault: Fault,
 }
 
 /// The proxy. Ends with the value.
@@ -62,7 +61,9 @@ pub struct FaultProxy {
 }
 
 struct Shared {
-    upstream: String,
+    upstream: Mutex<String>,
+    /// Connections of the proxy under test.
+    open: Mutex<Vec<TcpStream>>,
     playlists: Mutex<Fault>,
     segments: Mutex<Fault>,
     log: Mutex<Vec<Request>>,
@@ -75,7 +76,8 @@ impl FaultProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
-            upstream,
+            upstream: Mutex::new(upstream),
+            open: Mutex::default(),
             playlists: Mutex::new(Fault::None),
             segments: Mutex::new(Fault::None),
             log: Mutex::new(Vec::new()),
@@ -87,8 +89,12 @@ impl FaultProxy {
                 if inner.ended.load(Ordering::SeqCst) {
                     return;
                 }
+                inner.open.lock().unwrap().push(client.try_clone().unwrap());
                 let inner = Arc::clone(&inner);
-                thread::spawn(move || drop(serve(&client, &inner)));
+                thread::spawn(move || {
+                    let _ = serve(&client, &inner);
+                    inner.forget(&client);
+                });
             }
         });
         Self { port, shared }
@@ -102,6 +108,16 @@ impl FaultProxy {
     /// From now on `kind` fails so.
     pub fn set(&self, kind: Kind, fault: Fault) {
         *self.shared.slot(kind).lock().unwrap() = fault;
+    }
+
+    /// Another process answers from now on under the same address, as after a restart: what was
+    /// connected is closed.
+    pub fn switch_to(&self, upstream: String) {
+        let mut now = self.shared.upstream.lock().unwrap();
+        *now = upstream;
+        for stream in self.shared.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// All requests so far.
@@ -118,6 +134,13 @@ impl Drop for FaultProxy {
 }
 
 impl Shared {
+    fn forget(&self, client: &TcpStream) {
+        let peer = client.peer_addr().ok();
+        let mut open = self.open.lock().unwrap();
+        open.retain(|s| s.peer_addr().ok().is_some_and(|p| Some(p) != peer));
+        let _ = client.shutdown(Shutdown::Both);
+    }
+
     const fn slot(&self, kind: Kind) -> &Mutex<Fault> {
         match kind {
             Kind::Playlist => &self.playlists,
@@ -139,13 +162,13 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
         let path = head.first().and_then(|l| l.split(' ').nth(1)).unwrap_or("/").to_owned();
         let kind = Kind::of(&path);
         let fault = *shared.slot(kind).lock().unwrap();
-        let request = Request { at_ms: now_ms(), path: path.clone(), kind, fault };
+        let request = Request { at_ms: now_ms(), path: path.clone(), kind };
         shared.log.lock().unwrap().push(request);
         if fault == Fault::NoAnswer {
             return client.shutdown(Shutdown::Both);
         }
         // A packager that is gone or silent is passed on as just that.
-        let url = format!("http://{}{path}", shared.upstream);
+        let url = format!("http://{}{path}", shared.upstream.lock().unwrap());
         let extra: Vec<(&str, &str)> = head
             .iter()
             .skip(1)

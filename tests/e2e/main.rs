@@ -28,3 +28,6 @@ mod proxy;
 mod report;
 mod run;
 mod scenarios;
+mod stage;
+mod viewers;
+mod watch;

@@ -90,6 +90,11 @@ impl Packager {
         made
     }
 
+    /// `127.0.0.1:port` of its HTTP server.
+    pub fn address(&self) -> String {
+        self.http.address()
+    }
+
     /// Its own address.
     pub fn url(&self) -> String {
         format!("http://{}", self.http.address())
@@ -159,6 +164,15 @@ impl Packager {
         let what = format!("{count} segments of packager {}", self.id);
         wait_until(&what, Duration::from_secs(120), || {
             self.listed().is_some_and(|(first, uris)| first + uris.len() as u64 >= count)
+        });
+    }
+
+    /// Waits until the run that began with the last [`Packager::start`] lists something.
+    pub fn wait_for_new_run(&self) {
+        let file = self.folder.join("hls/cam.m3u8");
+        let begun = std::fs::metadata(self.folder.join("nginx.conf")).and_then(|m| m.modified()).unwrap();
+        wait_until("a playlist of the new run", Duration::from_secs(60), || {
+            std::fs::metadata(&file).and_then(|m| m.modified()).is_ok_and(|t| t > begun)
         });
     }
 

@@ -25,7 +25,6 @@ pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bo
 /// The signals that tests send.
 #[derive(Clone, Copy, Debug)]
 pub enum Signal {
-    Kill,
     Term,
     Quit,
     Stop,
@@ -35,7 +34,6 @@ pub enum Signal {
 impl Signal {
     const fn flag(self) -> &'static str {
         match self {
-            Self::Kill => "-KILL",
             Self::Term => "-TERM",
             Self::Quit => "-QUIT",
             Self::Stop => "-STOP",

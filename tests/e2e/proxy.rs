@@ -41,7 +41,8 @@ pub struct Proxy {
     folder: PathBuf,
     viewers: Port,
     admin: Port,
-    upgrade_socket: tempfile::TempDir,
+    /// Socket paths are short: not in the run's folder, which may lie deep.
+    run: tempfile::TempDir,
     process: Option<Process>,
     /// The process that a hand-over left behind, draining.
     former: Option<Process>,
@@ -78,7 +79,7 @@ impl Proxy {
             folder: folder.join("proxy"),
             viewers: Port::reserve(),
             admin: Port::reserve(),
-            upgrade_socket: tempfile::tempdir().unwrap(),
+            run: tempfile::tempdir().unwrap(),
             process: None,
             former: None,
             first_packager: upstreams[0].url.clone(),
@@ -123,6 +124,11 @@ impl Proxy {
     /// `kill -9`, then a new process on the same files.
     pub fn kill_and_restart(&mut self) {
         self.process = None;
+        self.start_again();
+    }
+
+    /// A new process on the same files, after the end of the last.
+    pub fn start_again(&mut self) {
         self.process = Some(self.spawn(&[]));
         self.wait_ready();
     }
@@ -163,13 +169,29 @@ impl Proxy {
         http::get(&url, Duration::from_secs(2)).map(|a| a.text()).unwrap_or_default()
     }
 
-    /// The gaps of all splices that the status knows, milliseconds, oldest first.
-    pub fn gaps_ms(&self) -> Vec<i64> {
+    /// The splices of each lane that the status still knows: lane, MSN, gap in milliseconds.
+    pub fn splices(&self) -> Vec<(String, u64, i64)> {
+        let status = self.status().unwrap_or_default();
         let mut found = Vec::new();
-        if let Some(status) = self.status() {
-            collect(&status, "gap_ms", &mut |v| found.extend(v.as_i64()));
+        for lane in lanes(&status) {
+            let id = lane["lane"].as_str().unwrap_or_default();
+            for splice in lane["splices"].as_array().into_iter().flatten() {
+                let msn = splice["msn"].as_u64().unwrap_or(0);
+                found.push((id.to_owned(), msn, splice["gap_ms"].as_i64().unwrap_or(0)));
+            }
         }
         found
+    }
+
+    /// The packager that the lanes are on; none where they differ or there is no lane.
+    pub fn serving(&self) -> Option<String> {
+        let status = self.status()?;
+        let mut ids: Vec<_> = lanes(&status).iter().filter_map(|l| l["packager"].as_str()).collect();
+        ids.dedup();
+        match ids[..] {
+            [id] => Some(id.to_owned()),
+            _ => None,
+        }
     }
 
     /// Polls the readiness that a load balancer would see.
@@ -206,12 +228,14 @@ impl Proxy {
         format!(
             "listen: [\"{}\"]\nadmin: \"{}\"\nzone: az1\nstore: \"sqlite:{}\"\n\
              segments: {{ dir: \"{}\", memory: \"256MiB\", disk: \"512MiB\" }}\n\
-             server: {{ threads: 2, drain_delay_seconds: 2, grace_period_seconds: 10 }}\n\
+             server: {{ threads: 2, drain_delay_seconds: 2, grace_period_seconds: 10, \
+             upgrade_sock: \"{}\" }}\n\
              pools:\n  - name: live\n    hosts: [\"*\"]\n    packagers:\n{packagers}{more}",
             self.viewers.address(),
             self.admin.address(),
             self.folder.join("segue.db").display(),
             self.folder.join("segments").display(),
+            self.run.path().join("upgrade.sock").display(),
         )
     }
 
@@ -237,18 +261,17 @@ impl Proxy {
     }
 }
 
-/// Calls `found` for each value under `key`, at any depth.
-fn collect(value: &Value, key: &str, found: &mut dyn FnMut(&Value)) {
-    match value {
-        Value::Object(map) => {
-            for (name, inner) in map {
-                if name == key {
-                    found(inner);
-                }
-                collect(inner, key, found);
-            }
-        }
-        Value::Array(list) => list.iter().for_each(|inner| collect(inner, key, found)),
-        _ => {}
+/// The lanes of all streams, wherever the status keeps them.
+fn lanes(status: &Value) -> Vec<&Value> {
+    match status {
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(name, inner)| match inner {
+                Value::Array(list) if name == "lanes" => list.iter().collect(),
+                _ => lanes(inner),
+            })
+            .collect(),
+        Value::Array(list) => list.iter().flat_map(lanes).collect(),
+        _ => Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::laws::Breach;
 
@@ -18,10 +19,14 @@ pub struct Row {
     pub stall_ms: u64,
     /// Stall in the window of the same length before the first fault.
     pub control_ms: u64,
+    /// Splices that the proxy made in the window.
+    pub splices: usize,
     /// Content that the proxy says it could not align, milliseconds (positive: lost).
     pub gap_ms: i64,
     /// Stall that is allowed over the control.
     pub allowed_ms: u64,
+    /// Where it was at the end of the window, seconds on its own clock.
+    pub position: Option<f64>,
     pub fatal: Vec<String>,
     pub passed: bool,
 }
@@ -32,8 +37,11 @@ pub struct Report {
     pub scenario: String,
     pub rows: Vec<Row>,
     pub breaches: Vec<Breach>,
-    /// What `segue watch` reported, if it ran.
-    pub watch: Option<serde_json::Value>,
+    /// The breaches that `segue watch` reported.
+    pub watch_breaches: Vec<Value>,
+    pub watch_summary: Option<Value>,
+    /// `/status.json` at the end.
+    pub status: Option<Value>,
 }
 
 /// `target/e2e`.
@@ -48,8 +56,8 @@ impl Report {
     pub fn publish(&self) {
         let mut text = format!("\n{}\n", self.scenario);
         text.push_str(&format!(
-            "  {:<28} {:<10} {:>8} {:>10} {:>7} {:>10}  verdict\n",
-            "fault", "player", "stall ms", "control ms", "gap ms", "allowed ms"
+            "  {:<28} {:<10} {:>8} {:>10} {:>7} {:>7} {:>10}  verdict\n",
+            "fault", "player", "stall ms", "control ms", "splices", "gap ms", "allowed ms"
         ));
         for row in &self.rows {
             let verdict = match (row.passed, row.fatal.first()) {
@@ -58,13 +66,23 @@ impl Report {
                 (false, None) => "STALLED".to_owned(),
             };
             text.push_str(&format!(
-                "  {:<28} {:<10} {:>8} {:>10} {:>7} {:>10}  {verdict}\n",
-                row.fault, row.player, row.stall_ms, row.control_ms, row.gap_ms, row.allowed_ms
+                "  {:<28} {:<10} {:>8} {:>10} {:>7} {:>7} {:>10}  {verdict}\n",
+                row.fault,
+                row.player,
+                row.stall_ms,
+                row.control_ms,
+                row.splices,
+                row.gap_ms,
+                row.allowed_ms
             ));
         }
         text.push_str(&format!("  breaches of the laws: {}\n", self.breaches.len()));
         for breach in self.breaches.iter().take(12) {
             text.push_str(&format!("    {} law {}: {}\n", breach.t, breach.law, breach.what));
+        }
+        text.push_str(&format!("  breaches by segue watch: {}\n", self.watch_breaches.len()));
+        for breach in self.watch_breaches.iter().take(12) {
+            text.push_str(&format!("    {breach}\n"));
         }
         let _ = std::io::stderr().write_all(text.as_bytes());
         let file = folder().join(format!("{}.json", self.scenario));
@@ -76,5 +94,7 @@ impl Report {
         let failed: Vec<&Row> = self.rows.iter().filter(|r| !r.passed).collect();
         assert!(failed.is_empty(), "{}: {failed:#?}", self.scenario);
         assert!(self.breaches.is_empty(), "{}: {:#?}", self.scenario, self.breaches);
+        let reported = &self.watch_breaches;
+        assert!(reported.is_empty(), "{}: segue watch: {reported:#?}", self.scenario);
     }
 }

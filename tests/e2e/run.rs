@@ -1,21 +1,20 @@
 //! One run: packagers, a proxy, players before it, a control window without a fault, then faults.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-use tempfile::TempDir;
-
-use crate::clip::{Clip, Recipe};
 use crate::laws::Witness;
-use crate::packagers::{Packager, Relay, SEGMENT_SECONDS};
+use crate::packagers::SEGMENT_SECONDS;
 use crate::player::browser::Browser;
 use crate::player::gstreamer::GStreamer;
 use crate::player::mpv::Mpv;
 use crate::player::{Player, wait_for_playback};
 use crate::process::now_ms;
 use crate::proxy::{Proxy, Upstream, Which};
-use crate::report::{Report, Row};
+use crate::report::{Report, Row, folder};
+use crate::stage::Stage;
+use crate::watch::Watch;
 
 /// How long players are watched before and after a fault. A player that runs on its buffer alone
 /// stalls after three target durations at the latest: the window holds that and a recovery.
@@ -24,95 +23,19 @@ pub const WINDOW: Duration = Duration::from_secs(30);
 /// The stall that is nobody's fault, over the control and the splice's own gap.
 const ALLOWED_MS: u64 = 500;
 
-/// Packagers on air, and a folder for everything that a run writes.
-pub struct Stage {
-    pub packagers: Vec<Packager>,
-    relay: Option<Relay>,
-    folder: TempDir,
-}
-
-impl Stage {
-    /// Two nginx-rtmp packagers behind one relay; `b` gets its feed `later` segments after `a`.
-    pub fn nginx_rtmp(later: u64) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clip = Clip::encode(folder.path(), "clip", Recipe::default());
-        let packagers: Vec<_> =
-            ["a", "b"].iter().map(|id| Packager::nginx_rtmp(id, folder.path())).collect();
-        let relay = Some(Relay::start(folder.path(), &clip, &packagers));
-        // From here on a failure prints the logs.
-        let stage = Self { packagers, relay, folder };
-        stage.packagers[0].restore_feed();
-        stage.packagers[0].wait_for_segments(later);
-        stage.packagers[1].restore_feed();
-        stage.packagers.iter().for_each(|p| p.wait_for_segments(3));
-        stage
-    }
-
-    /// Packagers made by `make`, which is given the folder to work in.
-    pub fn of(make: impl FnOnce(&Path) -> Vec<Packager>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let packagers = make(folder.path());
-        let stage = Self { packagers, relay: None, folder };
-        stage.packagers.iter().for_each(|p| p.wait_for_segments(3));
-        stage
-    }
-
-    /// Where the run writes.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// The packager of that id.
-    pub fn packager(&mut self, id: &str) -> &mut Packager {
-        self.packagers.iter_mut().find(|p| p.id == id).expect("a packager of that id")
-    }
-
-    /// Tells the proxy the packagers' own addresses.
-    pub fn direct(&self) -> Vec<Upstream> {
-        self.packagers.iter().map(Upstream::direct).collect()
-    }
-
-    /// Tells the proxy the fault proxies' addresses.
-    pub fn faulty(&self) -> Vec<Upstream> {
-        self.packagers.iter().map(Upstream::faulty).collect()
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        self.relay = None;
-        if thread::panicking() {
-            print_logs(self.folder.path());
-            self.folder.disable_cleanup(true);
-        }
-    }
-}
-
-fn print_logs(folder: &Path) {
-    eprintln!("kept: {}", folder.display());
-    let mut logs: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().map(|e| e.path()).collect();
-    logs.retain(|p| p.extension().is_some_and(|e| e == "log"));
-    logs.sort();
-    for log in logs {
-        let text = std::fs::read(&log).map(|b| String::from_utf8_lossy(&b).into_owned());
-        let text = text.unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        eprintln!("--- {} (the last of {} lines)", log.display(), lines.len());
-        let from = lines.len().saturating_sub(40);
-        lines[from..].iter().for_each(|line| eprintln!("{line}"));
-    }
-}
-
 /// Players before a proxy before a stage.
 pub struct Run {
     pub name: String,
-    pub proxy: Proxy,
     pub witness: Witness,
     pub players: Vec<Box<dyn Player>>,
+    watch: Option<Watch>,
+    /// While the proxy itself was away, or no packager lived.
+    forgiven: Vec<(u64, u64)>,
     _browser: Option<Browser>,
     /// Begin and end of the control window.
     control: Option<(u64, u64)>,
     rows: Vec<Row>,
+    pub proxy: Proxy,
     /// Last, so that its folder outlives all that writes there.
     pub stage: Stage,
 }
@@ -123,9 +46,7 @@ impl Run {
         let folder = stage.folder().to_owned();
         let proxy = Proxy::start(Which::chosen(), &folder, upstreams);
         let url = proxy.url();
-        let witness = Witness::of(&url, &folder);
-        let in_browser = |n: &&&str| ["hls.js", "shaka", "video.js"].contains(n);
-        let browser = names.iter().any(|n| in_browser(&n)).then(|| Browser::start(&folder));
+        let browser = names.iter().any(|n| Browser::plays(n)).then(|| Browser::start(&folder));
         let mut players: Vec<Box<dyn Player>> = Vec::new();
         for name in names {
             players.push(match *name {
@@ -135,9 +56,21 @@ impl Run {
             });
         }
         players.iter_mut().for_each(|p| p.start(&url));
+        let witness = Witness::of(&url, &folder);
         wait_for_playback(&players, Duration::from_secs(60));
-        let name = name.to_owned();
-        Self { name, stage, proxy, witness, players, _browser: browser, control: None, rows: Vec::new() }
+        let watch = (proxy.which == Which::Segue).then(|| Watch::of(&url, &folder));
+        Self {
+            name: name.to_owned(),
+            witness,
+            players,
+            watch,
+            forgiven: Vec::new(),
+            _browser: browser,
+            control: None,
+            rows: Vec::new(),
+            proxy,
+            stage,
+        }
     }
 
     /// Watches without a fault.
@@ -154,42 +87,91 @@ impl Run {
 
     /// The same where `extra_ms` of standing still is the fault's own (no packager left).
     pub fn fault_allowing(&mut self, name: &str, extra_ms: u64, fault: impl FnOnce(&mut Self)) {
-        let known = self.proxy.gaps_ms().len();
+        let known: Vec<_> = self.proxy.splices();
         let begun = now_ms();
         fault(self);
         let ends = begun + u64::try_from(WINDOW.as_millis()).unwrap() + extra_ms;
-        thread::sleep(Duration::from_millis(ends.saturating_sub(now_ms())));
-        let gap_ms = self.proxy.gaps_ms().iter().skip(known).sum();
-        let ended = now_ms();
+        // A splice that left the window is no longer told of: look often.
+        let mut splices = BTreeMap::new();
+        while now_ms() < ends {
+            let new = self.proxy.splices().into_iter().filter(|s| !known.contains(s));
+            splices.extend(new.map(|(lane, msn, gap)| ((lane, msn), gap)));
+            thread::sleep(Duration::from_millis(500));
+        }
+        let mut by_lane: BTreeMap<&str, i64> = BTreeMap::new();
+        for ((lane, _), gap) in &splices {
+            *by_lane.entry(lane).or_default() += (*gap).max(0);
+        }
+        let gap_ms = by_lane.values().copied().max().unwrap_or(0);
+        self.note(name, (begun, now_ms()), splices.len(), gap_ms, extra_ms);
+    }
+
+    fn note(&mut self, fault: &str, (begun, ended): (u64, u64), splices: usize, gap_ms: i64, extra_ms: u64) {
         let (from, to) = self.control.expect("a control window before the first fault");
         for player in &self.players {
-            let timeline = player.timeline();
-            let stall_ms = timeline.stalls_between(begun, ended);
-            let control_ms = timeline.stalls_between(from, to);
+            let stall_ms = player.stalls_between(begun, ended);
+            let control_ms = player.stalls_between(from, to);
             let allowed_ms = allowance(gap_ms) + extra_ms;
-            let fatal = timeline.fatal();
+            let fatal = player.errors();
             let passed = fatal.is_empty() && stall_ms <= control_ms + allowed_ms;
             self.rows.push(Row {
                 proxy: format!("{:?}", self.proxy.which),
-                fault: name.to_owned(),
+                fault: fault.to_owned(),
                 player: player.name().to_owned(),
                 stall_ms,
                 control_ms,
+                splices,
                 gap_ms,
                 allowed_ms,
+                position: player.position(),
                 fatal,
                 passed,
             });
         }
     }
 
+    /// The packager that serves the lane; `otherwise` where the proxy does not tell.
+    pub fn serving(&self, otherwise: &str) -> String {
+        self.proxy.serving().unwrap_or_else(|| otherwise.to_owned())
+    }
+
+    /// Does `what` while the proxy is away: refused connections are forgiven, all else is not.
+    pub fn while_proxy_is_away(&mut self, what: impl FnOnce(&mut Proxy)) {
+        let begun = now_ms();
+        self.witness.proxy_away(true);
+        what(&mut self.proxy);
+        self.witness.proxy_away(false);
+        // A request that began just before is told a little later.
+        self.forgiven.push((begun, now_ms() + 1500));
+    }
+
+    /// Does `what` while no packager lives: playlists may stand still, and for as long as it takes
+    /// the packagers to list something new after that.
+    pub fn while_all_are_down(&mut self, what: impl FnOnce(&mut Stage)) {
+        let begun = now_ms();
+        self.witness.all_down(true);
+        what(&mut self.stage);
+        self.witness.all_down(false);
+        self.forgiven.push((begun, now_ms() + 12_000));
+    }
+
     /// Ends the run, prints and writes its report, and panics if anything was not as it should be.
     pub fn finish(mut self) {
         self.players.iter_mut().for_each(|p| p.stop());
         self.keep_timelines();
+        let (watch_breaches, watch_summary) =
+            self.watch.take().map(|w| w.verdict(&self.forgiven)).unwrap_or_default();
         let breaches = self.witness.verdict();
-        let report = Report { scenario: self.name.clone(), rows: self.rows, breaches, watch: None };
+        let report = Report {
+            scenario: self.name.clone(),
+            rows: self.rows,
+            breaches,
+            watch_breaches,
+            watch_summary,
+            status: self.proxy.status(),
+        };
         report.publish();
+        std::fs::write(folder().join(format!("{}.metrics", self.name)), self.proxy.metrics()).unwrap();
         if self.proxy.which == Which::Segue {
             report.assert_passed();
         }
@@ -201,7 +183,7 @@ impl Run {
             let lines: Vec<String> =
                 records.iter().map(|r| serde_json::to_string(r).unwrap()).collect();
             let file = format!("{}-{}.jsonl", self.name, player.name());
-            std::fs::write(crate::report::folder().join(file), lines.join("\n")).unwrap();
+            std::fs::write(folder().join(file), lines.join("\n")).unwrap();
         }
     }
 }

@@ -63,6 +63,11 @@ impl Browser {
         Self { process, shared }
     }
 
+    /// It plays in a browser.
+    pub fn plays(name: &str) -> bool {
+        ["hls.js", "shaka", "video.js"].contains(&name)
+    }
+
     /// One of `hls.js`, `shaka`, `video.js`, in this browser.
     pub fn player(&self, name: &str) -> Box<dyn Player> {
         Box::new(InBrowser { name: name.to_owned(), inner: Arc::clone(&self.shared) })
