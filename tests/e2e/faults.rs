@@ -187,7 +187,12 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
 }
 
 /// Answers; false where the connection is to be closed.
-fn answer_with(client: &TcpStream, answer: Answer, fault: Fault, shared: &Shared) -> io::Result<bool> {
+fn answer_with(
+    client: &TcpStream,
+    answer: Answer,
+    fault: Fault,
+    shared: &Shared,
+) -> io::Result<bool> {
     let (status, body) = match fault {
         Fault::Status(status) => (status, b"<html>the packager is not well</html>".to_vec()),
         Fault::Garbage => (200, (0_u8..=255).cycle().take(4096).collect()),

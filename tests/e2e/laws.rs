@@ -236,7 +236,8 @@ impl Watched {
                     shared.breach(1, format!("MSN {msn} was {old:?} and is {lines:?}"));
                 }
                 Some((_, old)) if *old != number => {
-                    shared.breach(3, format!("MSN {msn}: discontinuity number {old}, then {number}"));
+                    shared
+                        .breach(3, format!("MSN {msn}: discontinuity number {old}, then {number}"));
                 }
                 Some(_) => {}
             }
@@ -252,7 +253,10 @@ impl Watched {
         let limit = self.target.unwrap_or(10) * 1500 + 1000;
         let still = now.saturating_sub(self.last_gain_ms);
         if still > limit {
-            shared.breach(6, format!("no new segment after MSN {} in 1.5 target durations", self.last));
+            shared.breach(
+                6,
+                format!("no new segment after MSN {} in 1.5 target durations", self.last),
+            );
         }
     }
 
@@ -303,10 +307,16 @@ impl List {
             value.and_then(|v| v.trim().parse().ok()).unwrap_or(0)
         };
         let head = [
-            "#EXTM3U", "#EXT-X-VERSION", "#EXT-X-TARGETDURATION", "#EXT-X-MEDIA-SEQUENCE",
-            "#EXT-X-DISCONTINUITY-SEQUENCE", "#EXT-X-INDEPENDENT-SEGMENTS", "#EXT-X-ALLOW-CACHE",
+            "#EXTM3U",
+            "#EXT-X-VERSION",
+            "#EXT-X-TARGETDURATION",
+            "#EXT-X-MEDIA-SEQUENCE",
+            "#EXT-X-DISCONTINUITY-SEQUENCE",
+            "#EXT-X-INDEPENDENT-SEGMENTS",
+            "#EXT-X-ALLOW-CACHE",
             // Repeated at the head of the window, so not part of a segment's frozen lines.
-            "#EXT-X-MAP", "#EXT-X-KEY",
+            "#EXT-X-MAP",
+            "#EXT-X-KEY",
         ];
         let mut segments = Vec::new();
         let mut lines = Vec::new();

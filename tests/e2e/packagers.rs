@@ -170,7 +170,8 @@ impl Packager {
     /// Waits until the run that began with the last [`Packager::start`] lists something.
     pub fn wait_for_new_run(&self) {
         let file = self.folder.join("hls/cam.m3u8");
-        let begun = std::fs::metadata(self.folder.join("nginx.conf")).and_then(|m| m.modified()).unwrap();
+        let begun =
+            std::fs::metadata(self.folder.join("nginx.conf")).and_then(|m| m.modified()).unwrap();
         wait_until("a playlist of the new run", Duration::from_secs(60), || {
             std::fs::metadata(&file).and_then(|m| m.modified()).is_ok_and(|t| t > begun)
         });

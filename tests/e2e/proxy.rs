@@ -92,7 +92,8 @@ impl Proxy {
                 proxy.wait_ready();
             }
             Which::Nginx => {
-                proxy.process = Some(nginx::start("proxy", &proxy.folder, &proxy.baseline(upstreams)));
+                proxy.process =
+                    Some(nginx::start("proxy", &proxy.folder, &proxy.baseline(upstreams)));
                 let address = proxy.viewers.address();
                 wait_until("the nginx proxy", Duration::from_secs(10), || {
                     http::connect(&address, Duration::from_secs(1)).is_ok()
@@ -186,7 +187,8 @@ impl Proxy {
     /// The packager that the lanes are on; none where they differ or there is no lane.
     pub fn serving(&self) -> Option<String> {
         let status = self.status()?;
-        let mut ids: Vec<_> = lanes(&status).iter().filter_map(|l| l["packager"].as_str()).collect();
+        let mut ids: Vec<_> =
+            lanes(&status).iter().filter_map(|l| l["packager"].as_str()).collect();
         ids.dedup();
         match ids[..] {
             [id] => Some(id.to_owned()),
@@ -223,7 +225,9 @@ impl Proxy {
         let packagers: String = upstreams
             .iter()
             .enumerate()
-            .map(|(i, u)| format!("      - {{ id: {}, url: \"{}\", zone: {} }}\n", u.id, u.url, zone(i)))
+            .map(|(i, u)| {
+                format!("      - {{ id: {}, url: \"{}\", zone: {} }}\n", u.id, u.url, zone(i))
+            })
             .collect();
         format!(
             "listen: [\"{}\"]\nadmin: \"{}\"\nzone: az1\nstore: \"sqlite:{}\"\n\

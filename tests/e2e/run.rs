@@ -106,7 +106,14 @@ impl Run {
         self.note(name, (begun, now_ms()), splices.len(), gap_ms, extra_ms);
     }
 
-    fn note(&mut self, fault: &str, (begun, ended): (u64, u64), splices: usize, gap_ms: i64, extra_ms: u64) {
+    fn note(
+        &mut self,
+        fault: &str,
+        (begun, ended): (u64, u64),
+        splices: usize,
+        gap_ms: i64,
+        extra_ms: u64,
+    ) {
         let (from, to) = self.control.expect("a control window before the first fault");
         for player in &self.players {
             let stall_ms = player.stalls_between(begun, ended);
@@ -171,7 +178,8 @@ impl Run {
             status: self.proxy.status(),
         };
         report.publish();
-        std::fs::write(folder().join(format!("{}.metrics", self.name)), self.proxy.metrics()).unwrap();
+        std::fs::write(folder().join(format!("{}.metrics", self.name)), self.proxy.metrics())
+            .unwrap();
         if self.proxy.which == Which::Segue {
             report.assert_passed();
         }

@@ -160,8 +160,7 @@ fn bad_playlists() {
 #[ignore = "make e2e"]
 fn bad_segments() {
     let _alone = alone();
-    let faults =
-        [Fault::Status(404), Fault::Stall, Fault::Short, Fault::Garbage, Fault::NoAnswer];
+    let faults = [Fault::Status(404), Fault::Stall, Fault::Short, Fault::Garbage, Fault::NoAnswer];
     in_turn("bad_segments", Kind::Segment, &faults);
 }
 

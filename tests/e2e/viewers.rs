@@ -95,7 +95,8 @@ fn view(n: usize, entry: &str, ended: &AtomicBool, answered: &AtomicU64, errors:
         let answer = http::get(&media, timeout);
         count(answer.as_ref().is_ok_and(|a| a.status == 200));
         let text = answer.map(|a| a.text()).unwrap_or_default();
-        let uris: Vec<&str> = text.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).collect();
+        let uris: Vec<&str> =
+            text.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).collect();
         if text.contains("#EXT-X-STREAM-INF")
             && let Some(first) = uris.first()
         {

@@ -28,8 +28,20 @@ const ROOTS: &[&str] = &["lib", "main", "app"];
 
 /// What the pure model must not touch: time, I/O and scheduling come in as values.
 const IMPURE: &[&str] = &[
-    "Instant::now", "SystemTime", "std::fs", "std::net", "std::io", "std::thread", "std::env",
-    "std::process", "tokio", "async ", ".await", "tracing", "println!", "rand::",
+    "Instant::now",
+    "SystemTime",
+    "std::fs",
+    "std::net",
+    "std::io",
+    "std::thread",
+    "std::env",
+    "std::process",
+    "tokio",
+    "async ",
+    ".await",
+    "tracing",
+    "println!",
+    "rand::",
 ];
 
 fn root() -> &'static Path {
@@ -202,9 +214,13 @@ fn the_model_is_pure() {
 fn nothing_names_a_machine_or_a_registry() {
     // Put together here, so that this file does not name them either.
     let folders = ["work", "root", "home"].map(|f| format!("/{f}/"));
-    let hosts = [["registry.npm", "js.org"], ["crates", ".io"], ["pypi", ".org"]].map(|h| h.concat());
+    let hosts =
+        [["registry.npm", "js.org"], ["crates", ".io"], ["pypi", ".org"]].map(|h| h.concat());
     let text_files = |p: &Path| {
-        let known = ["rs", "toml", "lock", "json", "md", "yaml", "yml", "mjs", "js", "html", "css", "sh", "conf"];
+        let known = [
+            "rs", "toml", "lock", "json", "md", "yaml", "yml", "mjs", "js", "html", "css", "sh",
+            "conf",
+        ];
         let extension = p.extension().map(|e| e.to_string_lossy().into_owned());
         extension.map_or(true, |e| known.contains(&e.as_str()))
     };

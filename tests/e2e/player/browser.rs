@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::timeline::{Shared, Timeline};
 use super::Player;
+use super::timeline::{Shared, Timeline};
 use crate::process::{Process, wait_until};
 
 /// The folder of the node scripts and their packages.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::timeline::{Shared, Timeline};
 use super::Player;
+use super::timeline::{Shared, Timeline};
 use crate::process::{Process, now_ms};
 
 /// `gst-launch-1.0 playbin`.

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::timeline::{Shared, Timeline};
 use super::Player;
+use super::timeline::{Shared, Timeline};
 use crate::process::{Process, now_ms};
 
 /// mpv.

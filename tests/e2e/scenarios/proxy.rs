@@ -49,7 +49,9 @@ fn proxy_killed_while_spliced() {
     run.fault("packager, then proxy: kill -9", |run| {
         let before = run.serving("a");
         kill_serving(run);
-        wait_until("the lane is spliced", Duration::from_secs(20), || run.serving(&before) != before);
+        wait_until("the lane is spliced", Duration::from_secs(20), || {
+            run.serving(&before) != before
+        });
         run.while_proxy_is_away(|p| p.kill_and_restart());
     });
     run.finish();
@@ -69,7 +71,9 @@ fn proxy_upgraded_in_place() {
     run.fault("packager, then upgrade", |run| {
         let before = run.serving("a");
         kill_serving(run);
-        wait_until("the lane is spliced", Duration::from_secs(20), || run.serving(&before) != before);
+        wait_until("the lane is spliced", Duration::from_secs(20), || {
+            run.serving(&before) != before
+        });
         run.proxy.upgrade();
     });
     run.proxy.former_ended(Duration::from_secs(60));
@@ -94,7 +98,8 @@ fn proxy_drained() {
             wait_until("readiness fails", Duration::from_secs(2), || {
                 http::get(&ready, short).is_ok_and(|a| a.status == 503)
             });
-            let answer = http::get(&proxy.url(), short).expect("serving goes on in the drain delay");
+            let answer =
+                http::get(&proxy.url(), short).expect("serving goes on in the drain delay");
             assert_eq!(answer.status, 200);
             let status = proxy.process().wait_end(Duration::from_secs(20));
             assert!(status.success(), "{status}: {}", proxy.process().log_text());
@@ -115,8 +120,12 @@ struct Load {
 
 impl Load {
     fn on(url: &str) -> Self {
-        let load =
-            Self { ended: Arc::default(), cut: Arc::default(), whole: Arc::default(), at: now_ms() };
+        let load = Self {
+            ended: Arc::default(),
+            cut: Arc::default(),
+            whole: Arc::default(),
+            at: now_ms(),
+        };
         for _ in 0..4 {
             let (ended, cut, whole) = (load.ended.clone(), load.cut.clone(), load.whole.clone());
             let url = url.to_owned();
