@@ -1,8 +1,13 @@
 //! Segue, an HA-aware HLS reverse proxy: viewers do not notice that a packager dies.
 
+pub mod app;
+pub mod config;
+pub mod front;
 pub mod model;
+pub mod ops;
 pub mod origin;
 pub mod packagers;
 pub mod segments;
 pub mod store;
 pub mod stream;
+pub mod watch;

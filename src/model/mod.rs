@@ -1,6 +1,13 @@
 //! The pure model: no I/O, no clock, no async, no logging. Time comes in as a value.
 
+pub mod health;
 pub mod lane;
+pub mod multivariant;
 pub mod names;
 pub mod playlist;
 pub mod rendition;
+pub mod route;
+pub mod selection;
+pub mod token;
+pub mod uri;
+pub mod watch;

@@ -69,6 +69,15 @@ pub struct StreamKey {
     pub query: Arc<str>,
 }
 
+impl StreamKey {
+    /// As packagers are asked for it.
+    #[must_use]
+    pub fn path_and_query(&self) -> String {
+        self.to_string()
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option)] // serde's signature
 fn str_is_empty(s: &Arc<str>) -> bool {
     s.is_empty()
 }
@@ -168,6 +177,15 @@ impl ContentHash {
     #[must_use]
     pub fn short(self) -> String {
         self.to_hex()[..8].to_owned()
+    }
+    /// `short` is what [`ContentHash::short`] gives. Compares without allocating.
+    #[must_use]
+    pub fn is_short(self, short: &str) -> bool {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut digits = self.0.iter().take(4).flat_map(|b| {
+            [b >> 4, b & 15].map(|d| HEX.get(usize::from(d)).copied().unwrap_or(b'0'))
+        });
+        short.len() == 8 && short.bytes().all(|c| digits.next() == Some(c))
     }
     /// Reads 64 hex digits.
     #[must_use]

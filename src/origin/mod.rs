@@ -1,4 +1,22 @@
 //! Asking packagers. `stream/` sees only the trait, so that the simulation can stand in.
+//!
+//! `client` the trait over Pingora's connector; `endpoint` what is configured for one packager;
+//! `book` the endpoints in force, with their limits; `names` resolving names; `exchange` one
+//! request and the head of its answer; `body` the bytes, decoded and checked; `location` paths
+//! and redirects; `promise` the sign that a packager may have restarted.
+
+mod body;
+mod book;
+mod client;
+mod endpoint;
+mod exchange;
+mod location;
+mod names;
+mod promise;
+
+pub use client::Client;
+pub use endpoint::{Endpoint, EndpointError, Limits};
+pub use names::{Resolve, SystemNames};
 
 use std::time::Duration;
 

@@ -1,11 +1,82 @@
 //! Packagers, their pools and their health.
+//!
+//! `pools` which packagers carry what, replaced on reload; `health` the checks of one packager;
+//! `watch` the loops that run them. Pingora's load balancing discovers and checks addresses. The
+//! choice between packagers is ours (`model/selection.rs`): its selectors see addresses and a
+//! key, and neither zones nor lanes, and two packagers may share an address.
 
+mod health;
+mod pools;
+mod watch;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
+use tokio::sync::watch as channel;
+
+use crate::model::health::Gauge;
+pub use crate::model::health::{Health, Thresholds};
 use crate::model::names::{PackagerId, PoolName};
 
+pub use pools::{Pool, Pools};
+pub use watch::HealthChecks;
+
+/// A pool as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolSpec {
+    /// Its name.
+    pub name: PoolName,
+    /// The hosts that lead to it, in lower case: a name, `*.example.com`, or `*`.
+    pub hosts: Vec<String>,
+    /// Its packagers.
+    pub packagers: Vec<PackagerSpec>,
+}
+
+/// A packager as it is configured. Where it listens is told to the `origin` client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackagerSpec {
+    /// Its id, unique in all pools.
+    pub id: PackagerId,
+    /// The availability zone it stands in; empty where none is named.
+    pub zone: String,
+    /// Its share of new lanes against others; 0 is chosen last.
+    pub weight: u32,
+    /// How it is checked; never, where none.
+    pub check: Option<CheckSpec>,
+}
+
+/// How a packager is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckSpec {
+    /// Asked for by HTTP; where none, a TCP connection is enough.
+    pub path: Option<String>,
+    /// The status that `path` must answer.
+    pub status: u16,
+    /// From the end of one round of checks to the next, give or take a tenth.
+    pub interval: Duration,
+    /// For one check.
+    pub timeout: Duration,
+    /// Checks in a row that change the verdict.
+    pub thresholds: Thresholds,
+}
+
+impl Default for CheckSpec {
+    fn default() -> Self {
+        Self {
+            path: None,
+            status: 200,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            thresholds: Thresholds { rise: 2, fall: 2 },
+        }
+    }
+}
+
 /// One live origin server of a pool, as the rest of Segue sees it.
-#[derive(Debug)]
 pub struct Packager {
     /// Its id, unique in all pools.
     pub id: PackagerId,
@@ -13,54 +84,120 @@ pub struct Packager {
     pub zone: String,
     /// Its share of new lanes against others.
     pub weight: u32,
-}
-
-/// What a packager's checks say. `Unknown` counts as usable: checks have not come round yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// No check has come round yet.
-    Unknown,
-    /// Usable.
-    Up,
-    /// Failed its checks.
-    Down,
+    state: Arc<State>,
 }
 
 impl Packager {
     /// What its checks say now.
+    #[must_use]
     pub fn health(&self) -> Health {
-        todo!()
+        self.state.inner.lock().health
+    }
+
+    /// Why it is down, as the last failed check put it. Empty where it is not.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        self.state.inner.lock().cause.clone()
     }
 }
 
-/// The packagers that carry the same streams.
-pub struct Pool {
-    /// Its name.
-    pub name: PoolName,
-}
-
-impl Pool {
-    /// Its packagers, in the order of the configuration. Changes on reload.
-    pub fn packagers(&self) -> Arc<Vec<Arc<Packager>>> {
-        todo!()
-    }
-    /// The order in which packagers are tried for new lanes: usable before down, own zone first,
-    /// then by lanes against weight, then in the order of the configuration.
-    pub fn preference(&self, _zone: &str, _lanes: &dyn Fn(&PackagerId) -> usize) -> Vec<Arc<Packager>> {
-        todo!()
+impl fmt::Debug for Packager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?})", self.id, self.health())
     }
 }
 
-/// All pools. Reloading replaces what is inside.
-pub struct Pools {}
+/// The health of one packager: outlives reloads that keep its id.
+struct State {
+    id: PackagerId,
+    ticks: channel::Sender<u64>,
+    inner: Mutex<Inner>,
+}
 
-impl Pools {
-    /// The pool of that name.
-    pub fn get(&self, _name: &PoolName) -> Option<Arc<Pool>> {
-        todo!()
+struct Inner {
+    health: Health,
+    cause: String,
+    gauges: HashMap<SocketAddr, Gauge>,
+    /// Checks that could not be made, since the name has no address.
+    nameless: Gauge,
+}
+
+impl State {
+    fn new(id: PackagerId, ticks: channel::Sender<u64>) -> Self {
+        let inner = Inner {
+            health: Health::Unknown,
+            cause: String::new(),
+            gauges: HashMap::new(),
+            nameless: Gauge::default(),
+        };
+        Self {
+            id,
+            ticks,
+            inner: Mutex::new(inner),
+        }
     }
-    /// The pool that carries `host` (lower case, without port): an exact name, then `*.example.com`, then `*`.
-    pub fn for_host(&self, _host: &str) -> Option<Arc<Pool>> {
-        todo!()
+
+    /// The addresses that there are now; what was known of others is forgotten.
+    fn addresses(&self, now: &[SocketAddr]) {
+        let mut inner = self.inner.lock();
+        inner.nameless = Gauge::default();
+        inner.gauges.retain(|address, _| now.contains(address));
+        for address in now {
+            inner.gauges.entry(*address).or_default();
+        }
+    }
+
+    /// One check came to an end.
+    fn observe(&self, address: SocketAddr, outcome: Result<(), String>, thresholds: Thresholds) {
+        let mut inner = self.inner.lock();
+        // An address that left in the meantime is of no interest.
+        if let Some(gauge) = inner.gauges.get_mut(&address) {
+            gauge.observe(outcome.is_ok(), thresholds);
+        }
+        let health = Health::of_any(inner.gauges.values().map(Gauge::health));
+        self.settle(&mut inner, health, outcome.err());
+    }
+
+    /// No check could be made: there is no address.
+    fn observe_nameless(&self, cause: String, thresholds: Thresholds) {
+        let mut inner = self.inner.lock();
+        inner.nameless.observe(false, thresholds);
+        let health = inner.nameless.health();
+        self.settle(&mut inner, health, Some(cause));
+    }
+
+    /// Checks are over for this packager: nothing is known of it any more.
+    fn forget(&self) {
+        let mut inner = self.inner.lock();
+        inner.gauges.clear();
+        inner.nameless = Gauge::default();
+        self.settle(&mut inner, Health::Unknown, None);
+    }
+
+    fn set(&self, health: Health, cause: &str) {
+        self.settle(&mut self.inner.lock(), health, Some(cause.to_owned()));
+    }
+
+    fn settle(&self, inner: &mut Inner, health: Health, cause: Option<String>) {
+        let before = inner.health;
+        if before == health {
+            return;
+        }
+        inner.health = health;
+        inner.cause = match health {
+            Health::Down => cause.unwrap_or_default(),
+            Health::Unknown | Health::Up => String::new(),
+        };
+        let packager = self.id.as_str();
+        match (before, health) {
+            (_, Health::Down) => {
+                tracing::warn!(target: "segue::packagers", packager, cause = %inner.cause, "packager is down");
+            }
+            (Health::Down, Health::Up) => {
+                tracing::info!(target: "segue::packagers", packager, "packager is up");
+            }
+            _ => {}
+        }
+        self.ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
     }
 }

@@ -1,11 +1,39 @@
 //! Where lanes' logs live. Everything that must agree between processes is one operation here:
 //! `append` succeeds only on the tail it was computed from (design.md, "Store").
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::model::lane::{Header, Step};
 use crate::model::names::{LaneId, OutputMsn, StreamKey, UnixMs};
+
+mod memory;
+mod spec;
+mod sqlite;
+
+pub use memory::MemoryStore;
+pub use spec::{SpecError, StoreSpec};
+pub use sqlite::SqliteStore;
+
+/// Changes that a slow receiver may leave unread before it is told `Lagged` and looks at all.
+const CHANGES_QUEUED_MAX: usize = 1024;
+
+/// Streams whose highest target duration is remembered; beyond, the first noted is forgotten.
+const TARGETS_MAX: usize = 100_000;
+
+/// Opens the store that the configuration names. Touches the disk: for start-up.
+///
+/// # Errors
+/// [`StoreError::Unreachable`] if the file cannot be opened, [`StoreError::Unreadable`] if it is
+/// none of ours or was written by a newer Segue.
+pub fn open(spec: &StoreSpec) -> Result<Arc<dyn LaneStore>, StoreError> {
+    Ok(match spec {
+        StoreSpec::Memory => Arc::new(MemoryStore::new()),
+        StoreSpec::Sqlite(path) => Arc::new(SqliteStore::open(path)?),
+    })
+}
 
 /// A lane as the store holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +50,7 @@ pub enum Appended {
     /// The step is the tail now (or was already: a retry of the same step is harmless).
     Done,
     /// Another writer was first: the steps after `expected_tail`, which the caller takes over.
+    /// They begin later where the log was trimmed beyond `expected_tail`.
     Lost(Vec<Step>),
 }
 
@@ -40,6 +69,31 @@ pub enum StoreError {
     /// No such lane, so nothing can be appended to it.
     #[error("the store knows no lane {0}")]
     NoLane(LaneId),
+    /// The step does not follow the log's tail (or, in an empty log, is not the header's first):
+    /// appended, it would leave a hole.
+    #[error("step {msn} of lane {lane} does not follow its tail")]
+    Hole {
+        /// The lane.
+        lane: LaneId,
+        /// The number of the step that was refused.
+        msn: OutputMsn,
+    },
+}
+
+/// Holes are refused by one rule in all stores, before the tail is looked at.
+fn refuse_hole(
+    header_first: OutputMsn,
+    tail: Option<OutputMsn>,
+    expected_tail: Option<OutputMsn>,
+    lane: &LaneId,
+    step: &Step,
+) -> Result<(), StoreError> {
+    let follows = expected_tail.map_or(header_first, OutputMsn::next);
+    // A tail below the expected one: this log lost steps, and their writer has them.
+    if step.msn != follows || tail < expected_tail {
+        return Err(StoreError::Hole { lane: lane.clone(), msn: step.msn });
+    }
+    Ok(())
 }
 
 /// The store of lanes' logs. One conformance suite (`tests/`) holds for every implementation.
@@ -58,7 +112,8 @@ pub trait LaneStore: Send + Sync {
     ) -> Result<Appended, StoreError>;
     /// The lanes of a stream, in the order of opening.
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError>;
-    /// Drops the steps before `keep_from`: no playlist lists them any more.
+    /// Drops the steps before `keep_from`: no playlist lists them any more. The tail stays
+    /// whatever is asked, since the lane goes on from it.
     async fn trim(&self, lane: &LaneId, keep_from: OutputMsn) -> Result<(), StoreError>;
     /// Drops lanes whose last step (or opening, without one) is older than `before`; returns how many.
     async fn expire(&self, before: UnixMs) -> Result<u64, StoreError>;
@@ -66,6 +121,7 @@ pub trait LaneStore: Send + Sync {
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
     /// The highest target duration seen for a stream before, raised to `seconds` (design.md, law 4).
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError>;
-    /// Changes made by any process that shares the store, this one among them.
+    /// Changes made by any process that shares the store, this one among them: lanes opened,
+    /// appended to or expired. Told at least once, perhaps late, perhaps more than once.
     fn changes(&self) -> broadcast::Receiver<Change>;
 }

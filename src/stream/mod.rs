@@ -2,16 +2,33 @@
 //!
 //! Sees packagers, the clock and the store through traits and knows no Pingora type, so that the
 //! simulation runs it unchanged.
+//!
+//! `streams` all of them, and a new viewer's way to one; `worker` the one task of each, which
+//! asks packagers at the `pace` their segments come (`source`, `reading`), opens lanes
+//! (`opening`) and carries them on (`carry`); `lane` what viewers' requests read; `status` what
+//! operators see.
 
-use std::sync::Arc;
+mod carry;
+mod clock;
+mod lane;
+mod observer;
+mod opening;
+mod pace;
+mod reading;
+mod settings;
+mod source;
+mod status;
+mod streams;
+mod worker;
 
-use bytes::Bytes;
+pub use clock::Clock;
+pub use lane::{Lane, PATIENCE, Printed};
+pub use observer::{Observer, Outcome, Silent};
+pub use settings::{Capacity, PoolSettings};
+pub use status::{LaneStatus, PackagerStatus, StepStatus, StreamStatus};
+pub use streams::{Parts, Streams};
 
-use crate::model::lane::{Header, Held};
-use crate::model::names::{LaneId, OutputMsn, RenditionId, StreamKey};
-
-/// All streams of this proxy: what the front asks.
-pub struct Streams {}
+use streams::{Deps, Slot};
 
 /// Why an entry or a lane cannot be had now. The front turns each into a status in one table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,59 +57,4 @@ pub enum Refusal {
     /// The process is too busy or its store does not answer.
     #[error("not ready")]
     NotReady,
-}
-
-/// A media playlist, printed once for all who ask.
-#[derive(Clone, Debug)]
-pub struct Printed {
-    /// The text.
-    pub body: Bytes,
-    /// The same, gzipped.
-    pub gzip: Bytes,
-    /// A strong validator, with its quotes. The gzipped form's ends in `-gz"`.
-    pub etag: String,
-    /// See `etag`.
-    pub etag_gzip: String,
-}
-
-impl Streams {
-    /// An entry request: the lane that a new viewer joins. Waits for packagers where nothing is
-    /// known of the stream, for 5 s at most.
-    pub async fn join(&self, _stream: &StreamKey) -> Result<Arc<Lane>, Refusal> {
-        todo!()
-    }
-    /// The lane of a valid token: known, loaded from the store, or opened anew.
-    pub async fn lane(&self, _stream: &StreamKey, _lane: &LaneId) -> Result<Arc<Lane>, Refusal> {
-        todo!()
-    }
-}
-
-/// A lane as this proxy lists it.
-pub struct Lane {}
-
-impl Lane {
-    /// What was frozen when it opened.
-    pub fn header(&self) -> &Header {
-        todo!()
-    }
-    /// The multivariant playlist for `token`.
-    pub fn multivariant(&self, _token: &str) -> String {
-        todo!()
-    }
-    /// The newest media playlist, at once where one is printed. Keeps the rendition wanted.
-    pub fn printed(&self, _rendition: &RenditionId) -> Option<Arc<Printed>> {
-        todo!()
-    }
-    /// The same, waiting at most 5 s for the first one.
-    pub async fn playlist(&self, _rendition: &RenditionId) -> Result<Arc<Printed>, Refusal> {
-        todo!()
-    }
-    /// The bytes of a listed segment by its number and the first 8 hex digits of its hash.
-    pub fn segment(&self, _rendition: &RenditionId, _msn: OutputMsn, _short: &str) -> Result<Held, Refusal> {
-        todo!()
-    }
-    /// The bytes of an init segment by the first 8 hex digits of its hash.
-    pub fn init(&self, _rendition: &RenditionId, _short: &str) -> Result<Held, Refusal> {
-        todo!()
-    }
 }

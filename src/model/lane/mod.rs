@@ -3,12 +3,21 @@
 //!
 //! `header` what is frozen at opening; `step` what the log is made of; `log` the log itself;
 //! `track` what one packager shows of one rendition; `next` the one pure function that decides
-//! the next step; `print` a log to a media playlist.
+//! the next step, `splice` where it goes on in another run; `print` a log to a media playlist.
 
 mod header;
+mod log;
+mod next;
+mod print;
+mod splice;
 mod step;
+mod track;
 
 pub use header::{Container, FORMAT, Header};
+pub use log::{Log, LogError};
+pub use next::{Action, Candidate, Decision, Situation, Want, What, next};
+pub use print::{init_name, print, segment_name};
 pub use step::{
     ByteRange, Entry, Held, Init, Source, Splice, SpliceMethod, SpliceReason, Step,
 };
+pub use track::{Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot, Track};

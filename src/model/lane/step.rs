@@ -31,6 +31,9 @@ pub struct Step {
     /// When, by arrival, the packager had made all of this content: the lane's content clock,
     /// by which another packager's segments are aligned.
     pub content_end: UnixMs,
+    /// EXT-X-PROGRAM-DATE-TIME of the content's end, where the packager writes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_end: Option<UnixMs>,
     /// EXT-X-ENDLIST: the stream is over, this step carries no segment.
     #[serde(default, skip_serializing_if = "is_false")]
     pub end: bool,

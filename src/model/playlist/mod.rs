@@ -9,10 +9,120 @@ use std::time::Duration;
 use crate::model::lane::ByteRange;
 use crate::model::names::PackagerMsn;
 
+pub(in crate::model) mod attributes;
+mod date;
+pub(in crate::model) mod lines;
 mod parse;
+pub(in crate::model) mod variables;
 
+#[cfg(test)]
+mod tests;
 
+pub use parse::{parse, shape};
 
+/// How large a playlist may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The whole body, bytes; as much again for what it unfolds to.
+    pub bytes: usize,
+    /// One line, bytes.
+    pub line_bytes: usize,
+    /// Segments.
+    pub segments: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 4 << 20, line_bytes: 64 << 10, segments: 20_000 }
+    }
+}
+
+/// The two kinds of playlists (RFC 8216, 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// It lists renditions.
+    Multivariant,
+    /// It lists segments.
+    Media,
+}
+
+/// Why a playlist cannot be used. `line` counts from 1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaylistError {
+    /// The body, or what it unfolds to, is over the limit in bytes.
+    #[error("larger than {limit} bytes")]
+    TooLarge {
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// A line is over the limit in bytes.
+    #[error("line {line} is longer than {limit} bytes")]
+    LineTooLong {
+        /// Where.
+        line: usize,
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// More segments than the limit.
+    #[error("more than {limit} segments")]
+    TooManySegments {
+        /// The limit.
+        limit: usize,
+    },
+    /// Not UTF-8 (RFC 8216, 4.1).
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// It does not begin with `#EXTM3U`, or has no tag of either kind of playlist.
+    #[error("not an HLS playlist")]
+    NotPlaylist,
+    /// A multivariant playlist where a media playlist was due.
+    #[error("a multivariant playlist, not a media playlist")]
+    Multivariant,
+    /// No EXT-X-TARGETDURATION (RFC 8216, 4.3.3.1).
+    #[error("no EXT-X-TARGETDURATION")]
+    NoTargetDuration,
+    /// A tag whose value is none, or out of all bounds.
+    #[error("line {line}: bad {tag}")]
+    BadTag {
+        /// Where.
+        line: usize,
+        /// The tag, without `#`.
+        tag: &'static str,
+    },
+    /// A segment without EXTINF.
+    #[error("line {line}: a segment without EXTINF")]
+    NoDuration {
+        /// Where.
+        line: usize,
+    },
+    /// An EXTINF after which no URI came.
+    #[error("line {line}: another EXTINF before a URI")]
+    NoUri {
+        /// Where.
+        line: usize,
+    },
+    /// An empty URI, or one with control characters.
+    #[error("line {line}: bad URI")]
+    BadUri {
+        /// Where.
+        line: usize,
+    },
+    /// EXT-X-BYTERANGE without offset and nothing to follow, or beyond all bounds.
+    #[error("line {line}: EXT-X-BYTERANGE without a predecessor")]
+    NoPredecessor {
+        /// Where.
+        line: usize,
+    },
+    /// A variable that is not defined here.
+    #[error("line {line}: a variable without a value")]
+    Variable {
+        /// Where.
+        line: usize,
+    },
+    /// A delta update (EXT-X-SKIP), which was not asked for.
+    #[error("a delta update that was not asked for")]
+    Delta,
+}
 
 /// A media playlist as one packager showed it once.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,118 @@
+//! What the front asks of the rest of Segue, as traits: the real thing is `stream` over
+//! `segments`, and a test of the front stands in with lanes that never move.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::lane::{Header, Held};
+use crate::model::names::{ContentHash, LaneId, OutputMsn, PoolName, RenditionId, StreamKey};
+use crate::packagers::Pools;
+use crate::segments::Segments;
+use crate::stream::{Lane, Printed, Refusal, Streams};
+
+/// All lanes of this proxy and the bytes they list.
+pub trait Lanes: Send + Sync + 'static {
+    /// One lane.
+    type Lane: ListedLane;
+
+    /// The pool that carries `host` (lower case, without port).
+    fn pool(&self, host: &str) -> Option<PoolName>;
+    /// The lane that a new viewer joins. May wait for packagers.
+    fn join(
+        &self,
+        stream: &StreamKey,
+    ) -> impl Future<Output = Result<Arc<Self::Lane>, Refusal>> + Send;
+    /// The lane of a valid token. The front keeps only a weak reference: a lane that was let go
+    /// is asked for again.
+    fn lane(
+        &self,
+        stream: &StreamKey,
+        lane: &LaneId,
+    ) -> impl Future<Output = Result<Arc<Self::Lane>, Refusal>> + Send;
+    /// A segment's bytes, if they are in memory.
+    fn in_memory(&self, hash: ContentHash) -> Option<Bytes>;
+    /// A segment's bytes, from memory or disk, verified.
+    fn bytes(&self, held: Held) -> impl Future<Output = Option<Bytes>> + Send;
+}
+
+/// A lane as this proxy lists it; the methods are those of [`Lane`].
+pub trait ListedLane: Send + Sync + 'static {
+    /// What was frozen when it opened.
+    fn header(&self) -> &Header;
+    /// The multivariant playlist for `token`.
+    fn multivariant(&self, token: &str) -> String;
+    /// The newest media playlist, if one is printed.
+    fn printed(&self, rendition: &RenditionId) -> Option<Arc<Printed>>;
+    /// The same, waiting for the first one.
+    fn playlist(
+        &self,
+        rendition: &RenditionId,
+    ) -> impl Future<Output = Result<Arc<Printed>, Refusal>> + Send;
+    /// A listed segment.
+    fn segment(
+        &self,
+        rendition: &RenditionId,
+        msn: OutputMsn,
+        short: &str,
+    ) -> Result<Held, Refusal>;
+    /// An init segment.
+    fn init(&self, rendition: &RenditionId, short: &str) -> Result<Held, Refusal>;
+}
+
+/// The real lanes.
+pub struct Live {
+    /// Which hosts lead to which pool.
+    pub pools: Arc<Pools>,
+    /// The watched streams.
+    pub streams: Arc<Streams>,
+    /// The bytes that they list.
+    pub segments: Arc<Segments>,
+}
+
+impl Lanes for Live {
+    type Lane = Lane;
+
+    fn pool(&self, host: &str) -> Option<PoolName> {
+        self.pools.for_host(host).map(|pool| pool.name.clone())
+    }
+    async fn join(&self, stream: &StreamKey) -> Result<Arc<Lane>, Refusal> {
+        self.streams.join(stream).await
+    }
+    async fn lane(&self, stream: &StreamKey, lane: &LaneId) -> Result<Arc<Lane>, Refusal> {
+        self.streams.lane(stream, lane).await
+    }
+    fn in_memory(&self, hash: ContentHash) -> Option<Bytes> {
+        self.segments.in_memory(hash)
+    }
+    async fn bytes(&self, held: Held) -> Option<Bytes> {
+        self.segments.get(held).await
+    }
+}
+
+impl ListedLane for Lane {
+    fn header(&self) -> &Header {
+        Lane::header(self)
+    }
+    fn multivariant(&self, token: &str) -> String {
+        Lane::multivariant(self, token)
+    }
+    fn printed(&self, rendition: &RenditionId) -> Option<Arc<Printed>> {
+        Lane::printed(self, rendition)
+    }
+    async fn playlist(&self, rendition: &RenditionId) -> Result<Arc<Printed>, Refusal> {
+        Lane::playlist(self, rendition).await
+    }
+    fn segment(
+        &self,
+        rendition: &RenditionId,
+        msn: OutputMsn,
+        short: &str,
+    ) -> Result<Held, Refusal> {
+        Lane::segment(self, rendition, msn, short)
+    }
+    fn init(&self, rendition: &RenditionId, short: &str) -> Result<Held, Refusal> {
+        Lane::init(self, rendition, short)
+    }
+}

@@ -1,0 +1,287 @@
+//! The front: what viewers and CDNs talk to. Every answer is made from memory or from the segment
+//! directory; nothing is proxied, and nothing waits for a packager but a first playlist.
+//!
+//! A request's way: `connections` → `hooks` (Pingora) → `request` (method, host, sizes) → the route → `known` or
+//! the keyring (token to lane) → `lanes` → `answer`. `errors` is the one table of refusals,
+//! `stage` what readiness follows, `observe` and `access_log` what is told of each answer.
+
+pub mod access_log;
+mod answer;
+mod connections;
+mod errors;
+mod hooks;
+mod known;
+mod lanes;
+mod observe;
+mod range;
+mod request;
+mod settings;
+mod stage;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use pingora::http::RequestHeader;
+
+pub use connections::Connections;
+pub use errors::Failure;
+pub use hooks::{Context, Hooks};
+pub use lanes::{Lanes, ListedLane, Live};
+pub use observe::{Answered, Kind, Nobody, Observer};
+pub use settings::Settings;
+pub use stage::{InFlight, Stage, Stages};
+
+use access_log::AccessLog;
+use answer::{Answer, Prepared};
+use known::{Known, Verified};
+use request::{Want, host, want};
+
+use crate::model::names::{OutputMsn, PoolName, RenditionId, StreamKey};
+use crate::model::route::{Place, Route, identity_query};
+use crate::model::token::{Claims, Keyring};
+
+/// Verified tokens that are remembered at most.
+const TOKENS_MAX: usize = 100_000;
+
+/// The front over its lanes.
+pub struct Front<L: Lanes> {
+    lanes: L,
+    keyring: ArcSwap<Keyring>,
+    current: ArcSwap<Prepared>,
+    known: Known<L::Lane>,
+    stages: Arc<Stages>,
+    waiting: AtomicUsize,
+    observer: Arc<dyn Observer>,
+    access_log: Option<AccessLog>,
+}
+
+impl<L: Lanes> Front<L> {
+    /// The front over `lanes`, with tokens of `keyring`.
+    pub fn new(lanes: L, keyring: Keyring, settings: Settings, stages: Arc<Stages>) -> Self {
+        Self {
+            lanes,
+            keyring: ArcSwap::from_pointee(keyring),
+            current: ArcSwap::from_pointee(Prepared::new(settings)),
+            known: Known::new(TOKENS_MAX),
+            stages,
+            waiting: AtomicUsize::new(0),
+            observer: Arc::new(Nobody),
+            access_log: None,
+        }
+    }
+
+    /// Tells `observer` of every answer.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Writes every answer to `log`.
+    #[must_use]
+    pub fn logging_to(mut self, log: AccessLog) -> Self {
+        self.access_log = Some(log);
+        self
+    }
+
+    /// Takes other settings and keys, from the next request on.
+    pub fn reload(&self, settings: Settings, keyring: Keyring) {
+        self.current.store(Arc::new(Prepared::new(settings)));
+        self.keyring.store(Arc::new(keyring));
+        self.known.clear();
+    }
+
+    /// Lines that the access log has dropped since the start.
+    pub fn access_log_dropped(&self) -> u64 {
+        self.access_log.as_ref().map_or(0, AccessLog::dropped)
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Settings {
+        self.current.load().settings.clone()
+    }
+
+    /// The most connections, and how long a silent one is kept.
+    fn connection_limits(&self) -> (usize, Duration) {
+        let current = self.current.load();
+        (current.settings.connections_max, current.settings.keepalive)
+    }
+
+    async fn answer(
+        &self,
+        request: &RequestHeader,
+        context: &mut Context,
+    ) -> Result<Answer, Failure> {
+        let current = self.current.load();
+        let want = want(request, &current.settings)?;
+        let text = std::str::from_utf8(request.raw_path()).map_err(|_| Failure::Path)?;
+        let (path, query) = match text.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (text, None),
+        };
+        if want == Want::Preflight {
+            return Ok(current.preflight());
+        }
+        let route = Route::parse(path)?;
+        if let Route::Own { rest } = route {
+            context.kind = Kind::Health;
+            return self.health(&current, rest);
+        }
+        let pool = self.lanes.pool(&host(request)?).ok_or(Failure::UnknownHost)?;
+        match route {
+            Route::Own { .. } => Err(Failure::NotFound),
+            Route::Entry { path } => {
+                context.kind = Kind::Entry;
+                let query = identity_query(query, &current.settings.identity_queries);
+                let stream = StreamKey { pool, path: path.into(), query: query.into() };
+                self.entry(&current, stream, context).await
+            }
+            Route::Playlist(place) => {
+                context.kind = Kind::Playlist;
+                let lane = self.lane(&current, &pool, path, place, context).await?;
+                let rendition = RenditionId::new(place.rendition);
+                let printed = match lane.printed(&rendition) {
+                    Some(printed) => printed,
+                    None => {
+                        let _waiting = self.wait(&current)?;
+                        lane.playlist(&rendition).await?
+                    }
+                };
+                Ok(current.playlist(request, lane.header(), &printed))
+            }
+            Route::Segment { place, msn, short, extension } => {
+                context.kind = Kind::Segment;
+                let lane = self.lane(&current, &pool, path, place, context).await?;
+                let named = Named::Segment(msn);
+                self.segment(&current, request, &*lane, place, named, short, extension).await
+            }
+            Route::Init { place, short, extension } => {
+                context.kind = Kind::Init;
+                let lane = self.lane(&current, &pool, path, place, context).await?;
+                self.segment(&current, request, &*lane, place, Named::Init, short, extension).await
+            }
+        }
+    }
+
+    fn health(&self, current: &Prepared, page: &str) -> Result<Answer, Failure> {
+        match page {
+            "healthz" => Ok(current.health("ok\n")),
+            "readyz" if self.stages.ready() => Ok(current.health("ready\n")),
+            "readyz" => Err(Failure::NotReady),
+            _ => Err(Failure::NotFound),
+        }
+    }
+
+    /// A newcomer: the multivariant playlist of the lane to join, with its token.
+    async fn entry(
+        &self,
+        current: &Prepared,
+        stream: StreamKey,
+        context: &mut Context,
+    ) -> Result<Answer, Failure> {
+        let waiting = self.wait(current)?;
+        let lane = self.lanes.join(&stream).await?;
+        drop(waiting);
+        let lane_id = lane.header().lane.clone();
+        context.lane = Some(lane_id.clone());
+        let claims = Claims { stream, lane: lane_id, viewer: None, expires_unix_s: None };
+        let token = self.keyring.load().sign(&claims);
+        Ok(current.entry(lane.multivariant(&token)))
+    }
+
+    /// The lane of a token, at little cost where the token was seen before.
+    async fn lane(
+        &self,
+        current: &Prepared,
+        pool: &PoolName,
+        path: &str,
+        place: Place<'_>,
+        context: &mut Context,
+    ) -> Result<Arc<L::Lane>, Failure> {
+        let prefix = up_to_token(path);
+        if let Some(known) = self.known.get(pool, prefix) {
+            if known.expires_unix_s.is_some_and(|expires| unix_s() >= expires) {
+                return Err(Failure::TokenExpired);
+            }
+            if let Some(lane) = known.lane.upgrade() {
+                context.lane = Some(known.lane_id.clone());
+                return Ok(lane);
+            }
+        }
+        let stream_path = place.stream.to_string();
+        let claims = self.keyring.load().verify(place.token, pool, &stream_path, unix_s())?;
+        context.lane = Some(claims.lane.clone());
+        let waiting = self.wait(current)?;
+        let lane = self.lanes.lane(&claims.stream, &claims.lane).await?;
+        drop(waiting);
+        let verified = Verified {
+            pool: pool.clone(),
+            lane_id: claims.lane,
+            expires_unix_s: claims.expires_unix_s,
+            lane: Arc::downgrade(&lane),
+        };
+        self.known.put(prefix, Arc::new(verified));
+        Ok(lane)
+    }
+
+    #[allow(clippy::too_many_arguments)] // a segment's name has that many parts
+    async fn segment(
+        &self,
+        current: &Prepared,
+        request: &RequestHeader,
+        lane: &L::Lane,
+        place: Place<'_>,
+        named: Named,
+        short: &str,
+        extension: &str,
+    ) -> Result<Answer, Failure> {
+        let rendition = RenditionId::new(place.rendition);
+        let held = match named {
+            Named::Segment(msn) => lane.segment(&rendition, msn, short)?,
+            Named::Init => lane.init(&rendition, short)?,
+        };
+        let bytes = match self.lanes.in_memory(held.hash) {
+            Some(bytes) => bytes,
+            None => self.lanes.bytes(held).await.ok_or(Failure::SegmentLost)?,
+        };
+        current.segment(request, &held, extension, &bytes)
+    }
+
+    /// Counts a request that may wait for a packager.
+    fn wait(&self, current: &Prepared) -> Result<Waiting<'_>, Failure> {
+        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
+        let waiting = Waiting(&self.waiting);
+        if before >= current.settings.waiting_max {
+            return Err(Failure::Waiting);
+        }
+        Ok(waiting)
+    }
+}
+
+/// What of a rendition is asked for.
+#[derive(Clone, Copy)]
+enum Named {
+    Segment(OutputMsn),
+    Init,
+}
+
+/// One request that waits; counted until dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// `/live/cam/playlist~<token>` of a lane's path: all before the rendition.
+fn up_to_token(path: &str) -> &str {
+    let folder = path.rsplit_once('/').map_or(path, |(before, _)| before);
+    folder.rsplit_once('/').map_or(folder, |(before, _)| before)
+}
+
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}

@@ -1,0 +1,67 @@
+//! What the front tells of each answer, to metrics and to the access log.
+
+use std::time::Duration;
+
+/// The kinds of requests, as metrics and logs name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A multivariant playlist.
+    Entry,
+    /// A media playlist.
+    Playlist,
+    /// A segment.
+    Segment,
+    /// An init segment.
+    Init,
+    /// `/.segue/healthz` and `/.segue/readyz`.
+    Health,
+    /// CORS preflight, and whatever was refused before its kind was known.
+    Other,
+}
+
+impl Kind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 6] =
+        [Self::Entry, Self::Playlist, Self::Segment, Self::Init, Self::Health, Self::Other];
+
+    /// The name in metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Entry => "entry",
+            Self::Playlist => "playlist",
+            Self::Segment => "segment",
+            Self::Init => "init",
+            Self::Health => "health",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// One request answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// What was asked.
+    pub kind: Kind,
+    /// The status sent; 0 if the viewer left before.
+    pub status: u16,
+    /// Bytes of the body sent.
+    pub bytes: u64,
+    /// From the request's header to the answer's last byte.
+    pub elapsed: Duration,
+    /// The viewer left, or was let go, before the end.
+    pub cut: bool,
+}
+
+/// Who is told.
+pub trait Observer: Send + Sync {
+    /// A request was answered.
+    fn answered(&self, answered: Answered);
+}
+
+/// Nobody is told.
+pub struct Nobody;
+
+impl Observer for Nobody {
+    fn answered(&self, _answered: Answered) {}
+}

@@ -1,0 +1,142 @@
+//! From single checks to a verdict: thresholds of one address, and the packager above them.
+
+/// What a packager's checks say. `Unknown` counts as usable: checks have not come round yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// No verdict yet.
+    Unknown,
+    /// Usable.
+    Up,
+    /// Failed its checks.
+    Down,
+}
+
+impl Health {
+    /// May be given lanes.
+    #[must_use]
+    pub const fn is_usable(self) -> bool {
+        !matches!(self, Self::Down)
+    }
+
+    /// The health of a packager from that of its addresses: one that is up is enough. Without
+    /// addresses nothing is known.
+    #[must_use]
+    pub fn of_any(addresses: impl IntoIterator<Item = Self>) -> Self {
+        let mut any = None;
+        for health in addresses {
+            any = Some(match (any, health) {
+                (Some(Self::Up), _) | (_, Self::Up) => Self::Up,
+                (Some(Self::Unknown), _) | (_, Self::Unknown) => Self::Unknown,
+                _ => Self::Down,
+            });
+        }
+        any.unwrap_or(Self::Unknown)
+    }
+}
+
+/// How many checks in a row change a verdict. Zero counts as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Good checks after which what was down is up.
+    pub rise: usize,
+    /// Failed checks after which what was up, or not known, is down.
+    pub fall: usize,
+}
+
+/// The checks of one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gauge {
+    health: Health,
+    against: usize,
+}
+
+impl Default for Gauge {
+    fn default() -> Self {
+        Self {
+            health: Health::Unknown,
+            against: 0,
+        }
+    }
+}
+
+impl Gauge {
+    /// The verdict so far.
+    #[must_use]
+    pub const fn health(&self) -> Health {
+        self.health
+    }
+
+    /// Takes the result of one check. The first good check of an address makes it up at once;
+    /// otherwise a verdict changes only by checks in a row.
+    pub fn observe(&mut self, good: bool, thresholds: Thresholds) {
+        let (agrees, needed, verdict) = match (self.health, good) {
+            (Health::Up, true) | (Health::Down, false) => (true, 0, self.health),
+            (Health::Unknown, true) => (false, 1, Health::Up),
+            (Health::Down, true) => (false, thresholds.rise, Health::Up),
+            (Health::Unknown | Health::Up, false) => (false, thresholds.fall, Health::Down),
+        };
+        if agrees {
+            self.against = 0;
+            return;
+        }
+        self.against += 1;
+        if self.against >= needed {
+            self.health = verdict;
+            self.against = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Health::{Down, Unknown, Up};
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        let thresholds = Thresholds { rise: 2, fall: 3 };
+        for (name, checks, want) in [
+            ("none yet", "", Unknown),
+            ("first good", "+", Up),
+            ("two failed", "--", Unknown),
+            ("three failed", "---", Down),
+            ("good between", "+--+--", Up),
+            ("falls", "+---", Down),
+            ("one good is not enough", "---+", Down),
+            ("rises", "---++", Up),
+            ("in a row only", "---+-+", Down),
+            ("and falls again", "---++---", Down),
+        ] {
+            let mut gauge = Gauge::default();
+            for check in checks.chars() {
+                gauge.observe(check == '+', thresholds);
+            }
+            assert_eq!(gauge.health(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn zero_counts_as_one() {
+        let mut gauge = Gauge::default();
+        gauge.observe(false, Thresholds { rise: 0, fall: 0 });
+        assert_eq!(gauge.health(), Down);
+    }
+
+    #[test]
+    fn one_address_up_is_enough() {
+        for (addresses, want) in [
+            (&[][..], Unknown),
+            (&[Down, Up], Up),
+            (&[Up, Down, Unknown], Up),
+            (&[Down, Unknown], Unknown),
+            (&[Unknown, Down], Unknown),
+            (&[Down, Down], Down),
+        ] {
+            assert_eq!(
+                Health::of_any(addresses.iter().copied()),
+                want,
+                "{addresses:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The log of one lane: its steps from the oldest kept to the tail, without holes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Header, Step};
+use crate::model::names::{OutputMsn, UnixMs};
+
+/// A step that does not follow the tail.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Numbers go up by one (RFC 8216, 6.2.2).
+    #[error("step {got} does not follow, {expected} would")]
+    NotNext {
+        /// The number that follows.
+        expected: OutputMsn,
+        /// The number that came.
+        got: OutputMsn,
+    },
+    /// Nothing follows the step that ends the lane.
+    #[error("the lane has ended")]
+    Ended,
+    /// One entry per rendition of the header.
+    #[error("{got} entries for {expected} renditions")]
+    Entries {
+        /// Renditions in the header.
+        expected: usize,
+        /// Entries in the step.
+        got: usize,
+    },
+}
+
+/// A lane's log.
+#[derive(Clone, Debug)]
+pub struct Log {
+    header: Arc<Header>,
+    steps: VecDeque<Step>,
+}
+
+impl Log {
+    /// An empty log.
+    #[must_use]
+    pub fn new(header: Arc<Header>) -> Self {
+        Self { header, steps: VecDeque::new() }
+    }
+
+    /// What was frozen when the lane opened.
+    #[must_use]
+    pub fn header(&self) -> &Arc<Header> {
+        &self.header
+    }
+
+    /// The newest step.
+    #[must_use]
+    pub fn tail(&self) -> Option<&Step> {
+        self.steps.back()
+    }
+
+    /// The steps kept, oldest first.
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = &Step> + ExactSizeIterator {
+        self.steps.iter()
+    }
+
+    /// The steps from `from` on.
+    pub fn from(&self, from: OutputMsn) -> impl DoubleEndedIterator<Item = &Step> {
+        let skip = self.first().map_or(0, |f| from.0.saturating_sub(f.0));
+        self.steps.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX))
+    }
+
+    /// The oldest number kept.
+    #[must_use]
+    pub fn first(&self) -> Option<OutputMsn> {
+        self.steps.front().map(|s| s.msn)
+    }
+
+    /// The number of the step to come.
+    #[must_use]
+    pub fn next_msn(&self) -> OutputMsn {
+        self.tail().map_or(self.header.first_msn, |t| t.msn.next())
+    }
+
+    /// The step of that number, if it is kept.
+    #[must_use]
+    pub fn get(&self, msn: OutputMsn) -> Option<&Step> {
+        let offset = msn.0.checked_sub(self.first()?.0)?;
+        self.steps.get(usize::try_from(offset).ok()?)
+    }
+
+    /// The discontinuity number of the tail; the header's where there is none.
+    #[must_use]
+    pub fn discontinuity_number(&self) -> u64 {
+        self.tail().map_or(self.header.first_discontinuity, |t| t.discontinuity_number)
+    }
+
+    /// Adds the step after the tail. The first step of a log that was trimmed may have any number.
+    ///
+    /// # Errors
+    /// [`LogError`] where it does not follow; the log stays as it was.
+    pub fn push(&mut self, step: Step) -> Result<(), LogError> {
+        if self.tail().is_some_and(|t| t.end) {
+            return Err(LogError::Ended);
+        }
+        let expected = self.next_msn();
+        let follows = if self.steps.is_empty() { step.msn >= expected } else { step.msn == expected };
+        if !follows {
+            return Err(LogError::NotNext { expected, got: step.msn });
+        }
+        let renditions = self.header.renditions.len();
+        if !step.end && step.entries.len() != renditions {
+            return Err(LogError::Entries { expected: renditions, got: step.entries.len() });
+        }
+        self.steps.push_back(step);
+        Ok(())
+    }
+
+    /// The first step that a playlist printed at `now` lists: the head leaves by content (the
+    /// window is full without it) and by time (it was listed for a window), so that a catch-up
+    /// lengthens the list for a while (RFC 8216, 6.2.2: at least three target durations stay).
+    #[must_use]
+    pub fn window_first(&self, now: UnixMs) -> Option<OutputMsn> {
+        let window = self.header.window;
+        let mut after = Duration::ZERO;
+        let mut first = self.tail()?.msn;
+        for step in self.steps.iter().rev() {
+            let full = after >= window;
+            let listed_long = now.since(step.listed_at) >= window;
+            if full && listed_long {
+                break;
+            }
+            first = step.msn;
+            after += step.duration();
+        }
+        Some(first)
+    }
+
+    /// Drops the steps before `keep_from`. The tail always stays.
+    pub fn trim(&mut self, keep_from: OutputMsn) {
+        while self.steps.len() > 1 && self.steps.front().is_some_and(|s| s.msn < keep_from) {
+            self.steps.pop_front();
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Where a lane goes on in another run: the ladder (design.md, "Splice").
+//!
+//! Content is placed by two clocks that packagers share: EXT-X-PROGRAM-DATE-TIME where both
+//! write it and arrival agrees, else arrival alone, which is when a segment was listed, by our
+//! own clock.
+
+use std::time::Duration;
+
+use super::{SpliceMethod, Step, Track};
+use crate::model::names::UnixMs;
+
+/// Two moments this near are the same border: arrival is seen through polling.
+const SAME_BORDER: Duration = Duration::from_millis(150);
+
+/// Where to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The segment in [`Track::segments`].
+    pub at: usize,
+    /// Content lost (positive) or repeated (negative), milliseconds.
+    pub gap_ms: i64,
+    /// How it was found.
+    pub method: SpliceMethod,
+}
+
+/// What a run offers to carry a lane on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// This place carries on where the tail ended, as near as the borders allow.
+    Here(Place),
+    /// The nearest border is not listed yet.
+    NotYet,
+    /// The run has nothing listed.
+    Nothing,
+}
+
+/// Finds where `track` carries on the content that `tail` ended. `last_chance`: no time is left to wait
+/// for a better border, so the newest listed segment has to do where nothing else does.
+#[must_use]
+pub fn place(tail: &Step, track: &Track, last_chance: bool) -> Offer {
+    let from = track.listed_from();
+    let listed = track.segments().len().saturating_sub(from);
+    if listed == 0 {
+        return Offer::Nothing;
+    }
+    let method = method(tail, track);
+    let Some(borders) = borders(tail, track, from, method) else { return Offer::Nothing };
+    match by_borders(&borders) {
+        Some((i, gap_ms)) => Offer::Here(Place { at: from + i, gap_ms, method }),
+        None if last_chance => {
+            let gap_ms = borders.last().map_or(0, |b| b.start_ms);
+            let at = from + listed - 1;
+            Offer::Here(Place { at, gap_ms, method: SpliceMethod::Newest })
+        }
+        None => Offer::NotYet,
+    }
+}
+
+/// A listed segment against the content's end, milliseconds: negative is before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Borders {
+    start_ms: i64,
+    end_ms: i64,
+}
+
+/// The segment that begins nearest to the content's end among those that carry content after it.
+/// None where that one is not listed yet.
+fn by_borders(borders: &[Borders]) -> Option<(usize, i64)> {
+    let same = i64::try_from(SAME_BORDER.as_millis()).unwrap_or(i64::MAX);
+    let at = borders.iter().position(|b| b.end_ms > same)?;
+    let b = borders.get(at)?;
+    // What is left of this segment is less than what it would repeat: the next border is nearer.
+    let next_is_nearer = b.end_ms < -b.start_ms;
+    if !next_is_nearer {
+        return Some((at, b.start_ms));
+    }
+    borders.get(at + 1).map(|next| (at + 1, next.start_ms))
+}
+
+fn borders(tail: &Step, track: &Track, from: usize, method: SpliceMethod) -> Option<Vec<Borders>> {
+    (from..track.segments().len())
+        .map(|at| {
+            let (end, content_end) = if method == SpliceMethod::ProgramDateTime {
+                (track.segments().get(at)?.wall_end?, tail.wall_end?)
+            } else {
+                (track.ends_at(at)?, tail.content_end)
+            };
+            let duration = track.segments().get(at)?.duration();
+            Some(Borders {
+                start_ms: end.minus(duration).signed_since(content_end),
+                end_ms: end.signed_since(content_end),
+            })
+        })
+        .collect()
+}
+
+/// PROGRAM-DATE-TIME is believed where it places the newest segment within a segment of where
+/// arrival does: encoders' clocks are often wrong, and then both sides lie differently.
+fn method(tail: &Step, track: &Track) -> SpliceMethod {
+    let agreed = || -> Option<bool> {
+        let at = track.segments().len().checked_sub(1)?;
+        let newest = track.segments().get(at)?;
+        let all_have = track.segments().iter().skip(track.listed_from()).all(|s| s.wall_end.is_some());
+        let by_wall = newest.wall_end?.signed_since(tail.wall_end?);
+        let by_arrival = track.ends_at(at)?.signed_since(tail.content_end);
+        let within = Duration::from_millis(by_wall.abs_diff(by_arrival)) <= newest.duration();
+        Some(all_have && within)
+    };
+    if agreed() == Some(true) { SpliceMethod::ProgramDateTime } else { SpliceMethod::Arrival }
+}
+
+/// The segment of `other` at the same moment as the one at `at` in `reference`: the same number
+/// where a packager numbers its renditions alike (all that are known do), else by
+/// PROGRAM-DATE-TIME, else by arrival.
+#[must_use]
+pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize> {
+    let seen = reference.segments().get(at)?;
+    let start = reference.starts_at(at)?;
+    let near = |o: usize, within: Duration| -> bool {
+        other.starts_at(o).is_some_and(|s| {
+            Duration::from_millis(s.signed_since(start).unsigned_abs()) <= within
+        })
+    };
+    if let Some(o) = other.position(seen.msn())
+        && near(o, seen.duration())
+    {
+        return Some(o);
+    }
+    let distance = |o: usize| -> Option<u64> {
+        let wall = other.segments().get(o)?.wall_end.zip(seen.wall_end);
+        Some(match wall {
+            Some((a, b)) => a.signed_since(b).unsigned_abs(),
+            None => other.starts_at(o)?.signed_since(start).unsigned_abs(),
+        })
+    };
+    let nearest = (other.listed_from()..other.segments().len()).min_by_key(|&o| distance(o))?;
+    let half = u64::try_from(seen.duration().as_millis() / 2).unwrap_or(u64::MAX);
+    (distance(nearest)? <= half.max(500)).then_some(nearest)
+}
+
+/// How late the lane is: since its tail was listed.
+#[must_use]
+pub fn waited(tail: &Step, now: UnixMs) -> Duration {
+    now.since(tail.listed_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Borders, by_borders};
+
+    fn b(start_ms: i64, end_ms: i64) -> Borders {
+        Borders { start_ms, end_ms }
+    }
+
+    #[test]
+    fn the_nearest_border_is_taken() {
+        for (name, list, want) in [
+            ("equal borders", vec![b(-4000, 0), b(0, 4000)], Some((1, 0))),
+            ("equal borders, jitter", vec![b(-3900, 100), b(100, 4100)], Some((1, 100))),
+            ("equal borders, next not listed", vec![b(-8000, -4000), b(-4000, 0)], None),
+            ("early in the segment: it is repeated", vec![b(-1000, 3000)], Some((0, -1000))),
+            ("late in it: the next", vec![b(-3000, 1000), b(1000, 5000)], Some((1, 1000))),
+            ("late in it, the next not listed", vec![b(-3000, 1000)], None),
+            ("the list begins later: a gap", vec![b(6000, 10_000)], Some((0, 6000))),
+            ("all before", vec![b(-9000, -5000)], None),
+        ] {
+            assert_eq!(by_borders(&list), want, "{name}");
+        }
+    }
+}

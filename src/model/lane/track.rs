@@ -1,0 +1,418 @@
+//! What one packager shows of one rendition: the run that is on, its segments, when each was
+//! first seen, and which bytes are held. Fed with what was fetched; asks no questions itself.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::{ByteRange, Held, Source};
+use crate::model::names::{ContentHash, PackagerMsn, UnixMs};
+use crate::model::playlist::Segment;
+
+/// How many segments a track remembers beyond the packager's list, so that a tail that has just
+/// left the list is still known to be the predecessor of what is listed.
+const REMEMBERED: usize = 64;
+/// How many arrivals the content clock looks at. Few, so that it follows a packager that drifts.
+const ARRIVALS: usize = 16;
+/// A segment or init segment is asked for so often before it counts as lost.
+const TRIES: u8 = 2;
+
+/// A resource on the packager: absolute path and query, and the part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Resource {
+    /// Absolute path and query.
+    pub path: String,
+    /// The part, if not the whole.
+    pub range: Option<ByteRange>,
+}
+
+/// A segment of a list, its URIs resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// As the packager wrote it.
+    pub segment: Segment,
+    /// Where its bytes are.
+    pub resource: Resource,
+    /// Where its init segment is.
+    pub map: Option<Resource>,
+}
+
+/// A media playlist as one refresh brought it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// EXT-X-TARGETDURATION, seconds.
+    pub target_duration: u32,
+    /// EXT-X-ENDLIST.
+    pub ended: bool,
+    /// Its segments.
+    pub segments: Vec<Listed>,
+}
+
+/// Whether bytes were asked for, and with what result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// Where they are, once held.
+    pub held: Option<Held>,
+    /// Tries that failed.
+    pub failures: u8,
+}
+
+impl Fetched {
+    /// It was tried often enough: it cannot be had.
+    #[must_use]
+    pub const fn lost(&self) -> bool {
+        self.held.is_none() && self.failures >= TRIES
+    }
+}
+
+/// A segment of the run that is on.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// As it was listed first.
+    pub listed: Listed,
+    /// Content of the run up to the end of this segment.
+    pub content_end: Duration,
+    /// EXT-X-PROGRAM-DATE-TIME of its end, Unix milliseconds, worked out from the last one given.
+    pub wall_end: Option<UnixMs>,
+    /// Its bytes.
+    pub bytes: Fetched,
+}
+
+impl Seen {
+    /// Its number on the packager.
+    #[must_use]
+    pub const fn msn(&self) -> PackagerMsn {
+        self.listed.segment.msn
+    }
+    /// Its length.
+    #[must_use]
+    pub const fn duration(&self) -> Duration {
+        self.listed.segment.duration
+    }
+    /// As a step names it.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        Source {
+            msn: self.msn(),
+            path: self.listed.resource.path.clone(),
+            range: self.listed.resource.range,
+        }
+    }
+    /// The bytes cannot be had: tried, or the packager says so itself (EXT-X-GAP).
+    #[must_use]
+    pub const fn lost(&self) -> bool {
+        self.bytes.lost() || self.listed.segment.gap
+    }
+}
+
+/// Refreshes that failed in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// When the first was given up.
+    pub since: UnixMs,
+    /// How many.
+    pub count: u32,
+    /// Every one said that there is no such playlist.
+    pub gone: bool,
+}
+
+/// What a refresh showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// Nothing new.
+    Same,
+    /// The run went on.
+    Grew,
+    /// Another run began.
+    NewRun,
+    /// It may go on, or be another run under the same names: [`Track::proof`] tells what to fetch.
+    Doubtful,
+}
+
+/// Continuity to be proven before a list is believed.
+#[derive(Clone, Debug)]
+struct Doubt {
+    resource: Resource,
+    expected: ContentHash,
+    snapshot: Snapshot,
+}
+
+/// What one packager shows of one rendition.
+#[derive(Clone, Debug, Default)]
+pub struct Track {
+    run: u32,
+    segments: VecDeque<Seen>,
+    /// EXT-X-MEDIA-SEQUENCE as last seen.
+    first_listed: u64,
+    /// Listing moments less content, of segments whose listing was watched.
+    arrivals: VecDeque<i64>,
+    doubt: Option<Doubt>,
+    inits: HashMap<Resource, Fetched>,
+    target_duration: u32,
+    ended_since: Option<UnixMs>,
+    refreshed_at: Option<UnixMs>,
+    progressed_at: Option<UnixMs>,
+    failing: Option<Failing>,
+}
+
+impl Track {
+    /// Counts runs, from 1; 0 before anything was seen.
+    #[must_use]
+    pub const fn run(&self) -> u32 {
+        self.run
+    }
+    /// The segments of the run that is on, oldest first: what is listed, and some that were.
+    #[must_use]
+    pub const fn segments(&self) -> &VecDeque<Seen> {
+        &self.segments
+    }
+    /// Where the packager's list begins within [`Track::segments`].
+    #[must_use]
+    pub fn listed_from(&self) -> usize {
+        self.segments.partition_point(|s| s.msn().0 < self.first_listed)
+    }
+    /// EXT-X-TARGETDURATION as last seen, seconds.
+    #[must_use]
+    pub const fn target_duration(&self) -> u32 {
+        self.target_duration
+    }
+    /// When ENDLIST was first seen, if it still stands.
+    #[must_use]
+    pub const fn ended_since(&self) -> Option<UnixMs> {
+        self.ended_since
+    }
+    /// The last refresh that brought a playlist.
+    #[must_use]
+    pub const fn refreshed_at(&self) -> Option<UnixMs> {
+        self.refreshed_at
+    }
+    /// The last refresh that brought a new segment.
+    #[must_use]
+    pub const fn progressed_at(&self) -> Option<UnixMs> {
+        self.progressed_at
+    }
+    /// Refreshes that failed since the last good one.
+    #[must_use]
+    pub const fn failing(&self) -> Option<Failing> {
+        self.failing
+    }
+    /// The newest segment.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Seen> {
+        self.segments.back()
+    }
+    /// The place of a segment in [`Track::segments`].
+    #[must_use]
+    pub fn position(&self, msn: PackagerMsn) -> Option<usize> {
+        let first = self.segments.front()?.msn().0;
+        let at = usize::try_from(msn.0.checked_sub(first)?).ok()?;
+        (at < self.segments.len()).then_some(at)
+    }
+    /// The place of a source of the log in this run: same number, name and part.
+    #[must_use]
+    pub fn find(&self, source: &Source) -> Option<usize> {
+        let at = self.position(source.msn)?;
+        let r = &self.segments.get(at)?.listed.resource;
+        (r.path == source.path && r.range == source.range).then_some(at)
+    }
+    /// Bytes of an init segment.
+    #[must_use]
+    pub fn init(&self, resource: &Resource) -> Fetched {
+        self.inits.get(resource).copied().unwrap_or_default()
+    }
+
+    /// When, by arrival, the packager had made the segment at `at` whole. None before anything
+    /// was seen.
+    #[must_use]
+    pub fn ends_at(&self, at: usize) -> Option<UnixMs> {
+        let base = *self.arrivals.iter().min()?;
+        Some(at_offset(base, self.segments.get(at)?.content_end))
+    }
+    /// When, by arrival, the content of the segment at `at` began.
+    #[must_use]
+    pub fn starts_at(&self, at: usize) -> Option<UnixMs> {
+        let d = self.segments.get(at)?.duration();
+        Some(self.ends_at(at)?.minus(d))
+    }
+
+    /// Takes a refresh that brought `snapshot`. `doubt`: the packager may have restarted since
+    /// the last one (an error in between, a connection that it had promised to keep was gone).
+    pub fn observe(&mut self, now: UnixMs, snapshot: Snapshot, doubt: bool) -> Observed {
+        let doubt = doubt || self.failing.is_some() || self.doubt.is_some();
+        self.failing = None;
+        self.refreshed_at = Some(now);
+        self.target_duration = snapshot.target_duration;
+        self.ended_since = snapshot.ended.then(|| self.ended_since.unwrap_or(now));
+        match self.compare(&snapshot, doubt) {
+            Continuity::Other => {
+                self.begin_run(now, snapshot);
+                Observed::NewRun
+            }
+            Continuity::Goes => self.merge(now, snapshot),
+            Continuity::Prove { resource, expected } => {
+                self.doubt = Some(Doubt { resource, expected, snapshot });
+                Observed::Doubtful
+            }
+        }
+    }
+
+    /// Takes a refresh that failed. `gone`: the packager says that there is no such playlist.
+    pub fn failed(&mut self, now: UnixMs, gone: bool) {
+        let f = self.failing.get_or_insert(Failing { since: now, count: 0, gone });
+        f.count = f.count.saturating_add(1);
+        f.gone &= gone;
+    }
+
+    /// What has to be fetched again to know whether the run goes on.
+    #[must_use]
+    pub fn proof(&self) -> Option<&Resource> {
+        self.doubt.as_ref().map(|d| &d.resource)
+    }
+
+    /// The outcome of that fetch: the hash of what came, or none if nothing did.
+    pub fn proved(&mut self, now: UnixMs, found: Option<ContentHash>) -> Observed {
+        let Some(doubt) = self.doubt.take() else { return Observed::Same };
+        if found == Some(doubt.expected) {
+            self.merge(now, doubt.snapshot)
+        } else {
+            self.begin_run(now, doubt.snapshot);
+            Observed::NewRun
+        }
+    }
+
+    /// The bytes of a segment of run `run` were fetched, or not.
+    pub fn fetched(&mut self, run: u32, msn: PackagerMsn, held: Option<Held>) {
+        if run != self.run {
+            return;
+        }
+        if let Some(seen) = self.position(msn).and_then(|at| self.segments.get_mut(at)) {
+            note(&mut seen.bytes, held);
+        }
+    }
+
+    /// The bytes of an init segment of run `run` were fetched, or not.
+    pub fn fetched_init(&mut self, run: u32, resource: &Resource, held: Option<Held>) {
+        if run == self.run {
+            note(self.inits.entry(resource.clone()).or_default(), held);
+        }
+    }
+
+    fn compare(&self, list: &Snapshot, doubt: bool) -> Continuity {
+        let (Some(known_first), Some(known_last)) = (self.segments.front(), self.segments.back()) else {
+            return Continuity::Other;
+        };
+        let (Some(first), Some(last)) = (list.segments.first(), list.segments.last()) else {
+            // An empty list says nothing; a run that lists again later must prove itself.
+            return Continuity::Goes;
+        };
+        if first.segment.msn > known_last.msn().next() || last.segment.msn < known_first.msn() {
+            return Continuity::Other;
+        }
+        let mut overlap = list.segments.iter().filter_map(|l| {
+            let at = self.position(l.segment.msn)?;
+            Some((l, self.segments.get(at)?))
+        });
+        if overlap.clone().any(|(l, s)| {
+            l.resource != s.listed.resource || l.segment.duration != s.listed.segment.duration
+        }) {
+            return Continuity::Other;
+        }
+        // A list that fell back is an old copy or a restart under the same names.
+        let fell = last.segment.msn < known_last.msn();
+        if !doubt && !fell {
+            return Continuity::Goes;
+        }
+        match overlap.rfind(|(_, s)| s.bytes.held.is_some()) {
+            Some((l, s)) => match s.bytes.held {
+                Some(held) => {
+                    Continuity::Prove { resource: l.resource.clone(), expected: held.hash }
+                }
+                None => Continuity::Other,
+            },
+            None => Continuity::Other,
+        }
+    }
+
+    fn begin_run(&mut self, now: UnixMs, list: Snapshot) {
+        self.run = self.run.saturating_add(1);
+        self.segments.clear();
+        self.inits.clear();
+        self.arrivals.clear();
+        self.doubt = None;
+        self.merge(now, list);
+    }
+
+    fn merge(&mut self, now: UnixMs, list: Snapshot) -> Observed {
+        if let Some(first) = list.segments.first() {
+            self.first_listed = first.segment.msn.0;
+        }
+        let newest = self.newest().map(Seen::msn);
+        let mut grew = false;
+        for listed in list.segments {
+            if newest.is_none_or(|n| listed.segment.msn > n) {
+                self.push(listed);
+                grew = true;
+            }
+        }
+        if !grew {
+            return Observed::Same;
+        }
+        self.note_arrival(now);
+        self.progressed_at = Some(now);
+        let surplus = self.listed_from().saturating_sub(REMEMBERED);
+        self.segments.drain(..surplus);
+        let live: Vec<_> = self.segments.iter().filter_map(|s| s.listed.map.clone()).collect();
+        self.inits.retain(|r, _| live.contains(r));
+        Observed::Grew
+    }
+
+    fn push(&mut self, listed: Listed) {
+        let d = listed.segment.duration;
+        let (content, wall) = self
+            .newest()
+            .map_or((Duration::ZERO, None), |p| (p.content_end, p.wall_end));
+        let wall = if listed.segment.discontinuity { None } else { wall };
+        let wall_start = listed.segment.program_date_time.map(UnixMs).or(wall);
+        self.segments.push_back(Seen {
+            content_end: content.saturating_add(d),
+            wall_end: wall_start.map(|w| w.plus(d)),
+            listed,
+            bytes: Fetched::default(),
+        });
+    }
+
+    /// The newest segment has just been listed: its content ended now, or a little before. The
+    /// smallest difference of the last few tells best, since polling only ever delays. What the
+    /// first refresh of a run showed may have been listed up to a segment before, which the next
+    /// few arrivals correct.
+    fn note_arrival(&mut self, now: UnixMs) {
+        let Some(newest) = self.newest() else { return };
+        let offset = offset_of(now, newest.content_end);
+        self.arrivals.push_back(offset);
+        while self.arrivals.len() > ARRIVALS {
+            self.arrivals.pop_front();
+        }
+    }
+}
+
+enum Continuity {
+    Goes,
+    Other,
+    Prove { resource: Resource, expected: ContentHash },
+}
+
+fn note(fetched: &mut Fetched, held: Option<Held>) {
+    match held {
+        Some(h) => fetched.held = Some(h),
+        None => fetched.failures = fetched.failures.saturating_add(1),
+    }
+}
+
+fn offset_of(at: UnixMs, content: Duration) -> i64 {
+    let at = i64::try_from(at.0).unwrap_or(i64::MAX);
+    at.saturating_sub(i64::try_from(content.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn at_offset(base: i64, content: Duration) -> UnixMs {
+    let ms = base.saturating_add(i64::try_from(content.as_millis()).unwrap_or(i64::MAX));
+    UnixMs(u64::try_from(ms).unwrap_or(0))
+}

@@ -1,0 +1,294 @@
+//! Takes every answer that a watch got and returns the breaches in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::across::{self, Told};
+use super::read::{Listed, Shown, Unreadable, read};
+use super::track::Track;
+use super::{Breach, Finding, Place, Rule};
+use crate::model::names::ContentHash;
+
+/// When a request was sent and its whole answer had come, since the watch began.
+#[derive(Clone, Copy, Debug)]
+pub struct Polled {
+    /// The request was sent.
+    pub sent: Duration,
+    /// The whole answer had come.
+    pub received: Duration,
+}
+
+/// What came back for a request.
+#[derive(Clone, Debug)]
+pub enum Answer<T> {
+    /// 200 (206 where a range was asked), whole.
+    Whole(T),
+    /// Another status.
+    Status(u16),
+    /// Shorter than its Content-Length: bytes that came, bytes promised.
+    Cut(u64, u64),
+    /// No answer, and why.
+    Failed(String),
+}
+
+impl<T> Answer<T> {
+    /// The same answer about something else.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Self::Whole(t) => Answer::Whole(f(t)),
+            Self::Status(status) => Answer::Status(status),
+            Self::Cut(came, promised) => Answer::Cut(came, promised),
+            Self::Failed(why) => Answer::Failed(why),
+        }
+    }
+    /// The same answer, what came borrowed.
+    pub fn as_deref(&self) -> Answer<&T::Target>
+    where
+        T: std::ops::Deref,
+    {
+        match self {
+            Self::Whole(t) => Answer::Whole(&**t),
+            Self::Status(status) => Answer::Status(*status),
+            Self::Cut(came, promised) => Answer::Cut(*came, *promised),
+            Self::Failed(why) => Answer::Failed(why.clone()),
+        }
+    }
+}
+
+/// A segment's bytes, as far as a watch remembers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// Their hash.
+    pub hash: ContentHash,
+    /// Their number.
+    pub length: u64,
+}
+
+/// What one playlist's answer gave.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The rules broken.
+    pub breaches: Vec<Breach>,
+    /// The playlist, if it could be read.
+    pub shown: Option<Shown>,
+    /// MSNs listed for the first time.
+    pub added: Vec<u64>,
+}
+
+/// A segment to fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its number.
+    pub msn: u64,
+    /// Its URI as listed.
+    pub uri: String,
+    /// EXT-X-BYTERANGE: length and offset.
+    pub range: Option<(u64, u64)>,
+}
+
+/// What a playlist came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Segments seen.
+    pub segments: u64,
+    /// Of these, how many with EXT-X-DISCONTINUITY.
+    pub discontinuities: u64,
+    /// Of these, how many with EXT-X-GAP.
+    pub gaps: u64,
+    /// The longest time without a new segment, as far as the polls tell.
+    pub longest_wait: Duration,
+}
+
+/// URIs whose bytes are remembered for each playlist, at the most.
+const HASHES_MAX: usize = 10_000;
+
+#[derive(Debug, Default)]
+struct Bytes {
+    by_uri: BTreeMap<(String, Option<(u64, u64)>), Fetched>,
+    by_msn: BTreeMap<u64, Fetched>,
+}
+
+/// Watches any number of playlists of one stream.
+#[derive(Debug, Default)]
+pub struct Observer {
+    tracks: BTreeMap<Place, Track>,
+    bytes: BTreeMap<Place, Bytes>,
+    summaries: BTreeMap<Place, Summary>,
+    failing: BTreeSet<Place>,
+    told: Told,
+}
+
+impl Observer {
+    /// A playlist's answer.
+    pub fn playlist(&mut self, place: &Place, polled: Polled, answer: Answer<&[u8]>) -> Seen {
+        let mut seen = Seen::default();
+        let body = match answer {
+            Answer::Whole(body) => body,
+            other => {
+                let finding = failure(&other, None, "the playlist");
+                // A playlist that stays away is told once.
+                if self.failing.insert(place.clone()) {
+                    seen.breaches = breaches(place, polled.received, finding);
+                }
+                return seen;
+            }
+        };
+        let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned());
+        let shown = text.and_then(|t| read(t).map_err(|e: Unreadable| e.to_string()));
+        let shown = match shown {
+            Ok(shown) => shown,
+            Err(why) => {
+                if self.failing.insert(place.clone()) {
+                    let sentence = format!("the playlist cannot be read: {why}");
+                    let found =
+                        Finding::new(Rule::Unparsable, None, "a media playlist", &why, sentence);
+                    seen.breaches = breaches(place, polled.received, [found]);
+                }
+                return seen;
+            }
+        };
+        self.failing.remove(place);
+        let track = self.tracks.entry(place.clone()).or_default();
+        let (mut found, growth) = track.look(polled, &shown);
+        if growth.restarted {
+            self.bytes.entry(place.clone()).or_default().by_msn.clear();
+        }
+        let summary = self.summaries.entry(place.clone()).or_default();
+        summary.longest_wait = track.longest_wait;
+        for listed in shown.segments.iter().filter(|s| growth.added.contains(&s.msn)) {
+            summary.segments += 1;
+            summary.discontinuities += u64::from(listed.discontinuity);
+            summary.gaps += u64::from(listed.gap);
+        }
+        let added = &growth.added;
+        found.extend(across::judge(&self.tracks, place, added, polled, &mut self.told));
+        seen.breaches = breaches(place, polled.received, found);
+        seen.added = growth.added;
+        seen.shown = Some(shown);
+        seen
+    }
+
+    /// A segment's answer. Only what is listed, or has left so short a time ago that it must still
+    /// be there (RFC 8216, 6.2.2), can be a breach: ask [`Observer::due`] when the request is sent.
+    pub fn segment(
+        &mut self,
+        place: &Place,
+        at: Duration,
+        wanted: &Wanted,
+        answer: Answer<Fetched>,
+    ) -> Vec<Breach> {
+        let fetched = match answer {
+            Answer::Whole(fetched) => fetched,
+            other => {
+                let what = format!("segment {} ({})", wanted.msn, wanted.uri);
+                return breaches(place, at, failure(&other, Some(wanted.msn), &what));
+            }
+        };
+        let mut found = Vec::new();
+        let mut other = |whence: String, was: Fetched| {
+            if was != fetched {
+                let side = |f: Fetched| format!("{} bytes {:?}", f.length, f.hash);
+                let sentence =
+                    format!("segment {} ({}) has other bytes {whence}", wanted.msn, wanted.uri);
+                let msn = Some(wanted.msn);
+                found.push(Finding::new(Rule::OtherBytes, msn, side(was), side(fetched), sentence));
+            }
+        };
+        for (elsewhere, bytes) in &self.bytes {
+            if elsewhere.rendition == place.rendition
+                && elsewhere.url != place.url
+                && let Some(was) = bytes.by_msn.get(&wanted.msn)
+            {
+                other(format!("than in {elsewhere}"), *was);
+            }
+        }
+        let bytes = self.bytes.entry(place.clone()).or_default();
+        let key = (wanted.uri.clone(), wanted.range);
+        if let Some(was) = bytes.by_uri.insert(key, fetched) {
+            other("than the last time".to_owned(), was);
+        }
+        bytes.by_msn.insert(wanted.msn, fetched);
+        while bytes.by_uri.len() > HASHES_MAX {
+            bytes.by_uri.pop_first();
+        }
+        while bytes.by_msn.len() > HASHES_MAX {
+            bytes.by_msn.pop_first();
+        }
+        breaches(place, at, found)
+    }
+
+    /// The segment as it must be fetched; none where it has left the list for so long that its
+    /// server may have dropped it, or is an EXT-X-GAP.
+    #[must_use]
+    pub fn due(&self, place: &Place, msn: u64, now: Duration) -> Option<Wanted> {
+        let track = self.tracks.get(place)?;
+        let known = track.history.get(&msn)?;
+        if let Some(left) = known.left_at {
+            // It may have left up to a poll before it was seen to.
+            if now.saturating_sub(left) + track.target? > known.listed.duration + track.longest {
+                return None;
+            }
+        }
+        let Listed { msn, uri, range, gap, .. } = &known.listed;
+        (!gap).then(|| Wanted { msn: *msn, uri: uri.clone(), range: *range })
+    }
+
+    /// The oldest and the newest segment listed: a sample to be fetched again.
+    #[must_use]
+    pub fn sample(&self, place: &Place) -> Vec<u64> {
+        let Some(track) = self.tracks.get(place) else { return Vec::new() };
+        let mut sample = vec![track.first];
+        sample.extend(track.last.filter(|last| *last > track.first));
+        sample
+    }
+
+    /// EXT-X-ENDLIST was the last that this playlist said.
+    #[must_use]
+    pub fn ended(&self, place: &Place) -> bool {
+        self.tracks.get(place).is_some_and(|t| t.ended)
+    }
+
+    /// What each playlist came to.
+    #[must_use]
+    pub fn summaries(&self) -> &BTreeMap<Place, Summary> {
+        &self.summaries
+    }
+}
+
+fn failure<T>(answer: &Answer<T>, msn: Option<u64>, what: &str) -> Option<Finding> {
+    let (rule, expected, found, sentence) = match answer {
+        Answer::Whole(_) => return None,
+        Answer::Status(status) => {
+            (Rule::NotOk, "200".into(), status.to_string(), format!("{what} was answered {status}"))
+        }
+        Answer::Failed(why) => {
+            (Rule::NotOk, "200".into(), why.clone(), format!("{what} could not be had: {why}"))
+        }
+        Answer::Cut(came, promised) => (
+            Rule::CutShort,
+            format!("{promised} bytes"),
+            format!("{came} bytes"),
+            format!("{what} ended after {came} of {promised} bytes"),
+        ),
+    };
+    Some(Finding::new(rule, msn, expected, found, sentence))
+}
+
+fn breaches(
+    place: &Place,
+    at: Duration,
+    found: impl IntoIterator<Item = Finding>,
+) -> Vec<Breach> {
+    found
+        .into_iter()
+        .map(|f| Breach {
+            rule: f.rule,
+            place: place.clone(),
+            at,
+            msn: f.msn,
+            expected: f.expected,
+            found: f.found,
+            sentence: f.sentence,
+        })
+        .collect()
+}

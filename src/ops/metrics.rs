@@ -1,0 +1,358 @@
+//! Prometheus metrics, `segue_...`, in a registry of our own. Counters are counted where things
+//! happen; gauges are asked for when Prometheus comes by.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::model::lane::SpliceReason;
+use crate::model::names::{LaneId, PackagerId};
+
+/// What stands now, as asked for with every scrape.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges {
+    /// The process takes viewers.
+    pub ready: bool,
+    /// Requests whose answer is not out yet.
+    pub in_flight: u64,
+    /// Watched streams.
+    pub streams: u64,
+    /// Open lanes.
+    pub lanes: u64,
+    /// Bytes of segments in memory.
+    pub segment_bytes_memory: u64,
+    /// Bytes of segments on disk.
+    pub segment_bytes_disk: u64,
+    /// Lines that the access log has dropped since the start.
+    pub access_log_dropped: u64,
+    /// Every packager.
+    pub packagers: Vec<PackagerGauge>,
+    /// Every watched stream on every packager that it is watched on.
+    pub stream_states: Vec<StreamGauge>,
+}
+
+/// One packager.
+#[derive(Clone, Debug)]
+pub struct PackagerGauge {
+    /// Which.
+    pub packager: PackagerId,
+    /// Its checks say that it is usable.
+    pub up: bool,
+    /// Lanes that it carries.
+    pub lanes: u64,
+}
+
+/// One watched stream on one packager.
+#[derive(Clone, Debug)]
+pub struct StreamGauge {
+    /// The stream's path.
+    pub stream: String,
+    /// The packager.
+    pub packager: PackagerId,
+    /// One word: `live`, `stalled`, `failed`, `gone`, `ended`.
+    pub state: &'static str,
+    /// Since the newest segment was seen.
+    pub age: Duration,
+}
+
+/// All metrics.
+pub struct Metrics {
+    registry: Registry,
+    requests: Vec<(&'static str, [IntCounter; 6])>,
+    requests_other: IntCounterVec,
+    response_bytes: IntCounterVec,
+    response_seconds: HistogramVec,
+    responses_cut: IntCounter,
+    refreshes: IntCounterVec,
+    refresh_seconds: HistogramVec,
+    fetches: IntCounterVec,
+    fetched_bytes: IntCounterVec,
+    steps: IntCounter,
+    listing_delay: Histogram,
+    splices: IntCounterVec,
+    splice_gap: HistogramVec,
+    lanes_opened: IntCounter,
+    lanes_ended: IntCounter,
+    scraped: Mutex<Scraped>,
+}
+
+/// Gauges are set and read as one, so that a scrape never sees half of another's.
+struct Scraped {
+    ready: IntGauge,
+    in_flight: IntGauge,
+    streams: IntGauge,
+    lanes: IntGauge,
+    segment_bytes: IntGaugeVec,
+    access_log_dropped: IntGauge,
+    packager_up: IntGaugeVec,
+    packager_lanes: IntGaugeVec,
+    stream_state: IntGaugeVec,
+    playlist_age: IntGaugeVec,
+    memory: IntGauge,
+}
+
+/// The classes of statuses; `none` where the viewer left before the answer.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+fn class_of(status: u16) -> usize {
+    usize::from(status / 100).min(CLASSES.len() - 1)
+}
+
+impl Metrics {
+    /// All metrics at zero. `kinds`: the kinds of requests.
+    ///
+    /// # Errors
+    /// Two metrics of one name, which is a mistake in this file.
+    pub fn new(kinds: &[&'static str]) -> prometheus::Result<Self> {
+        let make = Make(Registry::new_custom(Some("segue".to_owned()), None)?);
+        let requests = make.counters(
+            "requests_total",
+            "Requests of viewers by kind and class of status.",
+            &["kind", "status"],
+        )?;
+        let milliseconds = vec![
+            1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0,
+            16000.0, 60000.0,
+        ];
+        let seconds =
+            vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        Ok(Self {
+            requests: kinds
+                .iter()
+                .map(|kind| (*kind, CLASSES.map(|c| requests.with_label_values(&[*kind, c]))))
+                .collect(),
+            requests_other: requests,
+            response_bytes: make.counters("response_bytes_total", "Bytes of bodies sent to viewers.", &["kind"])?,
+            response_seconds: make.histograms("response_seconds", "From a request's header to its answer's last byte.", &["kind"], seconds.clone())?,
+            responses_cut: make.counter("responses_cut_total", "Answers that the viewer left, or was too slow for.")?,
+            refreshes: make.counters("origin_refreshes_total", "Playlist requests to packagers by outcome.", &["packager", "outcome"])?,
+            refresh_seconds: make.histograms("origin_refresh_seconds", "How long packagers take for a playlist.", &["packager"], seconds.clone())?,
+            fetches: make.counters("origin_fetches_total", "Segment requests to packagers by outcome.", &["packager", "outcome"])?,
+            fetched_bytes: make.counters("origin_fetched_bytes_total", "Bytes of segments fetched from packagers.", &["packager"])?,
+            steps: make.counter("steps_total", "Steps appended to lanes by this proxy.")?,
+            listing_delay: make.histogram("listing_delay_seconds", "From a segment first seen at the packager to its listing.", seconds)?,
+            splices: make.counters("splices_total", "Splices by reason and by the packagers left and taken.", &["reason", "from", "to"])?,
+            splice_gap: make.histograms("splice_gap_milliseconds", "Content lost (gap) or repeated (overlap) at splices.", &["kind"], milliseconds)?,
+            lanes_opened: make.counter("lanes_opened_total", "Lanes opened.")?,
+            lanes_ended: make.counter("lanes_ended_total", "Lanes ended.")?,
+            scraped: Mutex::new(Scraped::new(&make)?),
+            registry: make.0,
+        })
+    }
+
+    /// A viewer's request was answered.
+    pub fn answered(&self, kind: &'static str, status: u16, bytes: u64, elapsed: Duration, cut: bool) {
+        let class = class_of(status);
+        match self.requests.iter().find(|(known, _)| *known == kind) {
+            Some((_, classes)) => {
+                if let Some(counter) = classes.get(class) {
+                    counter.inc();
+                }
+            }
+            None => self
+                .requests_other
+                .with_label_values(&[kind, CLASSES.get(class).copied().unwrap_or("none")])
+                .inc(),
+        }
+        self.response_bytes.with_label_values(&[kind]).inc_by(bytes);
+        self.response_seconds.with_label_values(&[kind]).observe(elapsed.as_secs_f64());
+        if cut {
+            self.responses_cut.inc();
+        }
+    }
+
+    /// A packager's playlist was asked for.
+    pub fn refreshed(&self, packager: &PackagerId, outcome: &str, elapsed: Duration) {
+        self.refreshes.with_label_values(&[packager.as_str(), outcome]).inc();
+        self.refresh_seconds.with_label_values(&[packager.as_str()]).observe(elapsed.as_secs_f64());
+    }
+
+    /// A segment was asked for.
+    pub fn fetched(&self, packager: &PackagerId, bytes: u64, outcome: &str) {
+        self.fetches.with_label_values(&[packager.as_str(), outcome]).inc();
+        self.fetched_bytes.with_label_values(&[packager.as_str()]).inc_by(bytes);
+    }
+
+    /// A step was appended, `delay` after its segment was first seen.
+    pub fn appended(&self, _lane: &LaneId, delay: Duration) {
+        self.steps.inc();
+        self.listing_delay.observe(delay.as_secs_f64());
+    }
+
+    /// A lane went to another run. `gap_ms`: content lost, or repeated where negative.
+    pub fn spliced(
+        &self,
+        _lane: &LaneId,
+        from: &PackagerId,
+        to: &PackagerId,
+        reason: SpliceReason,
+        gap_ms: i64,
+    ) {
+        self.splices.with_label_values(&[reason.as_str(), from.as_str(), to.as_str()]).inc();
+        let kind = if gap_ms < 0 { "overlap" } else { "gap" };
+        #[allow(clippy::cast_precision_loss)] // milliseconds of content, far below 2^52
+        self.splice_gap.with_label_values(&[kind]).observe(gap_ms.unsigned_abs() as f64);
+    }
+
+    /// A lane was opened.
+    pub fn lane_opened(&self) {
+        self.lanes_opened.inc();
+    }
+
+    /// A lane ended.
+    pub fn lane_ended(&self) {
+        self.lanes_ended.inc();
+    }
+
+    /// All metrics in the text format of Prometheus.
+    #[must_use]
+    pub fn text(&self, gauges: &Gauges) -> Vec<u8> {
+        let scraped = self.scraped.lock();
+        scraped.set(gauges);
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be written");
+        }
+        text
+    }
+}
+
+impl Scraped {
+    fn new(make: &Make) -> prometheus::Result<Self> {
+        Ok(Self {
+            ready: make.gauge("ready", "1 while this process takes viewers.")?,
+            in_flight: make.gauge("requests_in_flight", "Requests whose answer is not out yet.")?,
+            streams: make.gauge("streams", "Watched streams.")?,
+            lanes: make.gauge("lanes", "Open lanes.")?,
+            segment_bytes: make.gauges("segment_bytes", "Bytes of segments held.", &["where"])?,
+            access_log_dropped: make.gauge("access_log_dropped", "Lines the access log dropped since the start.")?,
+            packager_up: make.gauges("packager_up", "1 while a packager's checks say that it is usable.", &["packager"])?,
+            packager_lanes: make.gauges("packager_lanes", "Lanes that a packager carries.", &["packager"])?,
+            stream_state: make.gauges("stream_state", "1 for the state that a stream is in on a packager.", &["stream", "packager", "state"])?,
+            playlist_age: make.gauges("playlist_age_milliseconds", "Since a packager last showed a new segment.", &["stream", "packager"])?,
+            memory: make.gauge("memory_resident_bytes", "Resident memory of this process.")?,
+        })
+    }
+
+    fn set(&self, now: &Gauges) {
+        let set = |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.ready, u64::from(now.ready));
+        set(&self.in_flight, now.in_flight);
+        set(&self.streams, now.streams);
+        set(&self.lanes, now.lanes);
+        set(&self.access_log_dropped, now.access_log_dropped);
+        set(&self.segment_bytes.with_label_values(&["memory"]), now.segment_bytes_memory);
+        set(&self.segment_bytes.with_label_values(&["disk"]), now.segment_bytes_disk);
+        set(&self.memory, resident_bytes().unwrap_or(0));
+        for vector in [&self.packager_up, &self.packager_lanes, &self.stream_state, &self.playlist_age] {
+            vector.reset();
+        }
+        for one in &now.packagers {
+            let label = [one.packager.as_str()];
+            set(&self.packager_up.with_label_values(&label), u64::from(one.up));
+            set(&self.packager_lanes.with_label_values(&label), one.lanes);
+        }
+        for one in &now.stream_states {
+            let (stream, packager) = (one.stream.as_str(), one.packager.as_str());
+            set(&self.stream_state.with_label_values(&[stream, packager, one.state]), 1);
+            let age = u64::try_from(one.age.as_millis()).unwrap_or(u64::MAX);
+            set(&self.playlist_age.with_label_values(&[stream, packager]), age);
+        }
+    }
+}
+
+/// Makes metrics and registers them.
+struct Make(Registry);
+
+impl Make {
+    fn registered<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.registered(IntCounter::new(name, help)?)
+    }
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+        self.registered(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.registered(IntGauge::new(name, help)?)
+    }
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.registered(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+    fn histogram(&self, name: &str, help: &str, buckets: Vec<f64>) -> prometheus::Result<Histogram> {
+        self.registered(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?)
+    }
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: Vec<f64>,
+    ) -> prometheus::Result<HistogramVec> {
+        self.registered(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)?)
+    }
+}
+
+/// Resident memory, from the kernel.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counted_and_scraped() {
+        let metrics = Metrics::new(&["playlist"]).unwrap();
+        let (a, b, lane) = (PackagerId::new("a"), PackagerId::new("b"), LaneId::new("a-1"));
+        metrics.answered("playlist", 200, 1000, Duration::from_millis(1), false);
+        metrics.answered("playlist", 0, 0, Duration::from_millis(1), true);
+        metrics.answered("elsewhere", 503, 5, Duration::from_millis(1), false);
+        metrics.refreshed(&a, "ok", Duration::from_millis(3));
+        metrics.fetched(&a, 700, "ok");
+        metrics.appended(&lane, Duration::from_millis(40));
+        metrics.spliced(&lane, &a, &b, SpliceReason::Stalled, -120);
+        metrics.lane_opened();
+        let mut gauges = Gauges {
+            ready: true,
+            packagers: vec![PackagerGauge { packager: a.clone(), up: true, lanes: 2 }],
+            stream_states: vec![StreamGauge {
+                stream: "/live/cam.m3u8".into(),
+                packager: a,
+                state: "live",
+                age: Duration::from_millis(1500),
+            }],
+            ..Gauges::default()
+        };
+        let text = String::from_utf8(metrics.text(&gauges)).unwrap();
+        for line in [
+            r#"segue_requests_total{kind="playlist",status="2xx"} 1"#,
+            r#"segue_requests_total{kind="playlist",status="none"} 1"#,
+            r#"segue_requests_total{kind="elsewhere",status="5xx"} 1"#,
+            r#"segue_response_bytes_total{kind="playlist"} 1000"#,
+            "segue_responses_cut_total 1",
+            r#"segue_origin_fetched_bytes_total{packager="a"} 700"#,
+            r#"segue_splices_total{from="a",reason="stalled",to="b"} 1"#,
+            r#"segue_splice_gap_milliseconds_sum{kind="overlap"} 120"#,
+            r#"segue_stream_state{packager="a",state="live",stream="/live/cam.m3u8"} 1"#,
+            r#"segue_playlist_age_milliseconds{packager="a",stream="/live/cam.m3u8"} 1500"#,
+            r#"segue_packager_up{packager="a"} 1"#,
+            "segue_ready 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        gauges.stream_states.clear();
+        let text = String::from_utf8(metrics.text(&gauges)).unwrap();
+        assert!(!text.contains("segue_stream_state{"), "a stream that is gone stays in the metrics");
+    }
+}

@@ -1,0 +1,9 @@
+//! For operators: metrics, health, status, and what can be changed while running.
+//!
+//! `metrics` the counters and gauges; `admin` the HTTP service they are read from.
+
+pub mod admin;
+pub mod metrics;
+
+pub use admin::{Admin, Operations, Settings};
+pub use metrics::{Gauges, Metrics, PackagerGauge, StreamGauge};

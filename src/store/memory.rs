@@ -1,0 +1,170 @@
+//! The store in memory: for tests, the simulation and demonstrations. Several proxies of one
+//! process may share it. Never waits, so that a simulated clock stands still meanwhile.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+
+use super::{
+    Appended, CHANGES_QUEUED_MAX, Change, LaneStore, StoreError, StoredLane, TARGETS_MAX,
+    refuse_hole,
+};
+use crate::model::lane::{Header, Step};
+use crate::model::names::{LaneId, OutputMsn, StreamKey, UnixMs};
+
+/// Lanes' logs in memory.
+pub struct MemoryStore {
+    state: Mutex<State>,
+    changes: broadcast::Sender<Change>,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: BTreeMap<LaneId, Lane>,
+    /// Lanes opened so far, expired ones among them.
+    opened: u64,
+    secrets: BTreeMap<String, [u8; 32]>,
+    targets: BTreeMap<StreamKey, u32>,
+    /// The keys of `targets` in the order they came.
+    targets_order: VecDeque<StreamKey>,
+}
+
+struct Lane {
+    header: Header,
+    steps: VecDeque<Step>,
+    /// `State::opened` when it was: orders lanes of one millisecond.
+    number: u64,
+}
+
+impl Lane {
+    fn last_at(&self) -> UnixMs {
+        self.steps.back().map_or(self.header.opened_at, |s| s.listed_at)
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        let (changes, _) = broadcast::channel(CHANGES_QUEUED_MAX);
+        Self { state: Mutex::default(), changes }
+    }
+
+    fn tell(&self, lane: &LaneId) {
+        // An error means that nobody listens.
+        let _ = self.changes.send(Some(lane.clone()));
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl LaneStore for MemoryStore {
+    async fn create(&self, header: &Header) -> Result<Header, StoreError> {
+        let mut state = self.state.lock();
+        if let Some(lane) = state.lanes.get(&header.lane) {
+            return Ok(lane.header.clone());
+        }
+        let number = state.opened;
+        state.opened += 1;
+        let lane = Lane { header: header.clone(), steps: VecDeque::new(), number };
+        state.lanes.insert(header.lane.clone(), lane);
+        drop(state);
+        self.tell(&header.lane);
+        Ok(header.clone())
+    }
+
+    async fn load(&self, lane: &LaneId) -> Result<Option<StoredLane>, StoreError> {
+        Ok(self.state.lock().lanes.get(lane).map(|l| StoredLane {
+            header: l.header.clone(),
+            steps: l.steps.iter().cloned().collect(),
+        }))
+    }
+
+    async fn append(
+        &self,
+        lane: &LaneId,
+        expected_tail: Option<OutputMsn>,
+        step: &Step,
+    ) -> Result<Appended, StoreError> {
+        let mut state = self.state.lock();
+        let Some(log) = state.lanes.get_mut(lane) else {
+            return Err(StoreError::NoLane(lane.clone()));
+        };
+        let tail = log.steps.back().map(|s| s.msn);
+        refuse_hole(log.header.first_msn, tail, expected_tail, lane, step)?;
+        if tail == expected_tail {
+            log.steps.push_back(step.clone());
+            drop(state);
+            self.tell(lane);
+            return Ok(Appended::Done);
+        }
+        if log.steps.iter().any(|s| s == step) {
+            return Ok(Appended::Done);
+        }
+        let after = log.steps.iter().filter(|s| Some(s.msn) > expected_tail);
+        Ok(Appended::Lost(after.cloned().collect()))
+    }
+
+    async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError> {
+        let state = self.state.lock();
+        let mut lanes: Vec<_> =
+            state.lanes.values().filter(|l| l.header.stream == *stream).collect();
+        lanes.sort_by_key(|l| (l.header.opened_at, l.number));
+        Ok(lanes.into_iter().map(|l| l.header.lane.clone()).collect())
+    }
+
+    async fn trim(&self, lane: &LaneId, keep_from: OutputMsn) -> Result<(), StoreError> {
+        if let Some(log) = self.state.lock().lanes.get_mut(lane) {
+            while log.steps.len() > 1 && log.steps.front().is_some_and(|s| s.msn < keep_from) {
+                log.steps.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    async fn expire(&self, before: UnixMs) -> Result<u64, StoreError> {
+        let mut gone = Vec::new();
+        self.state.lock().lanes.retain(|id, lane| {
+            let stays = lane.last_at() >= before;
+            if !stays {
+                gone.push(id.clone());
+            }
+            stays
+        });
+        for lane in &gone {
+            self.tell(lane);
+        }
+        Ok(u64::try_from(gone.len()).unwrap_or(u64::MAX))
+    }
+
+    async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        Ok(*self.state.lock().secrets.entry(name.to_owned()).or_insert(fresh))
+    }
+
+    async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError> {
+        let mut state = self.state.lock();
+        if let Some(highest) = state.targets.get_mut(stream) {
+            *highest = seconds.max(*highest);
+            return Ok(*highest);
+        }
+        state.targets.insert(stream.clone(), seconds);
+        state.targets_order.push_back(stream.clone());
+        if state.targets_order.len() > TARGETS_MAX
+            && let Some(first) = state.targets_order.pop_front()
+        {
+            state.targets.remove(&first);
+        }
+        Ok(seconds)
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+}

@@ -1,0 +1,220 @@
+//! A lane as this proxy lists it: what viewers' requests read, without waiting for anything. The
+//! stream's worker is the only writer.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use super::{Clock, Refusal};
+use crate::model::lane::{Header, Held, Log, print};
+use crate::model::names::{ContentHash, OutputMsn, RenditionId, UnixMs};
+
+/// The last good playlist is shown for so many target durations after its newest segment.
+const LAST_GOOD: u32 = 6;
+/// A first playlist is waited for at most so long: players wait 6 s for an answer without a stall.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A media playlist, printed once for all who ask.
+#[derive(Clone, Debug)]
+pub struct Printed {
+    /// The text.
+    pub body: Bytes,
+    /// The same, gzipped.
+    pub gzip: Bytes,
+    /// A strong validator, with its quotes.
+    pub etag: String,
+    /// The same for the gzipped form.
+    pub etag_gzip: String,
+}
+
+impl Printed {
+    pub(super) fn new(text: String) -> Self {
+        let hash = ContentHash::of(text.as_bytes()).to_hex();
+        let tag = &hash[..16];
+        let mut gz = GzEncoder::new(Vec::with_capacity(text.len() / 2), Compression::fast());
+        // Writing to a Vec cannot fail; an empty form would only mean "not compressed".
+        let gzip = gz.write_all(text.as_bytes()).and_then(|()| gz.finish()).unwrap_or_default();
+        Self {
+            etag: format!("\"{tag}\""),
+            etag_gzip: format!("\"{tag}-gz\""),
+            body: text.into(),
+            gzip: gzip.into(),
+        }
+    }
+}
+
+/// What can be asked for by name.
+#[derive(Debug, Default)]
+struct Index {
+    /// The number of the first.
+    first: u64,
+    /// Per step from `first` on, per rendition.
+    segments: VecDeque<Vec<Option<Held>>>,
+    /// By the first 8 hex digits of their hash.
+    inits: HashMap<String, Held>,
+}
+
+/// A lane as this proxy lists it.
+pub struct Lane {
+    header: Arc<Header>,
+    clock: Clock,
+    /// Per rendition: when it was last asked for, Unix milliseconds.
+    asked: Vec<AtomicU64>,
+    printed: Vec<ArcSwapOption<Printed>>,
+    index: RwLock<Index>,
+    fresh_until: AtomicU64,
+    generation: watch::Sender<u64>,
+}
+
+impl Lane {
+    pub(super) fn new(header: Arc<Header>, clock: Clock) -> Self {
+        let n = header.renditions.len();
+        let until = header.opened_at.plus(header.target() * LAST_GOOD);
+        Self {
+            clock,
+            asked: (0..n).map(|_| AtomicU64::new(0)).collect(),
+            printed: (0..n).map(|_| ArcSwapOption::empty()).collect(),
+            index: RwLock::default(),
+            fresh_until: AtomicU64::new(until.0.max(clock.now().plus(PATIENCE).0)),
+            generation: watch::channel(0).0,
+            header,
+        }
+    }
+
+    /// What was frozen when it opened.
+    #[must_use]
+    pub fn header(&self) -> &Arc<Header> {
+        &self.header
+    }
+
+    /// The multivariant playlist for viewers with this token.
+    #[must_use]
+    pub fn multivariant(&self, token: &str) -> String {
+        self.ask(0);
+        self.header.multivariant.join(token)
+    }
+
+    /// The newest media playlist, where one is printed. Keeps the rendition wanted.
+    #[must_use]
+    pub fn printed(&self, rendition: &RenditionId) -> Option<Arc<Printed>> {
+        self.fresh(rendition).ok().flatten()
+    }
+
+    fn fresh(&self, rendition: &RenditionId) -> Result<Option<Arc<Printed>>, Refusal> {
+        let r = self.rendition(rendition)?;
+        let now = self.ask(r);
+        if now.0 > self.fresh_until.load(Ordering::Relaxed) {
+            return Err(Refusal::Stale);
+        }
+        Ok(self.printed.get(r).and_then(ArcSwapOption::load_full))
+    }
+
+    /// The same, waiting for the first one where none is printed, for 5 s at most.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRendition`]; [`Refusal::Stale`] where nothing came for six target durations;
+    /// [`Refusal::NotReady`] where none came in time.
+    pub async fn playlist(&self, rendition: &RenditionId) -> Result<Arc<Printed>, Refusal> {
+        let mut changed = self.generation.subscribe();
+        let wait = async {
+            loop {
+                if let Some(p) = self.fresh(rendition)? {
+                    return Ok(p);
+                }
+                changed.changed().await.map_err(|_| Refusal::NotReady)?;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or(Err(Refusal::NotReady))
+    }
+
+    /// The bytes of a listed segment, by its number and the first 8 hex digits of their hash.
+    ///
+    /// # Errors
+    /// [`Refusal::NotListed`] for what was never announced here or has left long ago.
+    pub fn segment(&self, rendition: &RenditionId, msn: OutputMsn, short: &str) -> Result<Held, Refusal> {
+        let r = self.rendition(rendition)?;
+        let index = self.index.read();
+        let at = msn.0.checked_sub(index.first).and_then(|at| usize::try_from(at).ok());
+        let held = at.and_then(|at| *index.segments.get(at)?.get(r)?).ok_or(Refusal::NotListed)?;
+        if held.hash.is_short(short) { Ok(held) } else { Err(Refusal::NotListed) }
+    }
+
+    /// The bytes of an init segment, by the first 8 hex digits of their hash.
+    ///
+    /// # Errors
+    /// As [`Lane::segment`].
+    pub fn init(&self, rendition: &RenditionId, short: &str) -> Result<Held, Refusal> {
+        self.rendition(rendition)?;
+        self.index.read().inits.get(short).copied().ok_or(Refusal::NotListed)
+    }
+
+    /// When any of it was last asked for.
+    pub(super) fn last_asked(&self) -> UnixMs {
+        UnixMs(self.asked.iter().map(|a| a.load(Ordering::Relaxed)).max().unwrap_or(0))
+    }
+
+    /// Per rendition, whether it was asked for since `since`.
+    pub(super) fn asked_since(&self, since: UnixMs) -> Vec<bool> {
+        self.asked.iter().map(|a| a.load(Ordering::Relaxed) >= since.0.max(1)).collect()
+    }
+
+    pub(super) fn ask(&self, rendition: usize) -> UnixMs {
+        let now = self.clock.now();
+        if let Some(a) = self.asked.get(rendition) {
+            a.store(now.0, Ordering::Relaxed);
+        }
+        now
+    }
+
+    fn rendition(&self, id: &RenditionId) -> Result<usize, Refusal> {
+        self.header.renditions.iter().position(|r| r.id == *id).ok_or(Refusal::NoRendition)
+    }
+
+    /// Prints what the log holds for each rendition from its `first` on (none: nothing to list
+    /// yet), and lets those who wait know.
+    pub(super) fn publish(&self, log: &Log, first: &[Option<OutputMsn>]) {
+        self.index(log);
+        for (r, first) in first.iter().enumerate() {
+            let text = first.and_then(|f| print(log, r, f));
+            if let (Some(text), Some(slot)) = (text, self.printed.get(r)) {
+                let unchanged = slot.load().as_ref().is_some_and(|p| p.body == text);
+                if !unchanged {
+                    slot.store(Some(Arc::new(Printed::new(text))));
+                }
+            }
+        }
+        let until = match log.tail() {
+            Some(tail) if tail.end => u64::MAX,
+            Some(tail) => tail.listed_at.plus(self.header.target() * LAST_GOOD).0,
+            None => return,
+        };
+        self.fresh_until.fetch_max(until, Ordering::Relaxed);
+        self.generation.send_modify(|g| *g += 1);
+    }
+
+    fn index(&self, log: &Log) {
+        let mut index = self.index.write();
+        let Some(first) = log.first() else { return };
+        while index.first < first.0 && !index.segments.is_empty() {
+            index.segments.pop_front();
+            index.first += 1;
+        }
+        if index.segments.is_empty() {
+            index.first = first.0;
+        }
+        let known = index.first + index.segments.len() as u64;
+        for step in log.from(OutputMsn(known)).filter(|s| !s.end) {
+            index.segments.push_back(step.entries.iter().map(|e| e.held).collect());
+        }
+        let maps = log.steps().flat_map(|s| s.entries.iter().filter_map(|e| e.map.as_ref()));
+        index.inits = maps.map(|m| (m.held.hash.short(), m.held)).collect();
+    }
+}

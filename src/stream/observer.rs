@@ -1,0 +1,56 @@
+//! What operators want to know of, told as it happens: `ops/` counts it, a simulation records it.
+
+use std::time::Duration;
+
+use crate::model::lane::{Splice, SpliceReason};
+use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey};
+
+/// How a request to a packager ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With what was asked for.
+    Ok,
+    /// The packager says that it does not exist.
+    Gone,
+    /// Any other way.
+    Failed,
+}
+
+impl Outcome {
+    /// The metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Gone => "gone",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Told of everything that happens to streams. Must not block.
+pub trait Observer: Send + Sync {
+    /// A playlist was asked for.
+    fn refreshed(&self, _packager: &PackagerId, _outcome: Outcome, _took: Duration) {}
+    /// A segment or init segment was asked for: how many bytes came.
+    fn fetched(&self, _packager: &PackagerId, _outcome: Outcome, _bytes: usize) {}
+    /// A step was appended, so long after its packager had made it.
+    fn appended(&self, _lane: &LaneId, _msn: OutputMsn, _delay: Duration) {}
+    /// A lane went on in another run.
+    fn spliced(&self, _lane: &LaneId, _to: &PackagerId, _msn: OutputMsn, _splice: &Splice) {}
+    /// A lane opened (or opened again, its log lost).
+    fn lane_opened(&self, _lane: &LaneId, _stream: &StreamKey) {}
+    /// A lane got its ENDLIST.
+    fn lane_ended(&self, _lane: &LaneId) {}
+    /// A packager's state for a stream changed: it can be used, or why not.
+    fn stream_state(&self, _stream: &StreamKey, _packager: &PackagerId, _bad: Option<SpliceReason>) {}
+    /// A segment was longer than the lane's target duration allows (a breach of the packager).
+    fn too_long(&self, _packager: &PackagerId) {}
+    /// The store did not do what was asked.
+    fn store_failed(&self) {}
+}
+
+/// Hears nothing.
+pub struct Silent;
+
+impl Observer for Silent {}

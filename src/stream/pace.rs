@@ -1,0 +1,84 @@
+//! When a packager's playlist is asked for again: near the moment its next segment is due, and
+//! never more than three times per segment duration (design.md, "A request's way").
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use crate::model::lane::Track;
+use crate::model::names::UnixMs;
+
+/// Requests per segment duration at the most.
+const REQUESTS: usize = 3;
+/// How long after a segment is due its list is asked for: it takes a packager a moment to write it.
+const AFTER_DUE: Duration = Duration::from_millis(60);
+/// Never faster than this, whatever durations a packager claims.
+const LEAST: Duration = Duration::from_millis(200);
+
+/// The pace of one playlist's refreshes.
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// When the last few were started.
+    started: VecDeque<UnixMs>,
+    /// When the next is due.
+    due: UnixMs,
+}
+
+impl Pace {
+    /// When the next refresh is due. The first is due at once.
+    pub const fn due(&self) -> UnixMs {
+        self.due
+    }
+
+    /// A refresh starts now.
+    pub fn start(&mut self, now: UnixMs) {
+        self.started.push_back(now);
+        while self.started.len() > REQUESTS {
+            self.started.pop_front();
+        }
+    }
+
+    /// A refresh brought something: plans the next. `target` is the playlist's target duration.
+    pub fn plan(&mut self, now: UnixMs, track: &Track, target: Duration, rng: &mut StdRng) {
+        let duration = track
+            .newest()
+            .map_or(target, |s| s.duration())
+            .clamp(LEAST * 3, Duration::from_secs(30));
+        let third = duration / 3;
+        let last = track.segments().len().saturating_sub(1);
+        let due = track.ends_at(last).map(|e| e.plus(duration + AFTER_DUE));
+        let soon = match due {
+            // Once in the middle, so that a packager that died is found before it is missed.
+            Some(due) if due > now.plus(third * 2) => now.plus(duration / 2).min(due),
+            Some(due) if due > now.plus(LEAST) => due,
+            // It is late already.
+            _ => now.plus(third + jitter(third / 10, rng)),
+        };
+        self.due = soon.max(self.allowed(duration));
+    }
+
+    /// A refresh failed, the `count`-th in a row: again at once the first time, then with back-off and
+    /// jitter, up to the target duration.
+    pub fn back_off(&mut self, now: UnixMs, count: u32, target: Duration, rng: &mut StdRng) {
+        let wait = match count {
+            0 | 1 => Duration::ZERO,
+            n => (LEAST * (1 << n.min(6))).min(target.max(LEAST)),
+        };
+        self.due = now.plus(wait + jitter(wait / 4, rng));
+    }
+
+    /// Three starts within one segment duration are enough.
+    fn allowed(&self, duration: Duration) -> UnixMs {
+        match self.started.front() {
+            Some(&first) if self.started.len() == REQUESTS => first.plus(duration),
+            _ => UnixMs(0),
+        }
+    }
+}
+
+fn jitter(upto: Duration, rng: &mut StdRng) -> Duration {
+    let ms = u64::try_from(upto.as_millis()).unwrap_or(0);
+    Duration::from_millis(rng.random_range(0..=ms))
+}

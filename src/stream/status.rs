@@ -1,0 +1,147 @@
+//! What operators see of a stream: per packager its state, per lane its log and last decisions.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::worker::Worker;
+use crate::model::lane::{Splice, Step};
+use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
+
+/// A watched stream.
+#[derive(Clone, Debug, Serialize)]
+pub struct StreamStatus {
+    /// Its path and identity query.
+    pub stream: String,
+    /// Its pool.
+    pub pool: String,
+    /// The packagers that are asked for it.
+    pub packagers: Vec<PackagerStatus>,
+    /// Its lanes.
+    pub lanes: Vec<LaneStatus>,
+    /// When this was written, Unix milliseconds.
+    pub at: UnixMs,
+}
+
+/// The stream on one packager.
+#[derive(Clone, Debug, Serialize)]
+pub struct PackagerStatus {
+    /// Which.
+    pub packager: PackagerId,
+    /// `moves`, or why it is of no use.
+    pub state: &'static str,
+    /// The newest number it lists.
+    pub newest: Option<u64>,
+    /// How long ago it listed something new, milliseconds.
+    pub playlist_age_ms: Option<u64>,
+    /// Its runs since the stream is watched.
+    pub runs: u32,
+}
+
+/// A lane.
+#[derive(Clone, Debug, Serialize)]
+pub struct LaneStatus {
+    /// Its id.
+    pub lane: LaneId,
+    /// The packager of its tail.
+    pub packager: Option<PackagerId>,
+    /// The newest number listed.
+    pub edge: Option<OutputMsn>,
+    /// EXT-X-TARGETDURATION, seconds.
+    pub target_duration: u32,
+    /// When it opened, Unix milliseconds.
+    pub opened_at: UnixMs,
+    /// The stream is over.
+    pub ended: bool,
+    /// The steps kept, oldest first.
+    pub steps: Vec<StepStatus>,
+    /// The splices among them.
+    pub splices: Vec<SpliceStatus>,
+    /// The last decisions: when (Unix milliseconds) and what.
+    pub decisions: Vec<(UnixMs, String)>,
+}
+
+/// A step.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepStatus {
+    /// Its number.
+    pub msn: OutputMsn,
+    /// Whose it is.
+    pub packager: PackagerId,
+    /// Its number there.
+    pub source: Option<u64>,
+    /// Its length, milliseconds.
+    pub duration_ms: u64,
+    /// EXT-X-DISCONTINUITY stands before it.
+    pub discontinuity: bool,
+    /// How the lane came to another run here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub splice: Option<Splice>,
+    /// When it was listed, Unix milliseconds.
+    pub listed_at: UnixMs,
+}
+
+/// A splice and where it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct SpliceStatus {
+    /// The number of the first step after it.
+    pub msn: OutputMsn,
+    /// The packager that was come to.
+    pub to: PackagerId,
+    /// The rest.
+    #[serde(flatten)]
+    pub splice: Splice,
+}
+
+impl Worker {
+    /// Leaves the state of the stream where `/status.json` and metrics find it.
+    pub(super) fn publish_status(&self) {
+        let now = self.deps.clock.now();
+        let packagers = self.sources.values().map(|s| {
+            let track = s.shown.values().next().map(|s| &s.track);
+            let progressed = track.and_then(crate::model::lane::Track::progressed_at);
+            PackagerStatus {
+                packager: s.id.clone(),
+                state: if s.answered() { s.told.map_or("moves", |r| r.as_str()) } else { "unknown" },
+                newest: track.and_then(|t| Some(t.newest()?.msn().0)),
+                playlist_age_ms: progressed
+                    .map(|p| u64::try_from(now.since(p).as_millis()).unwrap_or(u64::MAX)),
+                runs: track.map_or(0, crate::model::lane::Track::run),
+            }
+        });
+        let lanes = self.lanes.values().map(|l| LaneStatus {
+            lane: l.log.header().lane.clone(),
+            packager: l.log.tail().map(|t| t.packager.clone()),
+            edge: l.log.tail().map(|t| t.msn),
+            target_duration: l.log.header().target_duration,
+            opened_at: l.log.header().opened_at,
+            ended: l.log.tail().is_some_and(|t| t.end),
+            steps: l.log.steps().filter(|s| !s.end).map(step).collect(),
+            splices: l.log.steps().filter_map(splice).collect(),
+            decisions: l.decisions.clone(),
+        });
+        self.slot.status.store(Some(Arc::new(StreamStatus {
+            stream: self.key.to_string(),
+            pool: self.key.pool.to_string(),
+            packagers: packagers.collect(),
+            lanes: lanes.collect(),
+            at: now,
+        })));
+    }
+}
+
+fn step(s: &Step) -> StepStatus {
+    StepStatus {
+        msn: s.msn,
+        packager: s.packager.clone(),
+        source: s.entries.iter().find(|e| e.held.is_some()).map(|e| e.source.msn.0),
+        duration_ms: u64::try_from(s.duration().as_millis()).unwrap_or(u64::MAX),
+        discontinuity: s.discontinuity,
+        splice: s.splice.clone(),
+        listed_at: s.listed_at,
+    }
+}
+
+fn splice(s: &Step) -> Option<SpliceStatus> {
+    Some(SpliceStatus { msn: s.msn, to: s.packager.clone(), splice: s.splice.clone()? })
+}

@@ -1,0 +1,279 @@
+//! All streams of this proxy. A known lane is found without waiting; everything else goes to the
+//! worker of its stream, which is started where there is none.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::sync::{mpsc, oneshot};
+
+use super::worker::{Event, Worker};
+use super::{Capacity, Clock, Lane, Observer, PoolSettings, Refusal, StreamStatus};
+use crate::model::names::{LaneId, PackagerId, PoolName, StreamKey, UnixMs};
+use crate::origin::Origin;
+use crate::packagers::Pools;
+use crate::segments::Segments;
+use crate::store::LaneStore;
+
+/// Events that may wait for one worker.
+const INBOX: usize = 1024;
+/// A lane found for one new viewer is given to others for this long without asking again.
+const OPEN_FOR: Duration = Duration::from_millis(1000);
+
+/// What streams are carried with.
+pub struct Parts {
+    /// Asks packagers.
+    pub origin: Arc<dyn Origin>,
+    /// Holds lanes' logs.
+    pub store: Arc<dyn LaneStore>,
+    /// Holds bytes.
+    pub segments: Arc<Segments>,
+    /// The packagers.
+    pub pools: Arc<Pools>,
+    /// Hears what happens.
+    pub observer: Arc<dyn Observer>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// The zone this proxy stands in.
+    pub zone: String,
+    /// How many streams and lanes there may be.
+    pub capacity: Capacity,
+    /// How each pool's streams are carried; the default for pools not named.
+    pub settings: HashMap<PoolName, PoolSettings>,
+    /// Names by which each packager calls itself in absolute URLs (`host` or `host:port`).
+    pub hosts: HashMap<PackagerId, Vec<String>>,
+    /// Of the random numbers: lane ids and jitter.
+    pub seed: u64,
+}
+
+pub(super) struct Deps {
+    pub origin: Arc<dyn Origin>,
+    pub store: Arc<dyn LaneStore>,
+    pub segments: Arc<Segments>,
+    pub pools: Arc<Pools>,
+    pub observer: Arc<dyn Observer>,
+    pub clock: Clock,
+    pub zone: String,
+    capacity: Capacity,
+    settings: ArcSwap<HashMap<PoolName, Arc<PoolSettings>>>,
+    hosts: ArcSwap<HashMap<PackagerId, Vec<String>>>,
+    rng: Mutex<StdRng>,
+    lanes: AtomicUsize,
+}
+
+impl Deps {
+    pub fn pool_settings(&self, pool: &PoolName) -> Arc<PoolSettings> {
+        self.settings.load().get(pool).cloned().unwrap_or_default()
+    }
+    pub fn hosts_of(&self, packager: &PackagerId) -> Vec<String> {
+        self.hosts.load().get(packager).cloned().unwrap_or_default()
+    }
+    pub fn seed(&self) -> u64 {
+        self.rng.lock().random()
+    }
+    pub fn random_u32(&self) -> u32 {
+        self.rng.lock().random()
+    }
+    pub fn lanes_full(&self) -> bool {
+        self.lanes.load(Ordering::Relaxed) >= self.capacity.lanes
+    }
+}
+
+/// What a worker and the requests for its stream share.
+pub(super) struct Slot {
+    deps: Arc<Deps>,
+    inbox: mpsc::Sender<Event>,
+    lanes: DashMap<LaneId, Arc<Lane>>,
+    /// What the last new viewers were given, and when.
+    open: ArcSwapOption<(Arc<Lane>, UnixMs)>,
+    /// Viewers of lanes that are being opened anew.
+    waiting: Mutex<HashMap<LaneId, Vec<Answer>>>,
+    closed: AtomicBool,
+    pub status: ArcSwapOption<StreamStatus>,
+}
+
+type Answer = oneshot::Sender<Result<Arc<Lane>, Refusal>>;
+
+impl Slot {
+    pub fn opened(&self, lane: Arc<Lane>) {
+        self.open.store(Some(Arc::new((lane, self.deps.clock.now()))));
+    }
+    pub fn remember(&self, id: &LaneId, lane: Arc<Lane>) {
+        if self.lanes.insert(id.clone(), lane).is_none() {
+            self.deps.lanes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    pub fn forget(&self, id: &LaneId) {
+        if self.lanes.remove(id).is_some() {
+            self.deps.lanes.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.open.store(None);
+    }
+    pub fn wait_for(&self, id: LaneId, answer: Answer) {
+        self.waiting.lock().entry(id).or_default().push(answer);
+    }
+    pub fn found(&self, id: &LaneId, result: &Result<Arc<Lane>, Refusal>) {
+        for answer in self.waiting.lock().remove(id).unwrap_or_default() {
+            let _ = answer.send(result.clone());
+        }
+    }
+    /// The worker wants to end. Whoever asks from now on starts another.
+    pub fn close_if_unused(&self) -> bool {
+        self.closed.store(true, Ordering::Release);
+        true
+    }
+    pub fn ended(&self) {
+        self.closed.store(true, Ordering::Release);
+        let ids: Vec<LaneId> = self.lanes.iter().map(|l| l.key().clone()).collect();
+        for id in ids {
+            self.forget(&id);
+        }
+    }
+    fn open_lane(&self) -> Option<Arc<Lane>> {
+        let open = self.open.load();
+        let (lane, at) = open.as_deref()?;
+        let fresh = self.deps.clock.now().since(*at) < OPEN_FOR;
+        fresh.then(|| lane.clone())
+    }
+}
+
+/// All streams of this proxy: what the front asks.
+pub struct Streams {
+    deps: Arc<Deps>,
+    slots: DashMap<StreamKey, Arc<Slot>>,
+}
+
+impl Streams {
+    /// Puts the parts together. Nothing runs until somebody asks.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let settings = parts.settings.into_iter().map(|(k, v)| (k, Arc::new(v))).collect();
+        let deps = Deps {
+            origin: parts.origin,
+            store: parts.store,
+            segments: parts.segments,
+            pools: parts.pools,
+            observer: parts.observer,
+            clock: parts.clock,
+            zone: parts.zone,
+            capacity: parts.capacity,
+            settings: ArcSwap::from_pointee(settings),
+            hosts: ArcSwap::from_pointee(parts.hosts),
+            rng: Mutex::new(StdRng::seed_from_u64(parts.seed)),
+            lanes: AtomicUsize::new(0),
+        };
+        Arc::new(Self { deps: Arc::new(deps), slots: DashMap::new() })
+    }
+
+    /// Takes changed settings; streams that are carried follow.
+    pub fn reload(
+        &self,
+        settings: HashMap<PoolName, PoolSettings>,
+        hosts: HashMap<PackagerId, Vec<String>>,
+    ) {
+        let settings = settings.into_iter().map(|(k, v)| (k, Arc::new(v))).collect();
+        self.deps.settings.store(Arc::new(settings));
+        self.deps.hosts.store(Arc::new(hosts));
+        self.look();
+    }
+
+    /// Every worker looks again, since something that they look at has changed (health, pools).
+    pub fn look(&self) {
+        for slot in &self.slots {
+            let _ = slot.inbox.try_send(Event::Look);
+        }
+    }
+
+    /// An entry request: the lane that a new viewer joins. Waits for packagers where nothing is
+    /// known of the stream, for 5 s at most.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that says why there is none.
+    pub async fn join(&self, stream: &StreamKey) -> Result<Arc<Lane>, Refusal> {
+        if let Some(lane) = self.slots.get(stream).and_then(|s| s.open_lane()) {
+            return Ok(lane);
+        }
+        self.ask(stream, Event::Join).await
+    }
+
+    /// The lane of a valid token: known, loaded from the store, or opened anew.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that says why it cannot be had.
+    pub async fn lane(&self, stream: &StreamKey, lane: &LaneId) -> Result<Arc<Lane>, Refusal> {
+        let known = self.slots.get(stream).and_then(|s| Some(s.lanes.get(lane)?.value().clone()));
+        if let Some(lane) = known {
+            return Ok(lane);
+        }
+        self.ask(stream, |answer| Event::Lane(lane.clone(), answer)).await
+    }
+
+    /// How many streams are watched, and how many lanes carried.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.slots.len(), self.deps.lanes.load(Ordering::Relaxed))
+    }
+
+    /// What operators see of each stream, by path.
+    #[must_use]
+    pub fn status(&self) -> Vec<Arc<StreamStatus>> {
+        let mut all: Vec<_> = self.slots.iter().filter_map(|s| s.status.load_full()).collect();
+        all.sort_by(|a, b| a.stream.cmp(&b.stream));
+        all
+    }
+
+    /// A worker that ended between finding it and asking it never answers: asked once more.
+    async fn ask(
+        &self,
+        stream: &StreamKey,
+        event: impl Fn(Answer) -> Event,
+    ) -> Result<Arc<Lane>, Refusal> {
+        for _ in 0..2 {
+            let slot = self.slot(stream)?;
+            let (answer, result) = oneshot::channel();
+            if slot.inbox.try_send(event(answer)).is_err() {
+                continue;
+            }
+            if let Ok(result) = result.await {
+                return result;
+            }
+        }
+        Err(Refusal::NotReady)
+    }
+
+    fn slot(&self, stream: &StreamKey) -> Result<Arc<Slot>, Refusal> {
+        let known = self.slots.get(stream).map(|s| s.clone());
+        if let Some(slot) = known.filter(|s| !s.closed.load(Ordering::Acquire)) {
+            return Ok(slot);
+        }
+        self.slots.retain(|_, s| !s.closed.load(Ordering::Acquire));
+        if self.slots.len() >= self.deps.capacity.streams {
+            return Err(Refusal::Limit("limits.streams"));
+        }
+        let slot = self.slots.entry(stream.clone()).or_insert_with(|| self.start(stream));
+        Ok(slot.clone())
+    }
+
+    fn start(&self, stream: &StreamKey) -> Arc<Slot> {
+        let (inbox, events) = mpsc::channel(INBOX);
+        let slot = Arc::new(Slot {
+            deps: self.deps.clone(),
+            inbox: inbox.clone(),
+            lanes: DashMap::new(),
+            open: ArcSwapOption::empty(),
+            waiting: Mutex::default(),
+            closed: AtomicBool::new(false),
+            status: ArcSwapOption::empty(),
+        });
+        let worker =
+            Worker::new(stream.clone(), self.deps.clone(), slot.clone(), events, inbox);
+        tokio::spawn(worker.run());
+        slot
+    }
+}

@@ -1,0 +1,129 @@
+//! `conf/segue.yaml` and the code say the same: every key stands in it, and every default in it is
+//! the default.
+
+use std::collections::BTreeSet;
+
+use segue::config::Config;
+use serde_yaml::Value;
+
+use crate::{parse, repository};
+
+fn file() -> String {
+    std::fs::read_to_string(repository("conf/segue.yaml")).unwrap()
+}
+
+/// The line with its default taken in, if it is one: `#key: value`.
+fn with_default(line: &str) -> Option<String> {
+    let (before, rest) = line.split_once('#')?;
+    let is_default = before.trim().is_empty() && rest.starts_with(|c: char| c.is_ascii_lowercase());
+    is_default.then(|| format!("{before}{rest}"))
+}
+
+/// The line with its example taken in, if it is one: `#?key: value`.
+fn with_example(line: &str) -> Option<String> {
+    let (before, rest) = line.split_once("#?")?;
+    before.trim().is_empty().then(|| format!("{before}{rest}"))
+}
+
+fn changed(change: impl Fn(usize, &str) -> Option<String>) -> String {
+    let text = file();
+    let lines = text
+        .lines()
+        .enumerate()
+        .map(|(n, line)| change(n, line).unwrap_or_else(|| line.to_owned()) + "\n");
+    lines.collect()
+}
+
+/// The shapes of all keys of `value`: `pools[].packagers[].url`.
+fn keys(value: &Value, shape: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Mapping(map) => {
+            for (key, value) in map {
+                let key = key.as_str().unwrap();
+                let shape = if shape.is_empty() {
+                    key.to_owned()
+                } else {
+                    format!("{shape}.{key}")
+                };
+                keys(value, &shape, found);
+                found.insert(shape);
+            }
+        }
+        Value::Sequence(items) => items
+            .iter()
+            .for_each(|item| keys(item, &format!("{shape}[]"), found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_file_is_right_as_it_is() {
+    let config = Config::load(&repository("conf/segue.yaml")).unwrap();
+    assert_eq!(config.warnings, []);
+    assert_eq!(config.pools.len(), 1);
+    assert_eq!(config.pools[0].packagers.len(), 2);
+}
+
+#[test]
+fn every_default_in_it_is_the_default() {
+    let plain = parse(&file()).unwrap();
+    let mut defaults = 0;
+    for (at, line) in file().lines().enumerate() {
+        let Some(default) = with_default(line) else {
+            continue;
+        };
+        let text = changed(|n, line| (n == at).then(|| with_default(line)).flatten());
+        let with = parse(&text).unwrap_or_else(|why| panic!("{default}: {why}"));
+        assert_eq!(with, plain, "{default}");
+        defaults += 1;
+    }
+    assert!(
+        defaults > 35,
+        "only {defaults} defaults found: is the file still written that way?"
+    );
+    assert_eq!(
+        parse(&changed(|_, line| with_default(line))).unwrap(),
+        plain
+    );
+}
+
+#[test]
+fn every_key_stands_in_it() {
+    // A key with a default and an example would stand twice: the example counts.
+    let text = changed(|_, line| {
+        let list = line.starts_with("#token_keys");
+        if list {
+            None
+        } else {
+            with_default(line).or_else(|| with_example(line))
+        }
+    });
+    let mut found = BTreeSet::new();
+    keys(&serde_yaml::from_str(&text).unwrap(), "", &mut found);
+    found.remove("pools[].packagers[].headers.X-Edge-Key");
+    assert_eq!(found, Config::keys());
+}
+
+#[test]
+fn no_key_stands_in_it_twice_and_examples_are_read() {
+    let text = changed(|_, line| {
+        if line.starts_with("#token_keys") {
+            None
+        } else {
+            with_example(line)
+        }
+    });
+    // The packager of the example is http, and its CA does not exist.
+    let text = text.replace(
+        "url: \"http://127.0.0.1:8951\"",
+        "url: \"https://127.0.0.1:8951\"",
+    );
+    let environment = |_: &str| Some("0123456789abcdef0123456789abcdef0123456789A=".to_owned());
+    let errors = Config::parse("f.yaml", &text, &environment).unwrap_err();
+    let keys: Vec<&str> = errors
+        .problems
+        .iter()
+        .map(|problem| problem.key.as_str())
+        .collect();
+    assert_eq!(keys, ["pools[0].packagers[0].ca"], "{errors}");
+}

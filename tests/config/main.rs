@@ -1,0 +1,32 @@
+//! The configuration as an operator meets it: `conf/segue.yaml` against the code, and what is said
+//! of files that are wrong.
+
+mod broken;
+mod commands;
+mod docker;
+mod documented;
+
+use std::path::PathBuf;
+
+use segue::config::{Config, ConfigErrors};
+
+/// A file of this repository.
+fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Checks `text` as `f.yaml`; the environment holds KEY, SHORT and THREADS only.
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse("f.yaml", text, &|name| {
+        let value = match name {
+            "KEY" => "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+            "SHORT" => "c2hvcnQ=",
+            "THREADS" => "7",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    })
+}
+
+/// The least that a file must hold; one line.
+const POOLS: &str = "pools: [{ name: live, packagers: [{ id: a, url: \"http://a\" }] }]\n";

@@ -1,0 +1,9 @@
+//! The front over a real Pingora server and real sockets. The lanes behind it are stand-ins that
+//! never move, so that every byte of every answer is known.
+
+mod answers;
+mod client;
+mod lifecycle;
+mod refusals;
+mod slow;
+mod stand;

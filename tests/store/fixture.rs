@@ -1,0 +1,75 @@
+//! Lanes and steps to fill stores with.
+
+use std::time::Duration;
+
+use segue::model::lane::{
+    Container, Entry, FORMAT, Header, Held, Init, Source, Splice, SpliceMethod, SpliceReason, Step,
+};
+use segue::model::names::{
+    ContentHash, LaneId, OutputMsn, PackagerId, PackagerMsn, PoolName, RenditionId, StreamKey,
+    UnixMs,
+};
+use segue::model::rendition::{Rendition, Traits};
+
+/// The first number of every lane here.
+pub const FIRST: u64 = 1_700_000_000;
+
+pub fn stream(path: &str) -> StreamKey {
+    StreamKey { pool: PoolName::new("live"), path: path.into(), query: "DVR".into() }
+}
+
+pub fn header(lane: &str) -> Header {
+    Header {
+        format: FORMAT,
+        lane: LaneId::new(lane),
+        stream: stream("/live/cam/playlist.m3u8"),
+        renditions: vec![Rendition { id: RenditionId::new("v0"), traits: Traits::default() }],
+        multivariant: vec!["#EXTM3U\n".into(), "/v0/index.m3u8\n".into()],
+        target_duration: 6,
+        version: 3,
+        container: Container::Plain,
+        independent_segments: true,
+        window: Duration::from_secs(24),
+        first_msn: OutputMsn(FIRST),
+        first_discontinuity: 0,
+        opened_at: UnixMs(FIRST * 1000),
+    }
+}
+
+/// The `n`th step of a lane, by `writer`.
+pub fn step(n: u64, writer: &str) -> Step {
+    let held = Held { hash: ContentHash::of(writer.as_bytes()), length: n };
+    Step {
+        format: FORMAT,
+        msn: OutputMsn(FIRST + n),
+        packager: PackagerId::new(writer),
+        discontinuity: n == 2,
+        discontinuity_number: u64::from(n >= 2),
+        splice: (n == 2).then(|| Splice {
+            from: PackagerId::new("z"),
+            reason: SpliceReason::Stalled,
+            method: SpliceMethod::Arrival,
+            gap_ms: -1200,
+        }),
+        entries: vec![Entry {
+            source: Source {
+                msn: PackagerMsn(u64::MAX),
+                path: format!("/live/cam_{n}.ts?a=\"b\"\u{e9}"),
+                range: None,
+            },
+            duration: Duration::from_nanos(5_999_999_999),
+            lines: vec!["#EXTINF:6.000000,".into(), "#EXT-X-UNKNOWN".into()],
+            extension: "ts".into(),
+            held: Some(held),
+            map: Some(Init { held, extension: "mp4".into() }),
+        }],
+        listed_at: UnixMs((FIRST + 6 * n) * 1000),
+        content_end: UnixMs((FIRST + 6 * n) * 1000 + 17),
+        end: false,
+    }
+}
+
+/// The number before the `n`th step: what a writer of it expects as tail.
+pub fn before(n: u64) -> Option<OutputMsn> {
+    n.checked_sub(1).map(|p| OutputMsn(FIRST + p))
+}

@@ -1,0 +1,219 @@
+//! The conformance suite. Each function gets two handles to one store: the same one twice, or two
+//! that share a file as two processes would.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use segue::model::names::{LaneId, OutputMsn, UnixMs};
+use segue::store::{Appended, Change, LaneStore, StoreError};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::task::JoinSet;
+
+use crate::fixture::{FIRST, before, header, step, stream};
+
+type Store = Arc<dyn LaneStore>;
+
+pub async fn the_first_to_create_a_lane_wins(one: Store, two: Store) {
+    let first = header("a-1");
+    let mut second = header("a-1");
+    second.target_duration = 10;
+    assert_eq!(one.create(&first).await.unwrap(), first);
+    assert_eq!(two.create(&second).await.unwrap(), first);
+    assert_eq!(two.load(&first.lane).await.unwrap().unwrap().header, first);
+}
+
+pub async fn what_was_appended_is_loaded(one: Store, two: Store) {
+    let lane = one.create(&header("a-1")).await.unwrap().lane;
+    assert_eq!(two.load(&lane).await.unwrap().unwrap().steps, []);
+    let steps: Vec<_> = (0..5).map(|n| step(n, "a")).collect();
+    for (n, s) in (0..).zip(&steps) {
+        assert_eq!(one.append(&lane, before(n), s).await.unwrap(), Appended::Done);
+    }
+    assert_eq!(two.load(&lane).await.unwrap().unwrap().steps, steps);
+    assert_eq!(two.load(&LaneId::new("a-2")).await.unwrap(), None);
+}
+
+pub async fn a_retry_is_harmless(one: Store, two: Store) {
+    let lane = one.create(&header("a-1")).await.unwrap().lane;
+    for n in 0..3 {
+        let s = step(n, "a");
+        assert_eq!(one.append(&lane, before(n), &s).await.unwrap(), Appended::Done);
+        assert_eq!(two.append(&lane, before(n), &s).await.unwrap(), Appended::Done);
+    }
+    // Also once others have gone on.
+    assert_eq!(one.append(&lane, before(1), &step(1, "a")).await.unwrap(), Appended::Done);
+    assert_eq!(two.load(&lane).await.unwrap().unwrap().steps.len(), 3);
+}
+
+pub async fn a_loser_gets_the_steps_it_missed(one: Store, two: Store) {
+    let lane = one.create(&header("a-1")).await.unwrap().lane;
+    for n in 0..4 {
+        one.append(&lane, before(n), &step(n, "a")).await.unwrap();
+    }
+    for n in 0..4 {
+        let lost = two.append(&lane, before(n), &step(n, "b")).await.unwrap();
+        let missed = (n..4).map(|m| step(m, "a")).collect();
+        assert_eq!(lost, Appended::Lost(missed));
+    }
+    two.trim(&lane, OutputMsn(FIRST + 2)).await.unwrap();
+    let lost = two.append(&lane, before(1), &step(1, "b")).await.unwrap();
+    assert_eq!(lost, Appended::Lost(vec![step(2, "a"), step(3, "a")]));
+}
+
+pub async fn holes_are_refused(one: Store, two: Store) {
+    let lane = one.create(&header("a-1")).await.unwrap().lane;
+    let hole = |n| Err(StoreError::Hole { lane: LaneId::new("a-1"), msn: OutputMsn(FIRST + n) });
+    let same = |got: Result<Appended, StoreError>, expected: Result<Appended, StoreError>| {
+        assert_eq!(format!("{got:?}"), format!("{expected:?}"));
+    };
+    // An empty log begins with the header's first number and nothing else.
+    same(one.append(&lane, None, &step(1, "a")).await, hole(1));
+    same(one.append(&lane, before(1), &step(1, "a")).await, hole(1));
+    one.append(&lane, None, &step(0, "a")).await.unwrap();
+    same(two.append(&lane, before(1), &step(2, "a")).await, hole(2));
+    same(two.append(&lane, before(2), &step(2, "a")).await, hole(2));
+    same(two.append(&lane, before(1), &step(0, "a")).await, hole(0));
+    assert_eq!(one.load(&lane).await.unwrap().unwrap().steps, [step(0, "a")]);
+}
+
+pub async fn an_unknown_lane_is_told_apart(one: Store, two: Store) {
+    let lane = LaneId::new("a-1");
+    let refused = one.append(&lane, None, &step(0, "a")).await;
+    assert!(matches!(refused, Err(StoreError::NoLane(l)) if l == lane));
+    two.trim(&lane, OutputMsn(0)).await.unwrap();
+    assert_eq!(two.lanes_of(&stream("/live/cam/playlist.m3u8")).await.unwrap(), []);
+}
+
+pub async fn many_writers_have_one_winner_per_number(one: Store, two: Store) {
+    const WRITERS: u64 = 16;
+    const STEPS: u64 = 30;
+    let lane = one.create(&header("a-1")).await.unwrap().lane;
+    let mut writers = JoinSet::new();
+    for w in 0..WRITERS {
+        let store = if w % 2 == 0 { one.clone() } else { two.clone() };
+        let (lane, name) = (lane.clone(), format!("w{w}"));
+        writers.spawn(async move {
+            let (mut log, mut won) = (Vec::new(), 0);
+            while (log.len() as u64) < STEPS {
+                let n = log.len() as u64;
+                match store.append(&lane, before(n), &step(n, &name)).await.unwrap() {
+                    Appended::Done => {
+                        log.push(step(n, &name));
+                        won += 1;
+                    }
+                    Appended::Lost(missed) => log.extend(missed),
+                }
+            }
+            log.truncate(usize::try_from(STEPS).unwrap());
+            (log, won)
+        });
+    }
+    let ended = writers.join_all().await;
+    let stored = two.load(&lane).await.unwrap().unwrap().steps;
+    assert_eq!(ended.iter().map(|(_, won)| won).sum::<u64>(), STEPS);
+    assert_eq!(stored.len() as u64, STEPS);
+    for (log, _) in ended {
+        assert_eq!(log, stored);
+    }
+}
+
+pub async fn lanes_come_in_the_order_of_opening(one: Store, two: Store) {
+    for (lane, opened_at) in [("z", 5), ("b", 7), ("a", 7), ("y", 6)] {
+        let mut h = header(lane);
+        h.opened_at = UnixMs(opened_at);
+        one.create(&h).await.unwrap();
+    }
+    let mut other = header("other");
+    other.stream = stream("/live/other/playlist.m3u8");
+    two.create(&other).await.unwrap();
+    let lanes = two.lanes_of(&header("z").stream).await.unwrap();
+    assert_eq!(lanes, ["z", "y", "b", "a"].map(LaneId::new));
+}
+
+pub async fn trimming_keeps_the_tail(one: Store, two: Store) {
+    let lane = one.create(&header("a-1")).await.unwrap().lane;
+    one.trim(&lane, OutputMsn(u64::MAX >> 1)).await.unwrap();
+    for n in 0..6 {
+        one.append(&lane, before(n), &step(n, "a")).await.unwrap();
+    }
+    two.trim(&lane, OutputMsn(FIRST + 4)).await.unwrap();
+    let kept = one.load(&lane).await.unwrap().unwrap().steps;
+    assert_eq!(kept, [step(4, "a"), step(5, "a")]);
+    two.trim(&lane, OutputMsn(FIRST + 100)).await.unwrap();
+    assert_eq!(one.load(&lane).await.unwrap().unwrap().steps, [step(5, "a")]);
+    let done = one.append(&lane, before(6), &step(6, "a")).await.unwrap();
+    assert_eq!(done, Appended::Done);
+}
+
+pub async fn idle_lanes_expire(one: Store, two: Store) {
+    let idle = one.create(&header("idle")).await.unwrap().lane;
+    let busy = one.create(&header("busy")).await.unwrap().lane;
+    one.append(&busy, None, &step(0, "a")).await.unwrap();
+    let opened = header("idle").opened_at;
+    one.append(&busy, before(1), &step(1, "a")).await.unwrap();
+    assert_eq!(two.expire(opened).await.unwrap(), 0);
+    assert_eq!(two.expire(UnixMs(opened.0 + 1)).await.unwrap(), 1);
+    assert_eq!(one.load(&idle).await.unwrap(), None);
+    assert_eq!(one.load(&busy).await.unwrap().unwrap().steps.len(), 2);
+    let refused = one.append(&idle, None, &step(0, "a")).await;
+    assert!(matches!(refused, Err(StoreError::NoLane(_))));
+    // A lane opened anew under the same id is empty.
+    one.create(&header("idle")).await.unwrap();
+    assert_eq!(two.load(&idle).await.unwrap().unwrap().steps, []);
+}
+
+pub async fn the_first_secret_stays(one: Store, two: Store) {
+    assert_eq!(one.secret("token", [1; 32]).await.unwrap(), [1; 32]);
+    assert_eq!(two.secret("token", [2; 32]).await.unwrap(), [1; 32]);
+    assert_eq!(two.secret("other", [3; 32]).await.unwrap(), [3; 32]);
+}
+
+pub async fn the_target_duration_never_falls(one: Store, two: Store) {
+    let (a, b) = (stream("/a.m3u8"), stream("/b.m3u8"));
+    assert_eq!(one.target_duration(&a, 4).await.unwrap(), 4);
+    assert_eq!(two.target_duration(&a, 6).await.unwrap(), 6);
+    assert_eq!(one.target_duration(&a, 2).await.unwrap(), 6);
+    assert_eq!(one.target_duration(&b, 2).await.unwrap(), 2);
+}
+
+pub async fn changes_are_told_to_all(one: Store, two: Store) {
+    let mut heard = [one.changes(), two.changes()];
+    let lane = one.create(&header("a-1")).await.unwrap().lane;
+    for changes in &mut heard {
+        until(changes, |c| c.as_ref() == Some(&lane)).await;
+    }
+    for n in 0..3 {
+        let mut heard = [one.changes(), two.changes()];
+        two.append(&lane, before(n), &step(n, "a")).await.unwrap();
+        for changes in &mut heard {
+            until(changes, |c| c.as_ref() == Some(&lane)).await;
+        }
+    }
+}
+
+pub async fn an_expired_lane_is_told_to_all(one: Store, two: Store) {
+    let lane = one.create(&header("a-1")).await.unwrap().lane;
+    let mut heard = [one.changes(), two.changes()];
+    one.expire(UnixMs(u64::MAX >> 1)).await.unwrap();
+    until(&mut heard[0], |c| c.as_ref() == Some(&lane)).await;
+    // Another process is told that it must look: the lane's name is gone with the lane.
+    until(&mut heard[1], |c| c.is_none() || c.as_ref() == Some(&lane)).await;
+}
+
+/// Ends a test that would hang; no test waits for it to pass.
+const HUNG: Duration = Duration::from_secs(60);
+
+async fn until(changes: &mut Receiver<Change>, wanted: impl Fn(&Change) -> bool) {
+    let heard = tokio::time::timeout(HUNG, until_heard(changes, wanted)).await;
+    heard.expect("no such change was told");
+}
+
+async fn until_heard(changes: &mut Receiver<Change>, wanted: impl Fn(&Change) -> bool) {
+    loop {
+        match changes.recv().await {
+            Ok(change) if wanted(&change) => return,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => panic!("the store is gone"),
+        }
+    }
+}

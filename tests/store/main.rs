@@ -1,0 +1,59 @@
+//! One conformance suite for every `LaneStore`, and what only the SQLite store promises: two
+//! processes on one file, `kill -9`, old formats, damage.
+//!
+//! `laws` the suite; `fixture` lanes and steps to fill stores with; `file` the SQLite file.
+
+use segue::store::{MemoryStore, SqliteStore};
+
+mod file;
+mod fixture;
+mod laws;
+
+/// Runs each function of `laws` over each store.
+macro_rules! every_store_keeps {
+    ($($law:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $law() {
+                let store = std::sync::Arc::new(super::MemoryStore::new());
+                super::laws::$law(store.clone(), store).await;
+            })+
+        }
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $law() {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("segue.db");
+                let store = std::sync::Arc::new(super::SqliteStore::open(&path).unwrap());
+                super::laws::$law(store.clone(), store).await;
+            })+
+        }
+        mod two_sqlite_stores_on_one_file {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $law() {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("segue.db");
+                let one = std::sync::Arc::new(super::SqliteStore::open(&path).unwrap());
+                let two = std::sync::Arc::new(super::SqliteStore::open(&path).unwrap());
+                super::laws::$law(one, two).await;
+            })+
+        }
+    };
+}
+
+every_store_keeps!(
+    the_first_to_create_a_lane_wins,
+    what_was_appended_is_loaded,
+    a_retry_is_harmless,
+    a_loser_gets_the_steps_it_missed,
+    holes_are_refused,
+    an_unknown_lane_is_told_apart,
+    many_writers_have_one_winner_per_number,
+    lanes_come_in_the_order_of_opening,
+    trimming_keeps_the_tail,
+    idle_lanes_expire,
+    the_first_secret_stays,
+    the_target_duration_never_falls,
+    changes_are_told_to_all,
+    an_expired_lane_is_told_to_all,
+);
