@@ -5,26 +5,18 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use pingora::apps::HttpServerOptions;
 use pingora::listeners::ListenerConfig;
 use pingora::listeners::L4BufferSettings;
-use pingora::protocols::http::v2::server::H2Options;
-use pingora::proxy::{HttpProxy, ProxyServiceBuilder};
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
 
-use crate::front::{Front, Hooks, Lanes};
+use crate::front::{Connections, Front, Lanes};
 use crate::ops::{Admin, Operations};
 
 /// A connection's read buffer; the default would be 64 KiB for each idle viewer.
 const READ_BUFFER_BYTES: usize = 4096;
 /// A connection's write buffer: one TCP segment.
 const WRITE_BUFFER_BYTES: usize = 1460;
-/// Requests on one connection, after which it is closed and its memory given back.
-const KEEPALIVE_REQUESTS_MAX: u32 = 10_000;
-/// Streams at one time on one HTTP/2 connection.
-const H2_STREAMS_MAX: u32 = 128;
-
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("{key}: cannot listen on {address}: {source}")]
@@ -57,22 +49,8 @@ pub fn viewers<L: Lanes>(
     conf: &Arc<ServerConf>,
     front: &Arc<Front<L>>,
     addresses: &[String],
-) -> Service<HttpProxy<Hooks<L>>> {
-    let settings = front.settings();
-    let mut options = HttpServerOptions::default();
-    options.h2c = true;
-    options.keepalive_request_limit = Some(KEEPALIVE_REQUESTS_MAX);
-    options.h2_idle_timeout = Some(settings.keepalive);
-    let mut service = ProxyServiceBuilder::new(conf, Hooks(Arc::clone(front)))
-        .name("viewers")
-        .server_options(options)
-        .build();
-    if let Some(proxy) = service.app_logic_mut() {
-        let mut h2 = H2Options::default();
-        h2.max_concurrent_streams(H2_STREAMS_MAX);
-        h2.max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX));
-        proxy.h2_options = Some(h2);
-    }
+) -> Service<Connections<L>> {
+    let mut service = Service::new("viewers".to_owned(), Connections::new(conf, front));
     for address in addresses {
         service.add_listener(
             ListenerConfig::tcp(address.as_str())

@@ -68,6 +68,7 @@ impl Client {
         endpoints: impl IntoIterator<Item = (PackagerId, Endpoint)>,
         resolver: Arc<dyn Resolve>,
     ) -> Result<Self, EndpointError> {
+        readable_system_authorities()?;
         let promises = Promises::default();
         let evictions = promises.evictions();
         let mut options = ConnectorOptions::new(KEPT_MAX);
@@ -284,6 +285,17 @@ impl Client {
             self.promises.give(group, limit);
         }
     }
+}
+
+/// Pingora's connector panics where the system's authorities cannot be read.
+fn readable_system_authorities() -> Result<(), EndpointError> {
+    let mut store = pingora::tls::RootCertStore::empty();
+    pingora::tls::load_platform_certs_incl_env_into_store(&mut store).map_err(|e| {
+        EndpointError::Authorities {
+            path: "the system's authorities".to_owned(),
+            cause: e.root_cause().to_string(),
+        }
+    })
 }
 
 /// Reads and checks the body of a 200 or 206.

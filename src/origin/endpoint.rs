@@ -114,20 +114,15 @@ impl Endpoint {
     /// What stands in the Host header: the override, or the host with a port other than the
     /// scheme's own (RFC 9110, 7.2).
     pub(super) fn host_value(&self) -> Result<HeaderValue, EndpointError> {
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
         let text = match &self.host_header {
-            Some(host) => host.clone(),
-            None => {
-                let host = if self.host.contains(':') {
-                    format!("[{}]", self.host)
-                } else {
-                    self.host.clone()
-                };
-                if self.port == default_port(self.tls) {
-                    host
-                } else {
-                    format!("{host}:{}", self.port)
-                }
-            }
+            Some(own) => own.clone(),
+            None if self.port == default_port(self.tls) => host,
+            None => format!("{host}:{}", self.port),
         };
         HeaderValue::from_str(&text).map_err(|_| EndpointError::Header(format!("Host: {text}")))
     }
@@ -154,8 +149,8 @@ impl Endpoint {
         Ok(all)
     }
 
-    /// The name to send and verify in the TLS handshake. Never empty with TLS: Pingora's
-    /// rustls connector takes an empty name as leave to skip verification.
+    /// The name to send and verify in the TLS handshake. Never empty: Pingora's rustls
+    /// connector switches verification off for an empty name.
     pub(super) fn server_name(&self) -> String {
         match &self.sni {
             Some(name) if !name.is_empty() => name.clone(),
@@ -262,6 +257,15 @@ mod tests {
             let mut e = Endpoint::from_url(url).unwrap();
             e.host_header = own.map(str::to_owned);
             assert_eq!(e.host_value().unwrap(), want, "{url}");
+        }
+    }
+
+    #[test]
+    fn server_name_is_never_empty() {
+        let mut e = Endpoint::from_url("https://a").unwrap();
+        for (sni, want) in [(None, "a"), (Some(""), "a"), (Some("b"), "b")] {
+            e.sni = sni.map(str::to_owned);
+            assert_eq!(e.server_name(), want);
         }
     }
 

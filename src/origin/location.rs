@@ -1,5 +1,7 @@
 //! Paths to ask for, and where a redirect leads.
 
+use std::fmt::Write as _;
+
 use http::Uri;
 
 use super::OriginError;
@@ -29,7 +31,7 @@ pub(super) fn request_target(path: &str) -> Result<String, OriginError> {
         {
             target.push(char::from(byte));
         } else {
-            target.push_str(&format!("%{byte:02X}"));
+            let _ = write!(target, "%{byte:02X}");
         }
     }
     if target.len() > PATH_MAX {

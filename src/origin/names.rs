@@ -72,15 +72,14 @@ impl Names {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
-        let _turn = match self.lookup.try_lock() {
-            Ok(turn) => turn,
-            Err(_) => {
-                let stale = self.known.lock().ordered();
-                if !stale.is_empty() {
-                    return Ok(stale);
-                }
-                self.lookup.lock().await
+        let _turn = if let Ok(turn) = self.lookup.try_lock() {
+            turn
+        } else {
+            let stale = self.known.lock().ordered();
+            if !stale.is_empty() {
+                return Ok(stale);
             }
+            self.lookup.lock().await
         };
         {
             let known = self.known.lock();

@@ -85,7 +85,8 @@ impl Pools {
         pools
     }
 
-    /// Takes `specs` in place of what was. Packagers whose id stays keep their health.
+    /// Takes `specs` in place of what was. Packagers whose id stays keep their health. The
+    /// `origin` client is reloaded first: a packager that it does not know fails its checks.
     pub fn reload(&self, specs: &[PoolSpec]) {
         let _one = self.reloading.lock();
         let old = self.table.load_full();

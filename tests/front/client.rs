@@ -75,6 +75,13 @@ impl Client {
         self.answer(method == "HEAD")
     }
 
+    /// GET on a connection that may be closed instead of answered.
+    pub fn try_get(&mut self, path: &str) -> Option<Answer> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: media.example\r\n\r\n");
+        self.stream.write_all(request.as_bytes()).ok()?;
+        (self.fill() > 0).then(|| self.answer(false))
+    }
+
     /// Reads one answer.
     pub fn answer(&mut self, head_only: bool) -> Answer {
         let mut answer = self.head();

@@ -99,6 +99,10 @@ fn what_is_wrong_beside_the_path() {
             assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
         }
     }
+    // Shorter than HTTP/2's preface, and still a request.
+    let mut short = Client::connect(serving.address);
+    short.send(b"GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(short.answer(false).status, 400);
     // What is not HTTP is refused before the front sees it, and harms nobody.
     for rubbish in ["\0\0\0\0\r\n\r\n".to_owned(), "GET\r\n\r\n".to_owned()] {
         let mut client = Client::connect(serving.address);
@@ -147,4 +151,34 @@ fn requests_that_wait_are_bounded() {
     }
     assert_eq!(get(serving.address, &media(&token()), "").status, 200);
     assert_eq!(serving.lanes.lane_calls.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn silent_connections_are_bounded_and_let_go() {
+    let settings = Settings {
+        connections_max: 3,
+        keepalive: std::time::Duration::from_secs(1),
+        ..Settings::default()
+    };
+    let serving = Serving::start(settings, &[]);
+    let mut silent: Vec<Client> = (0..8).map(|_| Client::connect(serving.address)).collect();
+    for client in &mut silent {
+        assert_eq!(client.rest(), 0, "was answered without a request");
+    }
+    wait_for("room again", || {
+        let mut client = Client::connect(serving.address);
+        client.try_get("/.segue/healthz").is_some_and(|answer| answer.status == 200)
+    });
+}
+
+#[test]
+fn a_token_that_was_good_expires() {
+    let serving = Serving::start(Settings::default(), &[]);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let mut claims = claims();
+    claims.expires_unix_s = Some(now.as_secs() + 3);
+    let path = media(&keyring().sign(&claims));
+    assert_eq!(get(serving.address, &path, "").status, 200);
+    wait_for("the end of the token", || get(serving.address, &path, "").status == 403);
+    assert_eq!(serving.lanes.lane_calls.load(Ordering::SeqCst), 1, "it was known throughout");
 }

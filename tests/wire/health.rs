@@ -75,7 +75,11 @@ impl Running {
             if packager.health() == health {
                 return packager;
             }
-            ticks.changed().await.unwrap();
+            let changed = tokio::time::timeout(crate::PATIENT, ticks.changed());
+            changed
+                .await
+                .unwrap_or_else(|_| panic!("{id} never became {health:?}"))
+                .unwrap();
         }
     }
 }

@@ -1,0 +1,58 @@
+//! What runs beside requests: old segments and lanes go, and streams look again when a packager's
+//! health changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+
+use crate::packagers::Pools;
+use crate::segments::Segments;
+use crate::store::LaneStore;
+use crate::stream::{Clock, Streams};
+
+/// How often segments are swept.
+const SWEEP: Duration = Duration::from_secs(5);
+/// Lanes are expired once in so many sweeps.
+const EXPIRE_EVERY: u32 = 60;
+
+pub struct Chores {
+    pub streams: Arc<Streams>,
+    pub pools: Arc<Pools>,
+    pub segments: Arc<Segments>,
+    pub store: Arc<dyn LaneStore>,
+    pub clock: Clock,
+    /// A lane whose last step is older than this is dropped from the store.
+    pub lane_expires: Duration,
+}
+
+#[async_trait]
+impl BackgroundService for Chores {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let mut health = self.pools.subscribe();
+        let mut sweeps = 0_u32;
+        let mut tick = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {
+                    let now = self.clock.now();
+                    self.segments.sweep(now);
+                    if sweeps.is_multiple_of(EXPIRE_EVERY)
+                        && let Err(error) = self.store.expire(now.minus(self.lane_expires)).await
+                    {
+                        tracing::warn!(%error, "old lanes stay in the store");
+                    }
+                    sweeps = sweeps.wrapping_add(1);
+                }
+                changed = health.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.streams.look();
+                }
+            }
+        }
+    }
+}

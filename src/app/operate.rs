@@ -1,0 +1,170 @@
+//! What operators see and do, and how what happens becomes metrics.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::parts;
+use crate::config::Config;
+use crate::front::{self, Front, Live, Stages};
+use crate::model::lane::Splice;
+use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey};
+use crate::model::token::Keyring;
+use crate::ops::{self, Gauges, Metrics, Operations, PackagerGauge, StreamGauge};
+use crate::origin::Client;
+use crate::packagers::{Health, Pools};
+use crate::segments::Segments;
+use crate::stream::{self, Outcome, Streams};
+
+/// Counts what happens.
+pub struct Counting(pub Arc<Metrics>);
+
+impl front::Observer for Counting {
+    fn answered(&self, a: front::Answered) {
+        self.0.answered(a.kind.as_str(), a.status, a.bytes, a.elapsed, a.cut);
+    }
+}
+
+impl stream::Observer for Counting {
+    fn refreshed(&self, packager: &PackagerId, outcome: Outcome, took: Duration) {
+        self.0.refreshed(packager, outcome.as_str(), took);
+    }
+    fn fetched(&self, packager: &PackagerId, outcome: Outcome, bytes: usize) {
+        self.0.fetched(packager, bytes as u64, outcome.as_str());
+    }
+    fn appended(&self, lane: &LaneId, _msn: OutputMsn, delay: Duration) {
+        self.0.appended(lane, delay);
+    }
+    fn spliced(&self, lane: &LaneId, to: &PackagerId, _msn: OutputMsn, splice: &Splice) {
+        self.0.spliced(lane, &splice.from, to, splice.reason, splice.gap_ms);
+    }
+    fn lane_opened(&self, _lane: &LaneId, _stream: &StreamKey) {
+        self.0.lane_opened();
+    }
+    fn lane_ended(&self, _lane: &LaneId) {
+        self.0.lane_ended();
+    }
+}
+
+/// The running proxy, as operators see it.
+pub struct Running {
+    pub path: PathBuf,
+    pub config: Mutex<Config>,
+    pub front: Arc<Front<Live>>,
+    pub streams: Arc<Streams>,
+    pub segments: Arc<Segments>,
+    pub pools: Arc<Pools>,
+    pub client: Arc<Client>,
+    pub stages: Arc<Stages>,
+    pub admin: Arc<ArcSwap<ops::Settings>>,
+    /// The key made for this installation, for when none is configured.
+    pub own_key: [u8; 32],
+}
+
+impl Running {
+    /// The keys of a configuration, or the installation's own.
+    pub fn keyring(config: &Config, own: &[u8; 32]) -> anyhow::Result<Keyring> {
+        let configured = config.token_keys.iter().map(|k| k.reveal().as_slice());
+        let own = config.token_keys.is_empty().then_some(own.as_slice());
+        Ok(Keyring::new(configured.chain(own))?)
+    }
+
+    /// Takes the changed file: all of it, or nothing.
+    pub fn reload_file(&self) -> Result<(), String> {
+        let mut config = self.config.lock();
+        let result = config.reload(&self.path).map_err(|e| e.to_string()).and_then(|changed| {
+            let keyring = Self::keyring(&changed, &self.own_key).map_err(|e| e.to_string())?;
+            // The only step that can fail comes first.
+            self.client.reload(parts::endpoints(&changed)).map_err(|e| e.to_string())?;
+            self.pools.reload(&parts::pools(&changed));
+            self.front.reload(parts::front(&changed), keyring);
+            self.streams.reload(parts::streams(&changed), parts::hosts(&changed));
+            self.admin.store(Arc::new(admin_settings(&changed)));
+            *config = changed;
+            Ok(())
+        });
+        match &result {
+            Ok(()) => tracing::info!(file = %self.path.display(), "configuration reloaded"),
+            Err(error) => tracing::error!(file = %self.path.display(), %error, "the changed configuration is not taken"),
+        }
+        result
+    }
+}
+
+pub fn admin_settings(config: &Config) -> ops::Settings {
+    ops::Settings { admin_token: config.admin_token.as_ref().map(|t| t.reveal().clone()) }
+}
+
+impl Operations for Running {
+    fn ready(&self) -> bool {
+        self.stages.ready()
+    }
+
+    fn gauges(&self) -> Gauges {
+        let (streams, lanes) = self.streams.counts();
+        let (memory, disk) = self.segments.usage();
+        let status = self.streams.status();
+        let mut carried: HashMap<PackagerId, u64> = HashMap::new();
+        for packager in status.iter().flat_map(|s| &s.lanes).filter_map(|l| l.packager.clone()) {
+            *carried.entry(packager).or_default() += 1;
+        }
+        let packagers = self.pools.all().into_iter().flat_map(|pool| pool.packagers().to_vec());
+        let states = status.iter().flat_map(|s| s.packagers.iter().map(move |p| (s, p)));
+        Gauges {
+            ready: self.stages.ready(),
+            in_flight: self.stages.in_flight() as u64,
+            streams: streams as u64,
+            lanes: lanes as u64,
+            segment_bytes_memory: memory,
+            segment_bytes_disk: disk,
+            access_log_dropped: self.front.access_log_dropped(),
+            packagers: packagers
+                .map(|p| PackagerGauge {
+                    up: p.health() != Health::Down,
+                    lanes: carried.get(&p.id).copied().unwrap_or(0),
+                    packager: p.id.clone(),
+                })
+                .collect(),
+            stream_states: states
+                .map(|(s, p)| StreamGauge {
+                    stream: s.stream.clone(),
+                    packager: p.packager.clone(),
+                    state: p.state,
+                    age: Duration::from_millis(p.playlist_age_ms.unwrap_or(0)),
+                })
+                .collect(),
+        }
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let packagers: Vec<_> = self
+            .pools
+            .all()
+            .into_iter()
+            .flat_map(|pool| {
+                let name = pool.name.to_string();
+                let list = pool.packagers().to_vec();
+                list.into_iter().map(move |p| {
+                    serde_json::json!({
+                        "packager": p.id, "pool": name, "zone": p.zone, "weight": p.weight,
+                        "health": format!("{:?}", p.health()).to_lowercase(), "cause": p.cause(),
+                    })
+                })
+            })
+            .collect();
+        serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "ready": self.stages.ready(),
+            "packagers": packagers,
+            "streams": self.streams.status(),
+        })
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.reload_file()
+    }
+}

@@ -1,0 +1,156 @@
+//! The running proxy: everything is opened and checked first, then served until a signal.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use pingora::services::background::background_service;
+
+use super::chores::Chores;
+use super::lifecycle::{self, Settings};
+use super::operate::{Counting, Running, admin_settings};
+use super::{listen, parts};
+use crate::config::{self, Config};
+use crate::front::access_log::{AccessLog, Target};
+use crate::front::{Front, Kind, Live, Stages};
+use crate::ops::{Admin, Metrics};
+use crate::origin::Client;
+use crate::packagers::{HealthChecks, Pools};
+use crate::segments::Segments;
+use crate::store::{self, LaneStore};
+use crate::stream::{Clock, Parts, Streams};
+
+/// How it is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The file that the configuration came from, for reloads.
+    pub path: PathBuf,
+    /// The listening sockets come from the running process.
+    pub upgrade: bool,
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// What cannot be opened, bound or read, with the key that names it.
+pub fn serve(config: Config, options: &Options) -> anyhow::Result<()> {
+    let settings = Settings {
+        threads: config.server.threads,
+        drain_delay: config.server.drain_delay,
+        grace_period: config.server.grace_period,
+        upgrade_sock: config.server.upgrade_sock.clone(),
+        pid_file: Some(config.server.pid_file.clone()),
+        upgrade: options.upgrade,
+    };
+    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    let admin = config.admin.to_string();
+    if !options.upgrade {
+        let keyed = listen.iter().enumerate().map(|(i, a)| (format!("listen[{i}]"), a.as_str()));
+        listen::check(keyed.chain([("admin".to_owned(), admin.as_str())]))?;
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut server = lifecycle::server(&settings)?;
+    let stages = Arc::new(Stages::default());
+    let metrics = Arc::new(Metrics::new(&Kind::ALL.map(Kind::as_str)).context("metrics")?);
+    let (running, chores) = assemble(config, options, &stages, &metrics)?;
+    let running = Arc::new(running);
+
+    let viewers = listen::viewers(&server.configuration, &running.front, &listen);
+    let admin_service = listen::admin(
+        Admin::new(metrics, running.clone(), running.admin.clone()),
+        &admin,
+    );
+    let checks = HealthChecks::new(running.pools.clone(), running.client.clone());
+    server.add_service(viewers);
+    server.add_service(admin_service);
+    server.add_service(background_service("health", checks));
+    server.add_service(background_service("chores", chores));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), ?listen, admin, "segue serves");
+    let reloading = running.clone();
+    lifecycle::run(server, &settings, &stages, move || {
+        reloading.front.reopen_log();
+        let _ = reloading.reload_file();
+    })?;
+    Ok(())
+}
+
+fn assemble(
+    config: Config,
+    options: &Options,
+    stages: &Arc<Stages>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(Running, Chores)> {
+    let clock = Clock::system();
+    let store = store::open(&parts::store(&config)).context("store")?;
+    let own_key = own_key(&*store)?;
+    let segments = Segments::open(parts::segments(&config), clock.now()).context("segments")?;
+    let segments = Arc::new(segments);
+    let client = Arc::new(Client::new(parts::endpoints(&config)).context("pools")?);
+    let pools = Arc::new(Pools::new(&parts::pools(&config)));
+    let counting = Arc::new(Counting(metrics.clone()));
+    let streams = Streams::new(Parts {
+        origin: client.clone(),
+        store: store.clone(),
+        segments: segments.clone(),
+        pools: pools.clone(),
+        observer: counting.clone(),
+        clock,
+        zone: config.zone.clone(),
+        capacity: parts::capacity(&config),
+        settings: parts::streams(&config),
+        hosts: parts::hosts(&config),
+        seed: rand::random(),
+    });
+    let live = Live {
+        pools: pools.clone(),
+        streams: streams.clone(),
+        segments: segments.clone(),
+    };
+    let keyring = Running::keyring(&config, &own_key).context("token_keys")?;
+    let mut front =
+        Front::new(live, keyring, parts::front(&config), stages.clone()).observed_by(counting);
+    if let Some(target) = access_log(&config.log.access) {
+        front = front.logging_to(AccessLog::open(target).context("log.access")?);
+    }
+    let expires = config.pools.iter().map(|p| p.lane_expires).max();
+    let chores = Chores {
+        streams: streams.clone(),
+        pools: pools.clone(),
+        segments: segments.clone(),
+        store,
+        clock,
+        lane_expires: expires.unwrap_or(Duration::from_secs(86_400)),
+    };
+    let running = Running {
+        path: options.path.clone(),
+        admin: Arc::new(ArcSwap::from_pointee(admin_settings(&config))),
+        config: Mutex::new(config),
+        front: Arc::new(front),
+        streams,
+        segments,
+        pools,
+        client,
+        stages: stages.clone(),
+        own_key,
+    };
+    Ok((running, chores))
+}
+
+/// The installation's own token key: made once and kept in the store.
+fn own_key(store: &dyn LaneStore) -> anyhow::Result<[u8; 32]> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(store.secret("token_key", rand::random())).context("store")
+}
+
+fn access_log(log: &config::AccessLog) -> Option<Target> {
+    match log {
+        config::AccessLog::Off => None,
+        config::AccessLog::Stdout => Some(Target::Stdout),
+        config::AccessLog::File(path) => Some(Target::File(path.clone())),
+    }
+}
