@@ -72,7 +72,8 @@ async fn connection(stream: TcpStream, handler: Handler) -> Option<()> {
         let head_only = request.method == "HEAD";
         let response = handler(request).await;
         let head = format!(
-            "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\r\n",
+            "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+             Access-Control-Allow-Origin: *\r\n\r\n",
             response.status,
             if response.status == 200 { "OK" } else { "No" },
             response.content_type,

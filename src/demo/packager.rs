@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use serde::Serialize;
@@ -22,6 +22,8 @@ const LISTED: u64 = 6;
 const KEPT: u64 = 14;
 /// Units that had been made before the demo began, so that packagers begin with full lists.
 const UNITS_BEFORE: u64 = 60;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 256;
 
 /// What a packager does with requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -130,10 +132,11 @@ impl Packager {
     pub fn start(id: PackagerId, clip: Clip, shape: Shape, clock: Instant) -> std::io::Result<Self> {
         let socket = reserve(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = socket.local_addr()?;
+        let listener = socket.listen(BACKLOG)?;
         let life = Life { mode: Mode::Live, begin: shape.begin, restarts: 0 };
         let life = Arc::new(watch::Sender::new(life));
         let stream = Arc::new(Stream { clip, shape, clock, life: life.subscribe() });
-        let task = tokio::spawn(live(socket, address, stream, life.subscribe()));
+        let task = tokio::spawn(live(listener, address, stream, life.subscribe()));
         Ok(Self { id, address, clock, life, task })
     }
 
@@ -194,17 +197,13 @@ fn reserve(address: SocketAddr) -> std::io::Result<TcpSocket> {
 
 /// Serves life after life.
 async fn live(
-    mut socket: TcpSocket,
+    mut listener: TcpListener,
     address: SocketAddr,
     stream: Arc<Stream>,
     mut life: watch::Receiver<Life>,
 ) {
     loop {
-        if life.wait_for(|l| l.mode != Mode::Killed).await.is_err() {
-            return;
-        }
         let restarts = life.borrow().restarts;
-        let Ok(listener): std::io::Result<TcpListener> = socket.listen(256) else { return };
         let handler: Handler = {
             let stream = Arc::clone(&stream);
             Arc::new(move |request| Arc::clone(&stream).answer(request).boxed())
@@ -213,10 +212,16 @@ async fn live(
             () = serve(listener, handler) => {}
             _ = life.wait_for(|l| l.mode == Mode::Killed || l.restarts != restarts) => {}
         }
-        socket = loop {
-            match reserve(address) {
-                Ok(socket) => break socket,
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+        listener = loop {
+            let Ok(socket) = reserve(address) else {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            if life.wait_for(|l| l.mode != Mode::Killed).await.is_err() {
+                return;
+            }
+            if let Ok(listener) = socket.listen(BACKLOG) {
+                break listener;
             }
         };
     }
@@ -277,5 +282,95 @@ impl Stream {
             text += &format!("#EXTINF:{seconds}.000,\n{}{n}.ts\n", self.shape.prefix);
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    fn start() -> Packager {
+        let shape = Shape { begin: 31, playlist: "index.m3u8", prefix: "seg-" };
+        Packager::start(PackagerId::new("b"), Clip::b().unwrap(), shape, Instant::now()).unwrap()
+    }
+
+    async fn ask(connection: &mut TcpStream, path: &str) {
+        let request = format!("GET /live/cam/{path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+    }
+
+    async fn answer(connection: &mut TcpStream) -> String {
+        let mut head = vec![0; 4096];
+        let length = connection.read(&mut head).await.unwrap();
+        String::from_utf8_lossy(&head[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn it_lists_a_full_window_from_the_beginning() {
+        let packager = start();
+        let mut connection = TcpStream::connect(packager.address).await.unwrap();
+        ask(&mut connection, "index.m3u8").await;
+        let list = answer(&mut connection).await;
+        assert!(list.contains("MEDIA-SEQUENCE:8\n") && list.ends_with("seg-13.ts\n"), "{list}");
+        ask(&mut connection, "seg-14.ts").await;
+        assert!(answer(&mut connection).await.starts_with("HTTP/1.1 404"), "not made yet");
+    }
+
+    #[tokio::test]
+    async fn frozen_it_accepts_and_answers_once_thawed() {
+        let packager = start();
+        packager.act(Act::Freeze);
+        let mut connection = TcpStream::connect(packager.address).await.unwrap();
+        ask(&mut connection, "index.m3u8").await;
+        packager.act(Act::Thaw);
+        assert!(answer(&mut connection).await.starts_with("HTTP/1.1 200"));
+        assert_eq!(packager.state().restarts, 0);
+    }
+
+    #[test]
+    fn frozen_it_leaves_requests_without_an_answer() {
+        let shape = Shape { begin: 0, playlist: "index.m3u8", prefix: "seg-" };
+        for (mode, answers) in [(Mode::Live, true), (Mode::Frozen, false)] {
+            let life = watch::Sender::new(Life { mode, begin: 0, restarts: 0 });
+            let (clip, life) = (Clip::a().unwrap(), life.subscribe());
+            let stream = Arc::new(Stream { clip, shape, clock: Instant::now(), life });
+            let path = "/live/cam/index.m3u8".to_owned();
+            let answer = stream.answer(Request { method: "GET".to_owned(), path });
+            assert_eq!(answer.now_or_never().is_some(), answers, "{mode:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn killed_it_refuses_and_restarted_it_numbers_from_0_at_the_same_address() {
+        let packager = start();
+        let mut connection = TcpStream::connect(packager.address).await.unwrap();
+        ask(&mut connection, "playlist.m3u8").await;
+        assert!(answer(&mut connection).await.starts_with("HTTP/1.1 200"));
+        packager.act(Act::Kill);
+        assert_eq!(connection.read(&mut [0]).await.unwrap_or(0), 0, "open connections end");
+        while TcpStream::connect(packager.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        packager.act(Act::Restart);
+        let mut connection = loop {
+            if let Ok(connection) = TcpStream::connect(packager.address).await {
+                break connection;
+            }
+            tokio::task::yield_now().await;
+        };
+        ask(&mut connection, "index.m3u8").await;
+        assert!(answer(&mut connection).await.starts_with("HTTP/1.1 404"), "nothing made yet");
+        assert_eq!((packager.state().newest, packager.state().restarts), (None, 1));
+    }
+
+    #[test]
+    fn a_life_counts_whole_segments_from_its_own_beginning() {
+        let life = Life { mode: Mode::Live, begin: 31, restarts: 0 };
+        let table = [(30, None), (31, None), (32, None), (33, Some(0)), (34, Some(0)), (35, Some(1))];
+        for (made, number) in table {
+            assert_eq!(newest(life, made), number, "{made}");
+        }
     }
 }
