@@ -47,6 +47,14 @@ pub struct Snapshot {
     pub segments: Vec<Listed>,
 }
 
+/// A listing, seen through polling: it came after a refresh that did not show the segment and not
+/// after the one that did. Both are Unix milliseconds less the run's content up to its end.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    after: i64,
+    by: i64,
+}
+
 /// Whether bytes were asked for, and with what result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fetched {
@@ -143,8 +151,7 @@ pub struct Track {
     segments: VecDeque<Seen>,
     /// EXT-X-MEDIA-SEQUENCE as last seen.
     first_listed: u64,
-    /// Listing moments less content, of segments whose listing was watched.
-    arrivals: VecDeque<i64>,
+    arrivals: VecDeque<Arrival>,
     doubt: Option<Doubt>,
     inits: HashMap<Resource, Fetched>,
     target_duration: u32,
@@ -224,8 +231,23 @@ impl Track {
     /// was seen.
     #[must_use]
     pub fn ends_at(&self, at: usize) -> Option<UnixMs> {
-        let base = *self.arrivals.iter().min()?;
-        Some(at_offset(base, self.segments.get(at)?.content_end))
+        let (after, by) = self.rhythm()?;
+        Some(at_offset(after.midpoint(by), self.segments.get(at)?.content_end))
+    }
+    /// Between which moments the next segment is to be listed, if it is as long as the newest.
+    #[must_use]
+    pub fn next_due(&self) -> Option<(UnixMs, UnixMs)> {
+        let (after, by) = self.rhythm()?;
+        let newest = self.newest()?;
+        let content = newest.content_end.saturating_add(newest.duration());
+        Some((at_offset(after, content), at_offset(by, content)))
+    }
+    /// What all arrivals leave possible: polling only ever delays, so each narrows it. Where a
+    /// packager's own jitter makes them contradict each other, the earliest sight counts.
+    fn rhythm(&self) -> Option<(i64, i64)> {
+        let by = self.arrivals.iter().map(|a| a.by).min()?;
+        let after = self.arrivals.iter().map(|a| a.after).max()?;
+        Some((after.min(by), by))
     }
     /// When, by arrival, the content of the segment at `at` began.
     #[must_use]
@@ -239,7 +261,7 @@ impl Track {
     pub fn observe(&mut self, now: UnixMs, snapshot: Snapshot, doubt: bool) -> Observed {
         let doubt = doubt || self.failing.is_some() || self.doubt.is_some();
         self.failing = None;
-        self.refreshed_at = Some(now);
+        let before = self.refreshed_at.replace(now);
         self.target_duration = snapshot.target_duration;
         self.ended_since = snapshot.ended.then(|| self.ended_since.unwrap_or(now));
         match self.compare(&snapshot, doubt) {
@@ -247,7 +269,7 @@ impl Track {
                 self.begin_run(now, snapshot);
                 Observed::NewRun
             }
-            Continuity::Goes => self.merge(now, snapshot),
+            Continuity::Goes => self.merge(now, before, snapshot),
             Continuity::Prove { resource, expected } => {
                 self.doubt = Some(Doubt { resource, expected, snapshot });
                 Observed::Doubtful
@@ -272,7 +294,7 @@ impl Track {
     pub fn proved(&mut self, now: UnixMs, found: Option<ContentHash>) -> Observed {
         let Some(doubt) = self.doubt.take() else { return Observed::Same };
         if found == Some(doubt.expected) {
-            self.merge(now, doubt.snapshot)
+            self.merge(now, None, doubt.snapshot)
         } else {
             self.begin_run(now, doubt.snapshot);
             Observed::NewRun
@@ -338,10 +360,11 @@ impl Track {
         self.inits.clear();
         self.arrivals.clear();
         self.doubt = None;
-        self.merge(now, list);
+        self.merge(now, None, list);
     }
 
-    fn merge(&mut self, now: UnixMs, list: Snapshot) -> Observed {
+    /// `before`: the refresh that did not show yet what this one does.
+    fn merge(&mut self, now: UnixMs, before: Option<UnixMs>, list: Snapshot) -> Observed {
         if let Some(first) = list.segments.first() {
             self.first_listed = first.segment.msn.0;
         }
@@ -356,7 +379,7 @@ impl Track {
         if !grew {
             return Observed::Same;
         }
-        self.note_arrival(now);
+        self.note_arrival(now, before);
         self.progressed_at = Some(now);
         let surplus = self.listed_from().saturating_sub(REMEMBERED);
         self.segments.drain(..surplus);
@@ -380,15 +403,18 @@ impl Track {
         });
     }
 
-    /// The newest segment has just been listed: its content ended now, or a little before. The
-    /// smallest difference of the last few tells best, since polling only ever delays. What the
-    /// first refresh of a run showed may have been listed up to a segment before, which the next
-    /// few arrivals correct.
-    fn note_arrival(&mut self, now: UnixMs) {
+    /// The newest segment was listed between `before` and `now`. Without a refresh before, it was
+    /// at most its own length ago, or the next one would be there.
+    fn note_arrival(&mut self, now: UnixMs, before: Option<UnixMs>) {
         let Some(newest) = self.newest() else { return };
-        let offset = offset_of(now, newest.content_end);
-        self.arrivals.push_back(offset);
-        while self.arrivals.len() > ARRIVALS {
+        let least = now.minus(newest.duration());
+        let after = before.map_or(least, |b| b.max(least));
+        let arrival = Arrival {
+            after: offset_of(after, newest.content_end),
+            by: offset_of(now, newest.content_end),
+        };
+        self.arrivals.push_back(arrival);
+        if self.arrivals.len() > ARRIVALS {
             self.arrivals.pop_front();
         }
     }
