@@ -42,6 +42,7 @@ pub fn serve(config: Config, options: &Options) -> anyhow::Result<()> {
         drain_delay: config.server.drain_delay,
         grace_period: config.server.grace_period,
         upgrade_sock: config.server.upgrade_sock.clone(),
+        pid_file: Some(config.server.pid_file.clone()),
         upgrade: options.upgrade,
     };
     let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
@@ -72,6 +73,7 @@ pub fn serve(config: Config, options: &Options) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?listen, admin, "segue serves");
     let reloading = running.clone();
     lifecycle::run(server, &settings, &stages, move || {
+        reloading.front.reopen_log();
         let _ = reloading.reload_file();
     })?;
     Ok(())
