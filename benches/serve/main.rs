@@ -10,6 +10,9 @@
 //! `packager` writes files and `origin` serves them; `servers` starts the five, of which `bare` is
 //! in here; `load` drives wrk; `delay` and `idle` measure the rest; `report` prints and judges.
 
+// Threads that sleep and clocks that are read are what a measurement is made of.
+#![allow(clippy::disallowed_methods)]
+
 mod bare;
 mod client;
 mod delay;
