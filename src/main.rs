@@ -17,12 +17,8 @@ fn main() -> ExitCode {
         Some(Command::Check { conf }) => return cli::check::check(&conf),
         Some(Command::Reload { conf }) => cli::reload::reload(&conf),
         Some(Command::Health { url }) => cli::health::health(&url),
-        Some(Command::Watch { .. }) => Err(anyhow::anyhow!(
-            "`segue watch` is not wired to the binary yet"
-        )),
-        Some(Command::Demo { .. }) => Err(anyhow::anyhow!(
-            "`segue demo` is not wired to the binary yet"
-        )),
+        Some(Command::Watch(options)) => return watch(&options),
+        Some(Command::Demo(options)) => segue::app::demonstrate(&options),
         None => args
             .run
             .conf
@@ -38,9 +34,24 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the proxy. Returns only if it cannot start.
-fn run(conf: &Path, _upgrade: bool) -> anyhow::Result<()> {
+/// Runs the proxy until a signal ends it.
+fn run(conf: &Path, upgrade: bool) -> anyhow::Result<()> {
     let config = Config::load(conf)?;
-    cli::pid::write(&config.server.pid_file)?;
-    anyhow::bail!("the proxy is not wired to the binary yet")
+    segue::app::logs::start(&config.log);
+    segue::app::serve(config, &segue::app::Options { path: conf.to_owned(), upgrade })
+}
+
+/// Watches streams until they end or Ctrl-C.
+fn watch(options: &segue::watch::Options) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let watched = segue::watch::run(options, Box::new(std::io::stdout()));
+            runtime.block_on(watched).exit_code().into()
+        }
+        Err(error) => {
+            eprintln!("segue: {error}");
+            ExitCode::from(2)
+        }
+    }
 }

@@ -5,7 +5,6 @@ pub mod health;
 pub mod pid;
 pub mod reload;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -54,23 +53,9 @@ pub enum Command {
         conf: PathBuf,
     },
     /// Poll a live HLS stream and report every breach of the rules; exit 1 if there was one.
-    Watch {
-        /// Playlists: several are the same stream through several proxies.
-        #[arg(value_name = "URL", required = true)]
-        urls: Vec<String>,
-        /// Stop after so many seconds; without it, at the end of the stream or on Ctrl-C.
-        #[arg(long = "for", value_name = "SECONDS")]
-        seconds: Option<u64>,
-        /// One JSON object for each finding.
-        #[arg(long)]
-        json: bool,
-    },
+    Watch(segue::watch::Options),
     /// Two built-in packagers, the proxy before them, and a page to kill them from.
-    Demo {
-        /// Where the page is.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-        listen: SocketAddr,
-    },
+    Demo(segue::demo::Options),
     /// Ask a running proxy whether it is alive; exit 1 if it does not say so within 2 s.
     Health {
         /// What to ask.

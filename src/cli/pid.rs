@@ -1,27 +1,9 @@
-//! The file that holds the running process's id, so that `segue reload` finds it.
+//! Finding the running process by the file that holds its id, for `segue reload`.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-
-/// Writes this process's id to `path`; makes its directory, for this user alone, if need be.
-/// A new process that takes over simply writes its own.
-pub fn write(path: &Path) -> anyhow::Result<()> {
-    let at = || format!("the pid file {}", path.display());
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .with_context(at)?;
-    }
-    // By way of another name, so that nobody reads half a number.
-    let new = path.with_extension("pid.new");
-    fs::write(&new, format!("{}\n", std::process::id())).with_context(at)?;
-    fs::rename(&new, path).with_context(at)
-}
 
 /// The id in `path`, if a process of that id runs this program.
 pub fn running(path: &Path) -> anyhow::Result<u32> {
