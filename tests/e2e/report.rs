@@ -21,8 +21,8 @@ pub struct Row {
     pub control_ms: u64,
     /// Splices that the proxy made in the window.
     pub splices: usize,
-    /// Content that the proxy says it could not align, milliseconds (positive: lost).
-    pub gap_ms: i64,
+    /// Content that the proxy says it could not align, lost or shown twice, milliseconds.
+    pub gap_ms: u64,
     /// Stall that is allowed over the control.
     pub allowed_ms: u64,
     /// Where it was at the end of the window, seconds on its own clock.

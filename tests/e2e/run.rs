@@ -98,9 +98,9 @@ impl Run {
             splices.extend(new.map(|(lane, msn, gap)| ((lane, msn), gap)));
             thread::sleep(Duration::from_millis(500));
         }
-        let mut by_lane: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut by_lane: BTreeMap<&str, u64> = BTreeMap::new();
         for ((lane, _), gap) in &splices {
-            *by_lane.entry(lane).or_default() += (*gap).max(0);
+            *by_lane.entry(lane).or_default() += gap.unsigned_abs();
         }
         let gap_ms = by_lane.values().copied().max().unwrap_or(0);
         self.note(name, (begun, now_ms()), splices.len(), gap_ms, extra_ms);
@@ -111,7 +111,7 @@ impl Run {
         fault: &str,
         (begun, ended): (u64, u64),
         splices: usize,
-        gap_ms: i64,
+        gap_ms: u64,
         extra_ms: u64,
     ) {
         let (from, to) = self.control.expect("a control window before the first fault");
@@ -196,8 +196,8 @@ impl Run {
     }
 }
 
-/// What a splice may cost: what could not be aligned, at most one segment.
-fn allowance(gap_ms: i64) -> u64 {
-    let segment_ms = u64::from(SEGMENT_SECONDS) * 1000;
-    ALLOWED_MS + u64::try_from(gap_ms).unwrap_or(0).min(segment_ms)
+/// What a splice may cost: what could not be aligned, at most one segment. Content shown twice
+/// counts like content lost: mpv waits where time runs backwards.
+fn allowance(gap_ms: u64) -> u64 {
+    ALLOWED_MS + gap_ms.min(u64::from(SEGMENT_SECONDS) * 1000)
 }
