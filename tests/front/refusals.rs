@@ -170,3 +170,15 @@ fn silent_connections_are_bounded_and_let_go() {
         client.try_get("/.segue/healthz").is_some_and(|answer| answer.status == 200)
     });
 }
+
+#[test]
+fn a_token_that_was_good_expires() {
+    let serving = Serving::start(Settings::default(), &[]);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let mut claims = claims();
+    claims.expires_unix_s = Some(now.as_secs() + 3);
+    let path = media(&keyring().sign(&claims));
+    assert_eq!(get(serving.address, &path, "").status, 200);
+    wait_for("the end of the token", || get(serving.address, &path, "").status == 403);
+    assert_eq!(serving.lanes.lane_calls.load(Ordering::SeqCst), 1, "it was known throughout");
+}

@@ -1,0 +1,4 @@
+//! Properties of the pure model, on random input.
+
+mod playlist;
+mod token;
