@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::laws::Breach;
 
+/// Players that stall without a fault prove nothing about one.
+pub const CONTROL_MS_MAX: u64 = 500;
+
 /// One player under one fault.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -63,6 +66,7 @@ impl Report {
             let verdict = match (row.passed, row.fatal.first()) {
                 (true, _) => "ok".to_owned(),
                 (false, Some(fatal)) => format!("FATAL {fatal}"),
+                (false, None) if row.control_ms > CONTROL_MS_MAX => "STALLED BEFORE".to_owned(),
                 (false, None) => "STALLED".to_owned(),
             };
             text.push_str(&format!(
