@@ -1,0 +1,3 @@
+//! Properties of the pure model, on random input.
+
+mod lane;
