@@ -119,8 +119,19 @@ pub struct Failing {
     pub since: UnixMs,
     /// How many.
     pub count: u32,
-    /// Every one said that there is no such playlist.
-    pub gone: bool,
+    /// Since when each one has said that there is no such playlist, if the last did.
+    pub gone_since: Option<UnixMs>,
+}
+
+impl Failing {
+    /// One more failure at `now`. A packager that is started again refuses first and then says
+    /// for ever that there is no such playlist, so what came before does not count.
+    pub fn note(failing: &mut Option<Self>, now: UnixMs, gone: bool) -> Self {
+        let f = failing.get_or_insert(Self { since: now, count: 0, gone_since: None });
+        f.count = f.count.saturating_add(1);
+        f.gone_since = gone.then(|| f.gone_since.unwrap_or(now));
+        *f
+    }
 }
 
 /// What a refresh showed.
@@ -139,6 +150,8 @@ pub enum Observed {
 /// Continuity to be proven before a list is believed.
 #[derive(Clone, Debug)]
 struct Doubt {
+    /// Counts doubts: a proof that was begun before this one arose says nothing of it.
+    number: u32,
     resource: Resource,
     expected: ContentHash,
     snapshot: Snapshot,
@@ -153,6 +166,9 @@ pub struct Track {
     first_listed: u64,
     arrivals: VecDeque<Arrival>,
     doubt: Option<Doubt>,
+    doubts: u32,
+    /// An empty list was seen: what is listed next must prove itself.
+    emptied: bool,
     inits: HashMap<Resource, Fetched>,
     target_duration: u32,
     ended_since: Option<UnixMs>,
@@ -259,40 +275,61 @@ impl Track {
     /// Takes a refresh that brought `snapshot`. `doubt`: the packager may have restarted since
     /// the last one (an error in between, a connection that it had promised to keep was gone).
     pub fn observe(&mut self, now: UnixMs, snapshot: Snapshot, doubt: bool) -> Observed {
-        let doubt = doubt || self.failing.is_some() || self.doubt.is_some();
+        let fell = self.fell(&snapshot);
+        let fresh = doubt || fell || self.failing.is_some() || self.emptied;
         self.failing = None;
         let before = self.refreshed_at.replace(now);
         self.target_duration = snapshot.target_duration;
         self.ended_since = snapshot.ended.then(|| self.ended_since.unwrap_or(now));
-        match self.compare(&snapshot, doubt) {
+        if snapshot.segments.is_empty() && !self.segments.is_empty() {
+            self.emptied = true;
+            return Observed::Same;
+        }
+        self.emptied = false;
+        match self.compare(&snapshot, fresh || self.doubt.is_some()) {
             Continuity::Other => {
                 self.begin_run(now, snapshot);
                 Observed::NewRun
             }
             Continuity::Goes => self.merge(now, before, snapshot),
             Continuity::Prove { resource, expected } => {
-                self.doubt = Some(Doubt { resource, expected, snapshot });
+                self.wonder(fresh, resource, expected, snapshot);
                 Observed::Doubtful
             }
         }
     }
 
+    /// A list that fell back is an old copy, or a restart under the same names.
+    fn fell(&self, list: &Snapshot) -> bool {
+        let last = list.segments.last().map(|l| l.segment.msn);
+        last.zip(self.newest().map(Seen::msn)).is_some_and(|(last, known)| last < known)
+    }
+
+    /// A list that gives no reason for doubt itself is believed with the one before it.
+    fn wonder(&mut self, fresh: bool, resource: Resource, expected: ContentHash, snapshot: Snapshot) {
+        if !fresh && let Some(pending) = &mut self.doubt {
+            pending.snapshot = snapshot;
+            return;
+        }
+        self.doubts = self.doubts.wrapping_add(1);
+        self.doubt = Some(Doubt { number: self.doubts, resource, expected, snapshot });
+    }
+
     /// Takes a refresh that failed. `gone`: the packager says that there is no such playlist.
     pub fn failed(&mut self, now: UnixMs, gone: bool) {
-        let f = self.failing.get_or_insert(Failing { since: now, count: 0, gone });
-        f.count = f.count.saturating_add(1);
-        f.gone &= gone;
+        Failing::note(&mut self.failing, now, gone);
     }
 
-    /// What has to be fetched again to know whether the run goes on.
+    /// What has to be fetched again to know whether the run goes on, and the number of the doubt.
     #[must_use]
-    pub fn proof(&self) -> Option<&Resource> {
-        self.doubt.as_ref().map(|d| &d.resource)
+    pub fn proof(&self) -> Option<(u32, &Resource)> {
+        self.doubt.as_ref().map(|d| (d.number, &d.resource))
     }
 
-    /// The outcome of that fetch: the hash of what came, or none if nothing did.
-    pub fn proved(&mut self, now: UnixMs, found: Option<ContentHash>) -> Observed {
-        let Some(doubt) = self.doubt.take() else { return Observed::Same };
+    /// The outcome of that fetch: the hash of what came, or none if nothing did. Where another
+    /// doubt came up meanwhile it says nothing.
+    pub fn proved(&mut self, now: UnixMs, number: u32, found: Option<ContentHash>) -> Observed {
+        let Some(doubt) = self.doubt.take_if(|d| d.number == number) else { return Observed::Same };
         if found == Some(doubt.expected) {
             self.merge(now, None, doubt.snapshot)
         } else {
@@ -323,7 +360,6 @@ impl Track {
             return Continuity::Other;
         };
         let (Some(first), Some(last)) = (list.segments.first(), list.segments.last()) else {
-            // An empty list says nothing; a run that lists again later must prove itself.
             return Continuity::Goes;
         };
         if first.segment.msn > known_last.msn().next() || last.segment.msn < known_first.msn() {
@@ -338,9 +374,7 @@ impl Track {
         }) {
             return Continuity::Other;
         }
-        // A list that fell back is an old copy or a restart under the same names.
-        let fell = last.segment.msn < known_last.msn();
-        if !doubt && !fell {
+        if !doubt {
             return Continuity::Goes;
         }
         match overlap.rfind(|(_, s)| s.bytes.held.is_some()) {
