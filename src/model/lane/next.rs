@@ -474,7 +474,7 @@ fn append(
             discontinuity_number: s.log.discontinuity_number() + u64::from(discontinuity),
             splice,
             entries,
-            listed_at: listed_at(s, content_end),
+            listed_at: listed_at(s, track.listed_by(at)?),
             content_end,
             wall_end: seen.wall_end,
             end: false,
@@ -491,11 +491,11 @@ fn append(
     }
 }
 
-/// What a lane opens with was made before: it leaves the window by the time it was made, or the
-/// list would grow to twice its length first.
-fn listed_at(s: &Situation, content_end: UnixMs) -> UnixMs {
+/// What a lane opens with was listed before: it leaves the window by the time its packager listed
+/// it, or the list would grow to twice its length first.
+fn listed_at(s: &Situation, by_packager: UnixMs) -> UnixMs {
     let opened = s.log.header().opened_at;
-    if content_end <= opened { content_end } else { s.now }
+    if by_packager <= opened { by_packager } else { s.now }
 }
 
 fn entry(s: &Situation, c: &Candidate, r: usize, at: Option<usize>) -> Option<Entry> {
@@ -548,8 +548,12 @@ fn prefetch_after(s: &Situation) -> Duration {
     s.log.header().target()
 }
 
+/// A quarter after the next segment is due, which is a target duration after the last, or as long
+/// after it as that one was: rounding leaves up to half a second more (RFC 8216, 4.3.3.1).
 fn leave_after(s: &Situation) -> Duration {
-    s.log.header().target() * 5 / 4
+    let target = s.log.header().target();
+    let last = s.log.tail().map_or(target, Step::duration);
+    target.max(last.min(target * 9 / 8)) + target / 4
 }
 
 fn wait(s: &Situation, why: &'static str, wants: Vec<Want>) -> Decision {

@@ -250,6 +250,12 @@ impl Track {
         let (after, by) = self.rhythm()?;
         Some(at_offset(after.midpoint(by), self.segments.get(at)?.content_end))
     }
+    /// When at the latest the packager had listed the segment at `at`.
+    #[must_use]
+    pub fn listed_by(&self, at: usize) -> Option<UnixMs> {
+        let (_, by) = self.rhythm()?;
+        Some(at_offset(by, self.segments.get(at)?.content_end))
+    }
     /// Between which moments the next segment is to be listed, if it is as long as the newest.
     #[must_use]
     pub fn next_due(&self) -> Option<(UnixMs, UnixMs)> {
