@@ -10,6 +10,7 @@ MAKEFLAGS += --no-print-directory
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
 PLAYERS := tests/e2e/players
+DEMO_PAGE := src/demo/page
 
 # cmake is what zlib-ng is built with; the C compiler also builds SQLite.
 BUILD_PACKAGES := cmake gcc g++ make pkg-config
@@ -38,13 +39,13 @@ define install
 	fi
 endef
 
-.PHONY: help demo test e2e e2e-short bench fuzz check fmt build players \
+.PHONY: help demo test e2e e2e-short bench fuzz check fmt build players demo-page \
 	setup setup-build setup-node setup-e2e setup-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: setup-build players ## two packagers, the proxy and a page that kills them: open the printed address
+demo: setup-build demo-page ## two packagers, the proxy and a page that kills them: open the printed address
 	$(CARGO) run --locked -- demo
 
 test: setup-build setup-e2e players ## everything that must hold, the short end-to-end runs included
@@ -92,10 +93,12 @@ setup-bench: ## what the benchmark compares with
 
 players: setup-node $(PLAYERS)/node_modules/.package-lock.json ## the JavaScript players, by their lock file
 
-$(PLAYERS)/node_modules/.package-lock.json: $(PLAYERS)/package.json $(PLAYERS)/package-lock.json
-	cd $(PLAYERS) && npm ci --ignore-scripts
+demo-page: setup-node $(DEMO_PAGE)/node_modules/.package-lock.json ## hls.js for the demo's page, by its lock file
+
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
 clean: ## what was built and installed here
 	$(CARGO) clean
-	rm -rf $(PLAYERS)/node_modules
+	rm -rf $(PLAYERS)/node_modules $(DEMO_PAGE)/node_modules

@@ -58,12 +58,12 @@ impl Clip {
         Self { path }
     }
 
-    /// An ffmpeg that reads the clip at the pace of its clock, for ever, copying.
+    /// An ffmpeg that reads the clip at the pace of its clock, for ever; `-c copy` is for the
+    /// caller to say, after all inputs.
     pub fn on_air(&self) -> Command {
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-hide_banner", "-nostdin", "-loglevel", "warning"]);
         ffmpeg.args(["-re", "-stream_loop", "-1", "-i"]).arg(&self.path);
-        ffmpeg.args(["-c", "copy"]);
         ffmpeg
     }
 }

@@ -11,7 +11,7 @@ use crate::process::Process;
 pub fn start(name: &str, folder: &Path, config: &str) -> Process {
     std::fs::create_dir_all(folder).unwrap();
     let main = format!(
-        "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr notice;\n\
+        "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr info;\n\
          load_module {};\nevents {{ worker_connections 1024; }}\n{config}",
         rtmp_module().display()
     );
@@ -25,7 +25,7 @@ pub fn start(name: &str, folder: &Path, config: &str) -> Process {
 
 /// Places for nginx's temporary files inside its folder.
 pub const HTTP_TEMP_PATHS: &str = "client_body_temp_path temp; proxy_temp_path temp; \
-     fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp; access_log off;";
+     fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp; access_log off; log_not_found off;";
 
 /// Debian keeps nginx in sbin, which users do not always have on their PATH.
 fn program() -> &'static str {

@@ -146,12 +146,20 @@ impl Packager {
         }
     }
 
-    /// The URIs that the media playlist at [`ENTRY`] lists, and its first MSN.
+    /// The first MSN and the URIs of the media playlist at [`ENTRY`], or of its first variant.
     pub fn listed(&self) -> Option<(u64, Vec<String>)> {
-        let answer = http::get(&format!("{}{ENTRY}", self.url()), Duration::from_secs(2)).ok()?;
+        self.listed_at(&format!("{}{ENTRY}", self.url()))
+    }
+
+    fn listed_at(&self, url: &str) -> Option<(u64, Vec<String>)> {
+        let answer = http::get(url, Duration::from_secs(2)).ok()?;
         let text = answer.text();
         if answer.status != 200 || !text.starts_with("#EXTM3U") {
             return None;
+        }
+        if text.contains("#EXT-X-STREAM-INF") {
+            let first = text.lines().find(|l| !l.starts_with('#') && !l.is_empty())?;
+            return self.listed_at(&http::resolve(url, first));
         }
         let first = text.lines().find_map(|l| l.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
         let first = first.and_then(|n| n.trim().parse().ok()).unwrap_or(0);
@@ -270,7 +278,7 @@ impl Relay {
             http::connect(&address, Duration::from_secs(1)).is_ok()
         });
         let mut ffmpeg = clip.on_air();
-        ffmpeg.args(["-f", "flv"]).arg(format!("rtmp://{address}/live/cam"));
+        ffmpeg.args(["-c", "copy", "-f", "flv"]).arg(format!("rtmp://{address}/live/cam"));
         let encoder = Process::spawn("encoder", ffmpeg, folder);
         Self { _encoder: encoder, _server: server, _port: port }
     }

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::laws::Breach;
 
+/// Players that stall without a fault prove nothing about one.
+pub const CONTROL_MS_MAX: u64 = 500;
+
 /// One player under one fault.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -21,8 +24,8 @@ pub struct Row {
     pub control_ms: u64,
     /// Splices that the proxy made in the window.
     pub splices: usize,
-    /// Content that the proxy says it could not align, milliseconds (positive: lost).
-    pub gap_ms: i64,
+    /// Content that the proxy says it could not align, lost or shown twice, milliseconds.
+    pub gap_ms: u64,
     /// Stall that is allowed over the control.
     pub allowed_ms: u64,
     /// Where it was at the end of the window, seconds on its own clock.
@@ -63,6 +66,7 @@ impl Report {
             let verdict = match (row.passed, row.fatal.first()) {
                 (true, _) => "ok".to_owned(),
                 (false, Some(fatal)) => format!("FATAL {fatal}"),
+                (false, None) if row.control_ms > CONTROL_MS_MAX => "STALLED BEFORE".to_owned(),
                 (false, None) => "STALLED".to_owned(),
             };
             text.push_str(&format!(

@@ -21,6 +21,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ops", &["model", "packagers", "stream"]),
     ("demo", &["model", "config"]),
     ("watch", &["model"]),
+    ("cli", &["config"]),
 ];
 
 /// Files at the root of `src/` that put things together.
@@ -182,7 +183,7 @@ fn files_are_short_and_open_with_what_they_hold() {
     for path in rust("src").into_iter().chain(rust("tests")) {
         let text = fs::read_to_string(&path).unwrap();
         let lines = text.lines().count();
-        if lines > LINES_MAX {
+        if path.starts_with(root().join("src")) && lines > LINES_MAX {
             broken.push(format!("{}: {lines} lines, {LINES_MAX} at most", shown(&path)));
         }
         if !text.starts_with("//!") {

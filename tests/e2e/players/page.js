@@ -25,7 +25,7 @@ const starters = {
     const player = new shaka.Player();
     player.addEventListener('error', ({ detail }) => {
       const critical = detail.severity === shaka.util.Error.Severity.CRITICAL;
-      tell('shaka', critical ? 'fatal' : 'error', `${detail.code} ${JSON.stringify(detail.data)}`);
+      tell('shaka', critical ? 'fatal' : 'error', `${detail.code} ${detail.message ?? JSON.stringify(detail)}`);
     });
     player.attach(video).then(() => player.load(url)).then(() => video.play()).catch((error) => {
       tell('shaka', 'fatal', `load: ${error.code ?? error}`);
