@@ -59,7 +59,7 @@ impl Report {
     pub fn publish(&self) {
         let mut text = format!("\n{}\n", self.scenario);
         text.push_str(&format!(
-            "  {:<28} {:<10} {:>8} {:>10} {:>7} {:>7} {:>10}  verdict\n",
+            "  {:<30} {:<10} {:>8} {:>10} {:>7} {:>7} {:>10}  verdict\n",
             "fault", "player", "stall ms", "control ms", "splices", "gap ms", "allowed ms"
         ));
         for row in &self.rows {
@@ -70,7 +70,7 @@ impl Report {
                 (false, None) => "STALLED".to_owned(),
             };
             text.push_str(&format!(
-                "  {:<28} {:<10} {:>8} {:>10} {:>7} {:>7} {:>10}  {verdict}\n",
+                "  {:<30} {:<10} {:>8} {:>10} {:>7} {:>7} {:>10}  {verdict}\n",
                 row.fault,
                 row.player,
                 row.stall_ms,
