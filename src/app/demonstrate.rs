@@ -17,11 +17,18 @@ use crate::ops::Operations as _;
 /// What cannot be started.
 pub fn demonstrate(options: &demo::Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let stop = async {
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    runtime.block_on(demo::run(options, |packagers| start(options, packagers), stop))?;
+    runtime.block_on(demo::run(options, |packagers| start(options, packagers), asked_to_stop()))?;
     Ok(())
+}
+
+/// Ctrl-C, or a polite kill.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
 }
 
 async fn start(

@@ -1,6 +1,7 @@
 //! A built-in packager: a live stream from a looping clip, that can be killed, frozen and
 //! restarted like a real one.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -279,7 +280,7 @@ impl Stream {
              #EXT-X-MEDIA-SEQUENCE:{first}\n"
         );
         for n in first..=newest {
-            text += &format!("#EXTINF:{seconds}.000,\n{}{n}.ts\n", self.shape.prefix);
+            let _ = writeln!(text, "#EXTINF:{seconds}.000,\n{}{n}.ts", self.shape.prefix);
         }
         text
     }

@@ -94,11 +94,12 @@ const fn byte(bits: u64) -> u8 {
 
 /// A PTS or DTS: 33 bits in three parts with a marker bit after each (2.4.3.7).
 fn shift_stamp(field: &mut [u8; 5], ticks: u64) {
-    let [a, b, c, d, e] = field.map(u64::from);
-    let was = (a >> 1 & 7) << 30 | b << 22 | (c >> 1) << 15 | d << 7 | e >> 1;
+    let [head, ..] = *field;
+    let bits = field.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+    let was = (bits >> 33 & 7) << 30 | (bits >> 17 & 0x7fff) << 15 | bits >> 1 & 0x7fff;
     let now = was.wrapping_add(ticks) & STAMP_MASK;
     *field = [
-        byte(a & 0xf0 | (now >> 30) << 1 | 1),
+        head & 0xf0 | byte((now >> 30) << 1 | 1),
         byte(now >> 22),
         byte(now >> 14 | 1),
         byte(now >> 7),
@@ -108,16 +109,16 @@ fn shift_stamp(field: &mut [u8; 5], ticks: u64) {
 
 /// A PCR: a base of 33 bits, six reserved bits, an extension of nine (2.4.3.5).
 fn shift_pcr(field: &mut [u8; 6], ticks: u64) {
-    let [a, b, c, d, e, f] = field.map(u64::from);
-    let was = a << 25 | b << 17 | c << 9 | d << 1 | e >> 7;
-    let now = was.wrapping_add(ticks) & STAMP_MASK;
+    let [.., reserved, extension] = *field;
+    let bits = field.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+    let now = (bits >> 15).wrapping_add(ticks) & STAMP_MASK;
     *field = [
         byte(now >> 25),
         byte(now >> 17),
         byte(now >> 9),
         byte(now >> 1),
-        byte((now & 1) << 7 | e & 0x7f),
-        byte(f),
+        byte((now & 1) << 7) | reserved & 0x7f,
+        extension,
     ];
 }
 

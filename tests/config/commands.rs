@@ -156,17 +156,20 @@ fn reload_sends_sighup() {
 
 #[test]
 fn reload_leaves_other_programs_alone() {
-    // This test's own process is alive and is no proxy.
-    for pid in [
-        std::process::id().to_string(),
+    let mut other = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+    let pids = [
+        other.id().to_string(),
         "4194305".to_owned(),
         "-1".to_owned(),
         String::new(),
-    ] {
-        let place = with_pid_file(&pid);
-        let (code, _, err) = segue(&["reload", "--conf", "f.yaml"], place.path());
-        assert_eq!(code, 1, "{pid}: {err}");
-    }
+    ];
+    let codes =
+        pids.map(|pid| segue(&["reload", "--conf", "f.yaml"], with_pid_file(&pid).path()).0);
+    let ended = other.try_wait().unwrap();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(codes, [1; 4]);
+    assert_eq!(ended, None);
 }
 
 #[test]

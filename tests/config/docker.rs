@@ -150,6 +150,10 @@ fn the_images_are_as_promised() {
             );
         }
     }
+}
+
+#[test]
+fn the_image_of_segue_checks_its_health_and_is_built_by_a_new_enough_compiler() {
     let lines = instructions("docker/Dockerfile");
     assert!(
         lines.iter().filter(|(word, _)| word == "FROM").count() == 2,
