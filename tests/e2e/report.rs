@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::laws::Breach;
 
-/// Players that stall without a fault prove nothing about one.
-pub const CONTROL_MS_MAX: u64 = 500;
+/// Players that stall without a fault prove nothing about one. A busy machine may cost this much.
+pub const CONTROL_MS_MAX: u64 = 1500;
 
 /// One player under one fault.
 #[derive(Clone, Debug, Serialize)]
