@@ -34,6 +34,8 @@ pub struct Settings {
     pub grace_period: Duration,
     /// The hand-over's socket, in a private directory.
     pub upgrade_sock: PathBuf,
+    /// Where the process's number is written, if anywhere.
+    pub pid_file: Option<PathBuf>,
     /// Started with `--upgrade`: the listening sockets come from a running process.
     pub upgrade: bool,
 }
@@ -49,9 +51,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum LifecycleError {
-    /// The run directory cannot be made private and used.
-    #[error("run directory {0}: {1}")]
-    RunDir(PathBuf, io::Error),
+    /// A file of the running process, or its directory, cannot be written.
+    #[error("{0}: {1}")]
+    RunFile(PathBuf, io::Error),
     /// No thread or no signal handler to be had.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -60,14 +62,13 @@ pub enum LifecycleError {
 /// A server to which services can be added.
 ///
 /// # Errors
-/// The run directory cannot be made.
+/// The socket's directory cannot be made.
 pub fn server(settings: &Settings) -> Result<Server, LifecycleError> {
-    let socket = settings.upgrade_sock.clone();
-    let dir = socket.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    private_dir(dir).map_err(|error| LifecycleError::RunDir(dir.to_owned(), error))?;
+    let socket = &settings.upgrade_sock;
+    private_parent(socket).map_err(|error| LifecycleError::RunFile(socket.clone(), error))?;
     if !settings.upgrade {
         // Left by a process that died in the middle: it would make SIGQUIT believe in a successor.
-        let _ = std::fs::remove_file(&socket);
+        let _ = std::fs::remove_file(socket);
     }
     let conf = ServerConf {
         threads: settings.threads.max(1),
@@ -81,8 +82,12 @@ pub fn server(settings: &Settings) -> Result<Server, LifecycleError> {
     Ok(Server::new_with_opt_and_conf(Some(options), conf))
 }
 
-fn private_dir(dir: &Path) -> io::Result<()> {
+/// Makes the directory that `file` will stand in, for this user alone, where there is none.
+fn private_parent(file: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
+    let Some(dir) = file.parent().filter(|dir| !dir.as_os_str().is_empty()) else {
+        return Ok(());
+    };
     match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
@@ -114,6 +119,7 @@ pub fn run(
     };
     // With `--upgrade`, waits here for the old process's sockets; ends the process without.
     server.bootstrap();
+    let _pid = PidFile::write(settings.pid_file.as_deref())?;
     stages.reach(Stage::Serving);
     let running = std::thread::Builder::new()
         .name("server".to_owned())
@@ -129,6 +135,30 @@ pub fn run(
     });
     tracing::info!(in_flight = stages.in_flight(), "stopped");
     Ok(())
+}
+
+/// The file with the process's number; removed at the end, unless a successor has written its own.
+struct PidFile(Option<PathBuf>);
+
+impl PidFile {
+    fn write(path: Option<&Path>) -> Result<Self, LifecycleError> {
+        let Some(path) = path else { return Ok(Self(None)) };
+        private_parent(path)
+            .and_then(|()| std::fs::write(path, format!("{}\n", std::process::id())))
+            .map_err(|error| LifecycleError::RunFile(path.to_owned(), error))?;
+        Ok(Self(Some(path.to_owned())))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let Some(path) = &self.0 else { return };
+        let ours = std::fs::read_to_string(path)
+            .is_ok_and(|text| text.trim() == std::process::id().to_string());
+        if ours {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// Waits until the listeners are told to close. False: the server is at its end already.

@@ -106,18 +106,20 @@ pub fn streams(config: &Config) -> HashMap<PoolName, PoolSettings> {
 
 pub fn front(config: &Config) -> front::Settings {
     let seconds = |d: std::time::Duration| u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
-    let first = config.pools.first();
-    let defaults = front::Settings::default();
+    let pool = |pool: &config::Pool| front::PoolSettings {
+        playlist_max_age: pool.answers.playlist_max_age.map(seconds),
+        segment_max_age: seconds(pool.answers.segment_max_age),
+        cors_origins: pool.answers.cors_origins.clone(),
+        identity_queries: pool.identity_queries.clone(),
+        ..front::PoolSettings::default()
+    };
     front::Settings {
-        playlist_max_age: first.and_then(|p| p.answers.playlist_max_age).map(seconds),
-        segment_max_age: first
-            .map_or(defaults.segment_max_age, |p| seconds(p.answers.segment_max_age)),
-        cors_origin: first.and_then(|p| p.answers.cors_origins.first().cloned()),
-        identity_queries: first.map(|p| p.identity_queries.clone()).unwrap_or_default(),
+        pools: config.pools.iter().map(|p| (p.name.clone(), pool(p))).collect(),
         uri_bytes_max: config.limits.uri_bytes,
         header_bytes_max: config.limits.header_bytes,
         waiting_max: config.limits.waiting_requests,
         keepalive: config.server.keepalive_timeout,
-        ..defaults
+        keepalive_requests: config.server.keepalive_requests,
+        ..front::Settings::default()
     }
 }

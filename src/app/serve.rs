@@ -37,11 +37,21 @@ pub struct Options {
 /// # Errors
 /// What cannot be opened, bound or read, with the key that names it.
 pub fn serve(config: Config, options: &Options) -> anyhow::Result<()> {
+    serve_and_tell(config, options, |_| ())
+}
+
+/// The same, handing what runs to `tell` once it is put together.
+pub(super) fn serve_and_tell(
+    config: Config,
+    options: &Options,
+    tell: impl FnOnce(Arc<Running>),
+) -> anyhow::Result<()> {
     let settings = Settings {
         threads: config.server.threads,
         drain_delay: config.server.drain_delay,
         grace_period: config.server.grace_period,
         upgrade_sock: config.server.upgrade_sock.clone(),
+        pid_file: Some(config.server.pid_file.clone()),
         upgrade: options.upgrade,
     };
     let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
@@ -70,8 +80,10 @@ pub fn serve(config: Config, options: &Options) -> anyhow::Result<()> {
     server.add_service(background_service("health", checks));
     server.add_service(background_service("chores", chores));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?listen, admin, "segue serves");
+    tell(running.clone());
     let reloading = running.clone();
     lifecycle::run(server, &settings, &stages, move || {
+        reloading.front.reopen_log();
         let _ = reloading.reload_file();
     })?;
     Ok(())

@@ -177,7 +177,7 @@ impl<'de> DeserializeSeed<'de> for SeekKey<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for SeekKey<'_> {
+impl Visitor<'_> for SeekKey<'_> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,5 @@
-//! Reads one map of the file key by key. What was not asked for when the reading ends is an unknown
-//! key, so the shape stands in one place: where it is read. Problems are collected, never thrown,
-//! so that one run tells them all.
+//! Reads one map of the file key by key. What was not asked for in the end is an unknown key, so the
+//! shape stands in one place: where it is read. Problems are collected, so that one run tells all.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -296,8 +295,8 @@ impl<'a> Section<'a> {
 
     /// A whole number within `range`, which fits `u32`.
     pub fn small(&self, key: &'static str, default: u32, range: RangeInclusive<u32>) -> u32 {
-        let (low, high) = range.into_inner();
-        let number = self.number(key, u64::from(default), u64::from(low)..=u64::from(high));
+        let range = u64::from(*range.start())..=u64::from(*range.end());
+        let number = self.number(key, u64::from(default), range);
         u32::try_from(number).unwrap_or(default)
     }
 

@@ -1,5 +1,7 @@
 //! Answers: status, headers, body. Nothing here waits.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{HeaderName, StatusCode};
@@ -8,8 +10,9 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use super::errors::Failure;
 use super::range::{Part, part};
 use super::request::{accepts_gzip, none_match_names, text};
-use super::settings::Settings;
+use super::settings::{PoolSettings, Settings};
 use crate::model::lane::{Header, Held};
+use crate::model::names::PoolName;
 use crate::stream::Printed;
 
 /// The type of every playlist (RFC 8216, 4), by which CDNs know what to compress.
@@ -32,39 +35,102 @@ pub struct Answer {
 pub struct Prepared {
     /// The settings.
     pub settings: Settings,
-    cors: Option<HeaderValue>,
-    retry_after: HeaderValue,
-    entry_cache: HeaderValue,
-    segment_cache: HeaderValue,
+    pools: HashMap<PoolName, PoolAnswers>,
+    others: PoolAnswers,
 }
 
 impl Prepared {
     /// Makes the values. A CORS origin that is no header value is left out.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        let retry_after = settings.retry_after_seconds;
         Self {
-            cors: settings.cors_origin.as_deref().and_then(|o| HeaderValue::from_str(o).ok()),
-            retry_after: HeaderValue::from(settings.retry_after_seconds),
-            entry_cache: max_age(settings.entry_max_age, ""),
-            segment_cache: max_age(settings.segment_max_age, ", immutable"),
+            pools: settings
+                .pools
+                .iter()
+                .map(|(name, pool)| (name.clone(), PoolAnswers::new(pool, retry_after)))
+                .collect(),
+            others: PoolAnswers::new(&settings.others, retry_after),
             settings,
         }
     }
 
-    fn start(&self, status: StatusCode, size_hint: usize) -> Head {
+    /// How `pool` is answered; none: before a request's pool is known.
+    #[must_use]
+    pub fn of(&self, pool: Option<&PoolName>) -> &PoolAnswers {
+        pool.and_then(|pool| self.pools.get(pool)).unwrap_or(&self.others)
+    }
+}
+
+/// Whose pages may read answers.
+enum Cors {
+    Nobody,
+    /// The same header for all, which caches like best.
+    Fixed(HeaderValue),
+    /// The request's Origin if it is among these: the answer varies by it.
+    Among(Vec<HeaderValue>),
+}
+
+impl Cors {
+    fn new(origins: &[String]) -> Self {
+        if origins.iter().any(|origin| origin == "*") {
+            return Self::Fixed(HeaderValue::from_static("*"));
+        }
+        let mut values: Vec<_> =
+            origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+        match values.len() {
+            0 => Self::Nobody,
+            1 => values.pop().map_or(Self::Nobody, Self::Fixed),
+            _ => Self::Among(values),
+        }
+    }
+}
+
+/// Header values of one pool, and the answers made with them.
+pub struct PoolAnswers {
+    /// Queries that are part of a stream's identity.
+    pub identity_queries: Vec<String>,
+    playlist_max_age: Option<u32>,
+    cors: Cors,
+    retry_after: HeaderValue,
+    entry_cache: HeaderValue,
+    segment_cache: HeaderValue,
+}
+
+impl PoolAnswers {
+    fn new(settings: &PoolSettings, retry_after_seconds: u32) -> Self {
+        Self {
+            identity_queries: settings.identity_queries.clone(),
+            playlist_max_age: settings.playlist_max_age,
+            cors: Cors::new(&settings.cors_origins),
+            retry_after: HeaderValue::from(retry_after_seconds),
+            entry_cache: max_age(settings.entry_max_age, ""),
+            segment_cache: max_age(settings.segment_max_age, ", immutable"),
+        }
+    }
+
+    fn start(&self, request: &RequestHeader, status: StatusCode, size_hint: usize) -> Head {
         let mut head = Head::new(status, size_hint);
-        if let Some(origin) = &self.cors {
-            head.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        let allowed = match &self.cors {
+            Cors::Nobody => None,
+            Cors::Fixed(origin) => Some(origin.clone()),
+            Cors::Among(origins) => {
+                head.add(header::VARY, HeaderValue::from_static("Origin"));
+                let asked = request.headers.get(header::ORIGIN);
+                asked.filter(|asked| origins.contains(asked)).cloned()
+            }
+        };
+        if let Some(origin) = allowed {
+            head.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             head.set(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-            // An origin other than `*` still is the same for all: nothing varies by it.
         }
         head
     }
 
     /// A multivariant playlist.
     #[must_use]
-    pub fn entry(&self, text: String) -> Answer {
-        let mut head = self.start(StatusCode::OK, 8);
+    pub fn entry(&self, request: &RequestHeader, text: String) -> Answer {
+        let mut head = self.start(request, StatusCode::OK, 8);
         head.set(header::CONTENT_TYPE, PLAYLIST_TYPE);
         head.set(header::CACHE_CONTROL, self.entry_cache.clone());
         head.with_body(Bytes::from(text))
@@ -82,9 +148,9 @@ impl Prepared {
         let unchanged = text(request, &header::IF_NONE_MATCH)
             .is_some_and(|names| none_match_names(names, etag));
         let status = if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
-        let mut head = self.start(status, 12);
+        let mut head = self.start(request, status, 12);
         head.set(header::CACHE_CONTROL, self.playlist_cache(lane.target_duration));
-        head.set(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        head.add(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         if let Ok(etag) = HeaderValue::from_str(etag) {
             head.set(header::ETAG, etag);
         }
@@ -99,7 +165,7 @@ impl Prepared {
     }
 
     fn playlist_cache(&self, target_duration: u32) -> HeaderValue {
-        match self.settings.playlist_max_age.unwrap_or((target_duration / 4).max(1)) {
+        match self.playlist_max_age.unwrap_or((target_duration / 4).max(1)) {
             1 => HeaderValue::from_static("max-age=1"),
             2 => HeaderValue::from_static("max-age=2"),
             other => max_age(other, ""),
@@ -130,7 +196,7 @@ impl Prepared {
             Part::Bytes(..) => StatusCode::PARTIAL_CONTENT,
             Part::Unsatisfiable => return Err(Failure::Range(length)),
         };
-        let mut head = self.start(status, 12);
+        let mut head = self.start(request, status, 12);
         head.set(header::CACHE_CONTROL, self.segment_cache.clone());
         if let Ok(etag) = HeaderValue::from_str(&etag) {
             head.set(header::ETAG, etag);
@@ -152,10 +218,10 @@ impl Prepared {
 
     /// The answer to a CORS preflight.
     #[must_use]
-    pub fn preflight(&self) -> Answer {
-        let mut head = self.start(StatusCode::NO_CONTENT, 10);
+    pub fn preflight(&self, request: &RequestHeader) -> Answer {
+        let mut head = self.start(request, StatusCode::NO_CONTENT, 10);
         head.set(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-        if self.cors.is_some() {
+        if head.has(&header::ACCESS_CONTROL_ALLOW_ORIGIN) {
             head.set(
                 header::ACCESS_CONTROL_ALLOW_METHODS,
                 HeaderValue::from_static("GET, HEAD, OPTIONS"),
@@ -166,21 +232,12 @@ impl Prepared {
         head.without_body()
     }
 
-    /// Health: one line, never stored.
-    #[must_use]
-    pub fn health(&self, line: &'static str) -> Answer {
-        let mut head = Head::new(StatusCode::OK, 5);
-        head.set(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        head.set(header::CACHE_CONTROL, NO_STORE);
-        head.with_body(Bytes::from_static(line.as_bytes()))
-    }
-
     /// A request that gets no content, from the table in [`Failure::answer`].
     #[must_use]
-    pub fn failure(&self, failure: &Failure) -> Answer {
+    pub fn failure(&self, request: &RequestHeader, failure: &Failure) -> Answer {
         let (status, reason) = failure.answer();
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        let mut head = self.start(status, 10);
+        let mut head = self.start(request, status, 10);
         head.set(header::CACHE_CONTROL, NO_STORE);
         head.set(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         match failure {
@@ -199,6 +256,15 @@ impl Prepared {
         }
         head.with_body(Bytes::from(format!("{reason}\n")))
     }
+}
+
+/// Health: one line, never stored.
+#[must_use]
+pub fn health(line: &'static str) -> Answer {
+    let mut head = Head::new(StatusCode::OK, 5);
+    head.set(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    head.set(header::CACHE_CONTROL, NO_STORE);
+    head.with_body(Bytes::from_static(line.as_bytes()))
 }
 
 /// Within `body`, also where `usize` is narrow.
@@ -242,6 +308,15 @@ impl Head {
     fn set(&mut self, name: HeaderName, value: HeaderValue) {
         // Fails beyond 32768 headers only.
         let _ = self.0.insert_header(name, value);
+    }
+
+    /// Beside others of that name.
+    fn add(&mut self, name: HeaderName, value: HeaderValue) {
+        let _ = self.0.append_header(name, value);
+    }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        self.0.headers.contains_key(name)
     }
 
     fn with_body(mut self, body: Bytes) -> Answer {

@@ -16,12 +16,10 @@ use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 
-use super::{Front, Hooks, Lanes};
+use super::{Front, Hooks, Lanes, Settings};
 
 /// How an HTTP/2 connection begins (RFC 9113, 3.4); no HTTP/1.1 method begins so.
 const H2_BEGINS: [u8; 3] = *b"PRI";
-/// Requests on one connection, after which it is closed and its memory given back.
-const REQUESTS_MAX: u32 = 10_000;
 /// Streams at one time on one HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 128;
 
@@ -49,10 +47,10 @@ impl<L: Lanes> Connections<L> {
     }
 
     /// HTTP/1.1, one request after the other.
-    async fn http1(&self, stream: Stream, keepalive_seconds: u64, shutdown: &ShutdownWatch) {
+    async fn http1(&self, stream: Stream, limits: &Settings, shutdown: &ShutdownWatch) {
         let mut session = ServerSession::new_http1(stream);
-        session.set_keepalive((!*shutdown.borrow()).then_some(keepalive_seconds));
-        session.set_keepalive_reuses_remaining(Some(REQUESTS_MAX));
+        session.set_keepalive((!*shutdown.borrow()).then_some(limits.keepalive.as_secs()));
+        session.set_keepalive_reuses_remaining(Some(limits.keepalive_requests));
         let mut reused = self.proxy.process_new_http(session, shutdown).await;
         while let Some((stream, settings)) = reused.map(|reused| reused.consume()) {
             let mut session = ServerSession::new_http1(stream);
@@ -71,16 +69,17 @@ impl<L: Lanes> ServerApp for Connections<L> {
         mut stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let (connections_max, keepalive) = self.front.connection_limits();
-        let _open = Open::count(&self.open, connections_max)?;
+        let current = self.front.current();
+        let limits = &current.settings;
+        let _open = Open::count(&self.open, limits.connections_max)?;
         let mut first = [0; H2_BEGINS.len()];
         // Silent for too long, or gone already: nobody to answer.
-        let peeked = tokio::time::timeout(keepalive, stream.try_peek(&mut first)).await;
+        let peeked = tokio::time::timeout(limits.keepalive, stream.try_peek(&mut first)).await;
         peeked.ok()?.ok()?;
         if first == H2_BEGINS {
             return ServerApp::process_new(&self.proxy, stream, shutdown).await;
         }
-        self.http1(stream, keepalive.as_secs(), shutdown).await;
+        self.http1(stream, limits, shutdown).await;
         None
     }
 

@@ -16,7 +16,7 @@ use super::lanes::Lanes;
 use super::observe::{Answered, Kind};
 use super::settings::Settings;
 use super::stage::InFlight;
-use crate::model::names::LaneId;
+use crate::model::names::{LaneId, PoolName};
 
 /// The front as Pingora runs it.
 pub struct Hooks<L: Lanes>(pub Arc<Front<L>>);
@@ -26,6 +26,8 @@ pub struct Context {
     began: Instant,
     /// What was asked.
     pub(super) kind: Kind,
+    /// The pool that its host leads to, once that is known.
+    pub(super) pool: Option<PoolName>,
     /// The lane of its token, for the access log.
     pub(super) lane: Option<LaneId>,
     _in_flight: InFlight,
@@ -39,6 +41,7 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
         Context {
             began: Instant::now(),
             kind: Kind::Other,
+            pool: None,
             lane: None,
             _in_flight: InFlight::begin(&self.0.stages),
         }
@@ -57,7 +60,9 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
         connection(session, &current.settings, self.0.stages.closing());
         let answer = match self.0.answer(session.req_header(), context).await {
             Ok(answer) => answer,
-            Err(failure) => current.failure(&failure),
+            Err(failure) => {
+                current.of(context.pool.as_ref()).failure(session.req_header(), &failure)
+            }
         };
         let limit = time_limit(&current.settings, answer.body.len());
         let slice = current.settings.slice_bytes.max(1);

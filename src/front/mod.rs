@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use pingora::http::RequestHeader;
 
 pub use connections::Connections;
@@ -30,7 +31,7 @@ pub use errors::Failure;
 pub use hooks::{Context, Hooks};
 pub use lanes::{Lanes, ListedLane, Live};
 pub use observe::{Answered, Kind, Nobody, Observer};
-pub use settings::Settings;
+pub use settings::{PoolSettings, Settings};
 pub use stage::{InFlight, Stage, Stages};
 
 use access_log::AccessLog;
@@ -38,7 +39,8 @@ use answer::{Answer, Prepared};
 use known::{Known, Verified};
 use request::{Want, host, want};
 
-use crate::model::names::{OutputMsn, PoolName, RenditionId, StreamKey};
+use crate::model::lane::Held;
+use crate::model::names::{PoolName, RenditionId, StreamKey};
 use crate::model::route::{Place, Route, identity_query};
 use crate::model::token::{Claims, Keyring};
 
@@ -98,15 +100,21 @@ impl<L: Lanes> Front<L> {
         self.access_log.as_ref().map_or(0, AccessLog::dropped)
     }
 
+    /// Opens the access log's file anew: it was rotated.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> Settings {
         self.current.load().settings.clone()
     }
 
-    /// The most connections, and how long a silent one is kept.
-    fn connection_limits(&self) -> (usize, Duration) {
-        let current = self.current.load();
-        (current.settings.connections_max, current.settings.keepalive)
+    /// What holds now.
+    fn current(&self) -> Arc<Prepared> {
+        self.current.load_full()
     }
 
     async fn answer(
@@ -121,22 +129,24 @@ impl<L: Lanes> Front<L> {
             Some((path, query)) => (path, Some(query)),
             None => (text, None),
         };
-        if want == Want::Preflight {
-            return Ok(current.preflight());
-        }
         let route = Route::parse(path)?;
         if let Route::Own { rest } = route {
             context.kind = Kind::Health;
-            return self.health(&current, rest);
+            return self.health(rest);
         }
         let pool = self.lanes.pool(&host(request)?).ok_or(Failure::UnknownHost)?;
+        let answers = current.of(Some(&*context.pool.insert(pool.clone())));
+        if want == Want::Preflight {
+            return Ok(answers.preflight(request));
+        }
         match route {
             Route::Own { .. } => Err(Failure::NotFound),
             Route::Entry { path } => {
                 context.kind = Kind::Entry;
-                let query = identity_query(query, &current.settings.identity_queries);
+                let query = identity_query(query, &answers.identity_queries);
                 let stream = StreamKey { pool, path: path.into(), query: query.into() };
-                self.entry(&current, stream, context).await
+                let text = self.entry(&current, stream, context).await?;
+                Ok(answers.entry(request, text))
             }
             Route::Playlist(place) => {
                 context.kind = Kind::Playlist;
@@ -149,38 +159,39 @@ impl<L: Lanes> Front<L> {
                         lane.playlist(&rendition).await?
                     }
                 };
-                Ok(current.playlist(request, lane.header(), &printed))
+                Ok(answers.playlist(request, lane.header(), &printed))
             }
             Route::Segment { place, msn, short, extension } => {
                 context.kind = Kind::Segment;
                 let lane = self.lane(&current, &pool, path, place, context).await?;
-                let named = Named::Segment(msn);
-                self.segment(&current, request, &*lane, place, named, short, extension).await
+                let held = lane.segment(&RenditionId::new(place.rendition), msn, short)?;
+                answers.segment(request, &held, extension, &self.bytes(held).await?)
             }
             Route::Init { place, short, extension } => {
                 context.kind = Kind::Init;
                 let lane = self.lane(&current, &pool, path, place, context).await?;
-                self.segment(&current, request, &*lane, place, Named::Init, short, extension).await
+                let held = lane.init(&RenditionId::new(place.rendition), short)?;
+                answers.segment(request, &held, extension, &self.bytes(held).await?)
             }
         }
     }
 
-    fn health(&self, current: &Prepared, page: &str) -> Result<Answer, Failure> {
+    fn health(&self, page: &str) -> Result<Answer, Failure> {
         match page {
-            "healthz" => Ok(current.health("ok\n")),
-            "readyz" if self.stages.ready() => Ok(current.health("ready\n")),
+            "healthz" => Ok(answer::health("ok\n")),
+            "readyz" if self.stages.ready() => Ok(answer::health("ready\n")),
             "readyz" => Err(Failure::NotReady),
             _ => Err(Failure::NotFound),
         }
     }
 
-    /// A newcomer: the multivariant playlist of the lane to join, with its token.
+    /// A newcomer: the text of the multivariant playlist of the lane to join, with its token.
     async fn entry(
         &self,
         current: &Prepared,
         stream: StreamKey,
         context: &mut Context,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<String, Failure> {
         let waiting = self.wait(current)?;
         let lane = self.lanes.join(&stream).await?;
         drop(waiting);
@@ -188,7 +199,7 @@ impl<L: Lanes> Front<L> {
         context.lane = Some(lane_id.clone());
         let claims = Claims { stream, lane: lane_id, viewer: None, expires_unix_s: None };
         let token = self.keyring.load().sign(&claims);
-        Ok(current.entry(lane.multivariant(&token)))
+        Ok(lane.multivariant(&token))
     }
 
     /// The lane of a token, at little cost where the token was seen before.
@@ -226,27 +237,12 @@ impl<L: Lanes> Front<L> {
         Ok(lane)
     }
 
-    #[allow(clippy::too_many_arguments)] // a segment's name has that many parts
-    async fn segment(
-        &self,
-        current: &Prepared,
-        request: &RequestHeader,
-        lane: &L::Lane,
-        place: Place<'_>,
-        named: Named,
-        short: &str,
-        extension: &str,
-    ) -> Result<Answer, Failure> {
-        let rendition = RenditionId::new(place.rendition);
-        let held = match named {
-            Named::Segment(msn) => lane.segment(&rendition, msn, short)?,
-            Named::Init => lane.init(&rendition, short)?,
-        };
-        let bytes = match self.lanes.in_memory(held.hash) {
-            Some(bytes) => bytes,
-            None => self.lanes.bytes(held).await.ok_or(Failure::SegmentLost)?,
-        };
-        current.segment(request, &held, extension, &bytes)
+    /// A segment's bytes. What is listed is held, so that their lack is our fault.
+    async fn bytes(&self, held: Held) -> Result<Bytes, Failure> {
+        match self.lanes.in_memory(held.hash) {
+            Some(bytes) => Ok(bytes),
+            None => self.lanes.bytes(held).await.ok_or(Failure::SegmentLost),
+        }
     }
 
     /// Counts a request that may wait for a packager.
@@ -258,13 +254,6 @@ impl<L: Lanes> Front<L> {
         }
         Ok(waiting)
     }
-}
-
-/// What of a rendition is asked for.
-#[derive(Clone, Copy)]
-enum Named {
-    Segment(OutputMsn),
-    Init,
 }
 
 /// One request that waits; counted until dropped.

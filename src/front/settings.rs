@@ -1,29 +1,26 @@
 //! What of the front can be configured, in its own terms. Read anew with every request, so that a
 //! reload holds at once.
 
+use std::collections::HashMap;
 use std::time::Duration;
+
+use crate::model::names::PoolName;
 
 /// Settings of the front.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `max-age` of media playlists, seconds. None: a quarter of the target duration, at least 1.
-    pub playlist_max_age: Option<u32>,
-    /// `max-age` of multivariant playlists, seconds: how long a CDN sends newcomers to one lane.
-    pub entry_max_age: u32,
-    /// `max-age` of segments, seconds.
-    pub segment_max_age: u32,
-    /// `Access-Control-Allow-Origin`; none: no CORS headers.
-    pub cors_origin: Option<String>,
-    /// Queries that are part of a stream's identity, such as `DVR`.
-    pub identity_queries: Vec<String>,
-    /// What media playlist URIs are made absolute with, such as `https://media.example.com`.
-    pub url_base: Option<String>,
+    /// What each pool's streams are answered with.
+    pub pools: HashMap<PoolName, PoolSettings>,
+    /// The same for pools that are not named, and for requests that lead to none.
+    pub others: PoolSettings,
     /// Longest path and query, bytes.
     pub uri_bytes_max: usize,
     /// Most bytes of all request headers.
     pub header_bytes_max: usize,
     /// Most connections of viewers at one time; more are closed at once.
     pub connections_max: usize,
+    /// Requests on one connection, after which it is closed and its memory given back.
+    pub keepalive_requests: u32,
     /// Most requests that wait for a packager or a first playlist at one time.
     pub waiting_max: usize,
     /// Seconds in `Retry-After`.
@@ -38,18 +35,42 @@ pub struct Settings {
     pub slice_bytes: usize,
 }
 
-impl Default for Settings {
+/// How one pool's streams are answered.
+#[derive(Clone, Debug)]
+pub struct PoolSettings {
+    /// `max-age` of media playlists, seconds. None: a quarter of the target duration, at least 1.
+    pub playlist_max_age: Option<u32>,
+    /// `max-age` of multivariant playlists, seconds: how long a CDN sends newcomers to one lane.
+    pub entry_max_age: u32,
+    /// `max-age` of segments, seconds.
+    pub segment_max_age: u32,
+    /// Origins whose pages may read answers; `*` for all, none for no CORS headers.
+    pub cors_origins: Vec<String>,
+    /// Queries that are part of a stream's identity, such as `DVR`.
+    pub identity_queries: Vec<String>,
+}
+
+impl Default for PoolSettings {
     fn default() -> Self {
         Self {
             playlist_max_age: None,
             entry_max_age: 1,
-            segment_max_age: 86_400,
-            cors_origin: Some("*".to_owned()),
+            segment_max_age: 3600,
+            cors_origins: vec!["*".to_owned()],
             identity_queries: vec!["DVR".to_owned()],
-            url_base: None,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pools: HashMap::new(),
+            others: PoolSettings::default(),
             uri_bytes_max: 8192,
             header_bytes_max: 32 * 1024,
             connections_max: 100_000,
+            keepalive_requests: 10_000,
             waiting_max: 1024,
             retry_after_seconds: 1,
             keepalive: Duration::from_secs(75),

@@ -63,10 +63,7 @@ pub struct StreamGauge {
 /// All metrics.
 pub struct Metrics {
     registry: Registry,
-    requests: Vec<(&'static str, [IntCounter; 6])>,
-    requests_other: IntCounterVec,
-    response_bytes: IntCounterVec,
-    response_seconds: HistogramVec,
+    requests: Vec<Requests>,
     responses_cut: IntCounter,
     refreshes: IntCounterVec,
     refresh_seconds: HistogramVec,
@@ -79,6 +76,14 @@ pub struct Metrics {
     lanes_opened: IntCounter,
     lanes_ended: IntCounter,
     scraped: Mutex<Scraped>,
+}
+
+/// Requests of one kind, looked up once: this is on every request's way.
+struct Requests {
+    kind: &'static str,
+    by_class: [IntCounter; CLASSES.len()],
+    bytes: IntCounter,
+    seconds: Histogram,
 }
 
 /// Gauges are set and read as one, so that a scrape never sees half of another's.
@@ -121,14 +126,24 @@ impl Metrics {
         ];
         let seconds =
             vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let bytes =
+            make.counters("response_bytes_total", "Bytes of bodies sent to viewers.", &["kind"])?;
+        let answer_seconds = make.histograms(
+            "response_seconds",
+            "From a request's header to its answer's last byte.",
+            &["kind"],
+            seconds.clone(),
+        )?;
         Ok(Self {
             requests: kinds
                 .iter()
-                .map(|kind| (*kind, CLASSES.map(|c| requests.with_label_values(&[*kind, c]))))
+                .map(|kind| Requests {
+                    kind,
+                    by_class: CLASSES.map(|class| requests.with_label_values(&[*kind, class])),
+                    bytes: bytes.with_label_values(&[kind]),
+                    seconds: answer_seconds.with_label_values(&[kind]),
+                })
                 .collect(),
-            requests_other: requests,
-            response_bytes: make.counters("response_bytes_total", "Bytes of bodies sent to viewers.", &["kind"])?,
-            response_seconds: make.histograms("response_seconds", "From a request's header to its answer's last byte.", &["kind"], seconds.clone())?,
             responses_cut: make.counter("responses_cut_total", "Answers that the viewer left, or was too slow for.")?,
             refreshes: make.counters("origin_refreshes_total", "Playlist requests to packagers by outcome.", &["packager", "outcome"])?,
             refresh_seconds: make.histograms("origin_refresh_seconds", "How long packagers take for a playlist.", &["packager"], seconds.clone())?,
@@ -145,22 +160,16 @@ impl Metrics {
         })
     }
 
-    /// A viewer's request was answered.
-    pub fn answered(&self, kind: &'static str, status: u16, bytes: u64, elapsed: Duration, cut: bool) {
-        let class = class_of(status);
-        match self.requests.iter().find(|(known, _)| *known == kind) {
-            Some((_, classes)) => {
-                if let Some(counter) = classes.get(class) {
-                    counter.inc();
-                }
-            }
-            None => self
-                .requests_other
-                .with_label_values(&[kind, CLASSES.get(class).copied().unwrap_or("none")])
-                .inc(),
+    /// A viewer's request of one of the kinds was answered; other kinds are not counted.
+    pub fn answered(&self, kind: &str, status: u16, bytes: u64, elapsed: Duration, cut: bool) {
+        let Some(requests) = self.requests.iter().find(|requests| requests.kind == kind) else {
+            return;
+        };
+        if let Some(counter) = requests.by_class.get(class_of(status)) {
+            counter.inc();
         }
-        self.response_bytes.with_label_values(&[kind]).inc_by(bytes);
-        self.response_seconds.with_label_values(&[kind]).observe(elapsed.as_secs_f64());
+        requests.bytes.inc_by(bytes);
+        requests.seconds.observe(elapsed.as_secs_f64());
         if cut {
             self.responses_cut.inc();
         }
@@ -313,11 +322,11 @@ mod tests {
 
     #[test]
     fn counted_and_scraped() {
-        let metrics = Metrics::new(&["playlist"]).unwrap();
+        let metrics = Metrics::new(&["playlist", "entry"]).unwrap();
         let (a, b, lane) = (PackagerId::new("a"), PackagerId::new("b"), LaneId::new("a-1"));
         metrics.answered("playlist", 200, 1000, Duration::from_millis(1), false);
         metrics.answered("playlist", 0, 0, Duration::from_millis(1), true);
-        metrics.answered("elsewhere", 503, 5, Duration::from_millis(1), false);
+        metrics.answered("entry", 503, 5, Duration::from_millis(1), false);
         metrics.refreshed(&a, "ok", Duration::from_millis(3));
         metrics.fetched(&a, 700, "ok");
         metrics.appended(&lane, Duration::from_millis(40));
@@ -338,7 +347,7 @@ mod tests {
         for line in [
             r#"segue_requests_total{kind="playlist",status="2xx"} 1"#,
             r#"segue_requests_total{kind="playlist",status="none"} 1"#,
-            r#"segue_requests_total{kind="elsewhere",status="5xx"} 1"#,
+            r#"segue_requests_total{kind="entry",status="5xx"} 1"#,
             r#"segue_response_bytes_total{kind="playlist"} 1000"#,
             "segue_responses_cut_total 1",
             r#"segue_origin_fetched_bytes_total{packager="a"} 700"#,

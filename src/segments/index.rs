@@ -162,6 +162,7 @@ impl Index {
         Ok(Room(held.length))
     }
 
+    #[allow(clippy::needless_pass_by_value)] // given back once
     pub fn release_disk(&self, room: Room) {
         self.disk.fetch_sub(room.0, Relaxed);
     }

@@ -14,6 +14,8 @@ use crate::model::names::UnixMs;
 const REQUESTS: usize = 3;
 /// How long after a segment is due its list is asked for: it takes a packager a moment to write it.
 const AFTER_DUE: Duration = Duration::from_millis(60);
+/// A listing moment known this well is known well enough.
+const KNOWN: Duration = Duration::from_millis(160);
 /// Never faster than this, whatever durations a packager claims.
 const LEAST: Duration = Duration::from_millis(200);
 
@@ -47,12 +49,14 @@ impl Pace {
             .map_or(target, |s| s.duration())
             .clamp(LEAST * 3, Duration::from_secs(30));
         let third = duration / 3;
-        let last = track.segments().len().saturating_sub(1);
-        let due = track.ends_at(last).map(|e| e.plus(duration + AFTER_DUE));
-        let soon = match due {
+        let soon = match track.next_due() {
             // Once in the middle, so that a packager that died is found before it is missed.
-            Some(due) if due > now.plus(third * 2) => now.plus(duration / 2).min(due),
-            Some(due) if due > now.plus(LEAST) => due,
+            Some((from, _)) if from > now.plus(third * 2) => now.plus(duration / 2),
+            // When it comes is not known well yet: halving tells.
+            Some((from, by)) if by.since(from.max(now)) > KNOWN => {
+                from.max(now).plus(by.since(from.max(now)) / 2)
+            }
+            Some((_, by)) if by.plus(AFTER_DUE) > now => by.plus(AFTER_DUE),
             // It is late already.
             _ => now.plus(third + jitter(third / 10, rng)),
         };

@@ -105,17 +105,18 @@ impl Source {
 
     /// Since when it has said that there is no such stream, or that it has ended.
     pub fn over_since(&self) -> Option<UnixMs> {
-        let gone = |f: Option<Failing>| f.filter(|f| f.gone).map(|f| f.since);
+        let gone = |f: Option<Failing>| f.and_then(|f| f.gone_since);
         let of_track = |t: &Track| t.ended_since().or(gone(t.failing()));
-        let shown = self.shown.values().map(|s| of_track(&s.track));
-        gone(self.failing).or(shown.max().flatten())
+        // One rendition that is gone is not the stream.
+        let shown: Option<Vec<UnixMs>> = self.shown.values().map(|s| of_track(&s.track)).collect();
+        gone(self.failing).or(shown.and_then(|all| all.into_iter().max()))
     }
 
     /// It says that there is no such stream: its entry playlist, or all that it shows.
     pub fn gone(&self) -> bool {
-        self.failing.is_some_and(|f| f.gone)
+        self.failing.is_some_and(|f| f.gone_since.is_some())
             || (!self.shown.is_empty()
-                && self.shown.values().all(|s| s.track.failing().is_some_and(|f| f.gone)))
+                && self.shown.values().all(|s| s.track.failing().is_some_and(|f| f.gone_since.is_some())))
     }
 
     /// It gave nothing of use the last times it was asked.
@@ -132,7 +133,7 @@ impl Source {
 
     /// It was asked and answered, well or badly.
     pub fn answered(&self) -> bool {
-        self.lists() || self.failing.is_some_and(|f| f.gone || f.count >= 2) || self.failed() || self.gone()
+        self.lists() || self.failing.is_some_and(|f| f.gone_since.is_some() || f.count >= 2) || self.failed() || self.gone()
     }
 
     /// It lists segments and its list moves: not older than two of its target durations.

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::carry::Carried;
 use super::source::{EntryState, Source};
 use super::{Deps, Lane, Outcome, PoolSettings, Refusal, Slot};
-use crate::model::lane::{Held, Observed, Resource, Want, What};
+use crate::model::lane::{Failing, Held, Observed, Resource, Want, What};
 use crate::model::multivariant::Multivariant;
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::model::playlist::{self, Shape};
@@ -37,7 +37,8 @@ pub enum Event {
     /// Bytes that a lane waits for.
     Fetched(Fetch, Result<Held, FetchError>),
     /// Bytes fetched again, to know whether a run goes on.
-    Proved(PackagerId, usize, Option<ContentHash>),
+    /// (of which rendition, for which doubt).
+    Proved(PackagerId, usize, u32, Option<ContentHash>),
     /// Somebody asked for something: look again.
     Look,
 }
@@ -164,10 +165,10 @@ impl Worker {
             Event::Entry(id, result) => self.take_entry(now, &id, result),
             Event::Refreshed(id, at, result) => self.take_refresh(now, &id, at, result),
             Event::Fetched(fetch, result) => self.take_bytes(&fetch, result),
-            Event::Proved(id, at, hash) => {
+            Event::Proved(id, at, doubt, hash) => {
                 if let Some(shown) = self.sources.get_mut(&id).and_then(|s| s.shown.get_mut(&at)) {
                     shown.proving = false;
-                    let seen = shown.track.proved(now, hash);
+                    let seen = shown.track.proved(now, doubt, hash);
                     if seen == Observed::NewRun {
                         tracing::info!(stream = %self.key, packager = %id, "the packager restarted: another run");
                     }
@@ -324,9 +325,7 @@ impl Worker {
                 Err(e) => (e.to_string(), false),
             },
         };
-        let f = source.failing.get_or_insert(crate::model::lane::Failing { since: now, count: 0, gone });
-        f.count = f.count.saturating_add(1);
-        f.gone &= gone;
+        let f = Failing::note(&mut source.failing, now, gone);
         if f.count == 1 {
             tracing::info!(stream = %self.key, packager = %id, %error, "no entry playlist");
         }
@@ -424,15 +423,14 @@ impl Worker {
     fn prove(&mut self) {
         for source in self.sources.values_mut() {
             for (&at, shown) in &mut source.shown {
-                let Some(resource) = shown.track.proof().filter(|_| !shown.proving).cloned() else {
-                    continue;
-                };
+                let proof = shown.track.proof().filter(|_| !shown.proving);
+                let Some((doubt, resource)) = proof.map(|(n, r)| (n, r.clone())) else { continue };
                 shown.proving = true;
                 let target = Duration::from_secs(u64::from(shown.track.target_duration().max(1)));
                 let (deps, id, out) = (self.deps.clone(), source.id.clone(), self.outbox.clone());
                 tokio::spawn(async move {
                     let hash = deps.hash_of(&id, &resource, target / 2).await;
-                    let _ = out.send(Event::Proved(id, at, hash)).await;
+                    let _ = out.send(Event::Proved(id, at, doubt, hash)).await;
                 });
             }
         }

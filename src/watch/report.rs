@@ -1,6 +1,7 @@
 //! What a watch prints: one line per event for people, or one JSON object per line.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,15 +35,16 @@ impl Report {
         let lengths: Vec<f64> = new().map(|s| s.duration.as_secs_f64()).collect();
         let mut text = format!("+{:<2} {newest}  {}", added.len(), strip(shown));
         if added.len() < shown.segments.len() {
-            let each = lengths.iter().take(4).map(|l| format!(" {l:.1} s")).collect::<String>();
-            text += &each;
+            for length in lengths.iter().take(4) {
+                let _ = write!(text, " {length:.1} s");
+            }
         }
         for (what, count) in [
             ("discontinuity", new().filter(|s| s.discontinuity).count()),
             ("gap", new().filter(|s| s.gap).count()),
         ] {
             if count > 0 && added.len() < shown.segments.len() {
-                text += &format!("  {what}");
+                let _ = write!(text, "  {what}");
             }
         }
         if shown.ended {
@@ -106,7 +108,7 @@ impl Report {
         self.line("");
         for (place, s) in summaries {
             self.line(&format!(
-                "{:<6} {} segments, {} discontinuities, {} gaps, longest wait {:.1} s",
+                "{:<6} segments {}, discontinuities {}, gaps {}, longest wait {:.1} s",
                 place.to_string(),
                 s.segments,
                 s.discontinuities,
@@ -165,6 +167,7 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 /// The time of day, UTC.
+#[allow(clippy::disallowed_methods)] // shown to people, and nothing is decided by it
 fn clock() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (s, tenths) = (now.as_secs() % 86_400, now.subsec_millis() / 100);

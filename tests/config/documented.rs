@@ -127,3 +127,29 @@ fn no_key_stands_in_it_twice_and_examples_are_read() {
         .collect();
     assert_eq!(keys, ["pools[0].packagers[0].ca"], "{errors}");
 }
+
+#[test]
+fn the_readme_s_configuration_is_right() {
+    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
+    let text = readme
+        .split("```yaml\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let environment = |_: &str| Some("0123456789abcdef0123456789abcdef0123456789A=".to_owned());
+    let config = Config::parse("README.md", text, &environment).unwrap();
+    assert_eq!(config.warnings, []);
+    assert_eq!(config.pools[0].packagers.len(), 2);
+}
+
+#[test]
+fn a_file_cut_off_anywhere_is_taken_or_told_about() {
+    let text = changed(|_, line| with_default(line).or_else(|| with_example(line)));
+    for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
+        if let Err(errors) = parse(&text[..end]) {
+            assert!(!errors.problems.is_empty(), "cut at {end}");
+        }
+    }
+}

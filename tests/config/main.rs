@@ -5,6 +5,7 @@ mod broken;
 mod commands;
 mod docker;
 mod documented;
+mod golden;
 
 use std::path::PathBuf;
 
@@ -30,3 +31,11 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
 
 /// The least that a file must hold; one line.
 const POOLS: &str = "pools: [{ name: live, packagers: [{ id: a, url: \"http://a\" }] }]\n";
+
+/// The file's problems as they are printed.
+fn said(text: &str) -> String {
+    parse(text).map_or_else(
+        |errors| errors.to_string(),
+        |config| format!("taken: {config:?}"),
+    )
+}

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use segue::front::access_log::{AccessLog, Target};
-use segue::front::{Kind, Settings};
+use segue::front::{Kind, PoolSettings, Settings};
+use segue::model::names::PoolName;
 
 use crate::client::{Client, get, wait_for};
 use crate::stand::{Serving, pattern, token};
@@ -62,7 +63,9 @@ fn a_playlist_is_answered_from_memory() {
 
 #[test]
 fn max_age_of_playlists_can_be_set() {
-    let settings = Settings { playlist_max_age: Some(7), ..Settings::default() };
+    let pool = PoolSettings { playlist_max_age: Some(7), ..PoolSettings::default() };
+    let pools = [(PoolName::new("live"), pool)].into();
+    let settings = Settings { pools, ..Settings::default() };
     let serving = Serving::start(settings, &[]);
     let answer = get(serving.address, &playlist_path(), "");
     assert_eq!(answer.header("cache-control"), Some("max-age=7"));
@@ -79,7 +82,7 @@ fn a_segment_whole_and_in_parts() {
     assert_eq!(whole.status, 200);
     assert!(whole.body == body, "other bytes");
     assert_eq!(whole.header("content-type"), Some("video/mp2t"));
-    assert_eq!(whole.header("cache-control"), Some("max-age=86400, immutable"));
+    assert_eq!(whole.header("cache-control"), Some("max-age=3600, immutable"));
     assert_eq!(whole.header("accept-ranges"), Some("bytes"));
     let etag = whole.header("etag").unwrap().to_owned();
 
@@ -126,10 +129,26 @@ fn pages_of_other_sites_may_ask() {
     let refused = client.get("/live/none.m3u8", "Origin: https://page.example\r\n");
     assert_eq!(refused.header("access-control-allow-origin"), Some("*"), "players read errors");
 
-    let settings = Settings { cors_origin: None, ..Settings::default() };
-    let closed = Serving::start(settings, &[]);
-    let answer = get(closed.address, &playlist_path(), "");
+    let allowing = |origins: &[&str]| {
+        let cors_origins = origins.iter().map(|&origin| origin.to_owned()).collect();
+        let others = PoolSettings { cors_origins, ..PoolSettings::default() };
+        Serving::start(Settings { others, ..Settings::default() }, &[])
+    };
+    let closed = allowing(&[]);
+    let answer = get(closed.address, &playlist_path(), "Origin: https://a.example\r\n");
     assert_eq!(answer.header("access-control-allow-origin"), None);
+    let one = allowing(&["https://a.example"]);
+    let answer = get(one.address, &playlist_path(), "");
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.example"));
+    let two = allowing(&["https://a.example", "https://b.example"]);
+    for (origin, allowed) in
+        [("https://b.example", Some("https://b.example")), ("https://c.example", None)]
+    {
+        let answer = get(two.address, &playlist_path(), &format!("Origin: {origin}\r\n"));
+        assert_eq!(answer.header("access-control-allow-origin"), allowed);
+        let vary: Vec<_> = answer.headers.iter().filter(|(name, _)| name == "vary").collect();
+        assert_eq!(vary.len(), 2, "by Origin and by Accept-Encoding: {vary:?}");
+    }
 }
 
 #[test]

@@ -130,6 +130,14 @@ impl Client {
         self.buffer.len()
     }
 
+    /// The other side has closed.
+    pub fn is_closed(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        !matches!(peeked, Ok(1..)) && !matches!(&peeked, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// At most `length` bytes of a body, in pieces of the buffer's size.
     pub fn take(&mut self, length: usize) -> Vec<u8> {
         while self.buffer.len() < length {

@@ -127,6 +127,7 @@ fn sigterm_drains_and_cuts_nothing() {
     assert!(middle.take(BIG) == pattern(BIG), "cut or other bytes");
     process.ends();
     assert!(dir.path().join("ended").exists(), "ended by something else");
+    assert!(!dir.path().join("run/segue.pid").exists());
 }
 
 #[test]
@@ -199,6 +200,8 @@ fn sigquit_hands_the_sockets_over() {
     assert_eq!(get(port.address, &second, "").status, 200, "only the new process answers");
     stop.store(true, Ordering::SeqCst);
     assert!(poller.join().unwrap() > 0);
+    let pid = std::fs::read_to_string(dir.path().join("run/segue.pid")).unwrap();
+    assert_eq!(pid.trim(), new.0.id().to_string(), "the old process took the file away");
     assert!(new.lives());
     new.signal("TERM");
     new.ends();

@@ -3,7 +3,9 @@
 
 mod answers;
 mod client;
+mod http2;
 mod lifecycle;
+mod operators;
 mod refusals;
 mod slow;
 mod stand;

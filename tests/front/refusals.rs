@@ -154,19 +154,36 @@ fn requests_that_wait_are_bounded() {
 }
 
 #[test]
-fn silent_connections_are_bounded_and_let_go() {
-    let settings = Settings {
-        connections_max: 3,
-        keepalive: std::time::Duration::from_secs(1),
-        ..Settings::default()
-    };
+fn silent_connections_are_let_go() {
+    let keepalive = std::time::Duration::from_secs(1);
+    let serving = Serving::start(Settings { keepalive, ..Settings::default() }, &[]);
+    assert_eq!(Client::connect(serving.address).rest(), 0, "was answered without a request");
+}
+
+#[test]
+fn connections_are_bounded() {
+    let settings = Settings { connections_max: 3, ..Settings::default() };
     let serving = Serving::start(settings, &[]);
     let mut silent: Vec<Client> = (0..8).map(|_| Client::connect(serving.address)).collect();
-    for client in &mut silent {
-        assert_eq!(client.rest(), 0, "was answered without a request");
-    }
+    wait_for("what is too much to be closed", || {
+        silent.retain_mut(|client| !client.is_closed());
+        silent.len() == 3
+    });
+    drop(silent);
     wait_for("room again", || {
         let mut client = Client::connect(serving.address);
         client.try_get("/.segue/healthz").is_some_and(|answer| answer.status == 200)
     });
+}
+
+#[test]
+fn a_token_that_was_good_expires() {
+    let serving = Serving::start(Settings::default(), &[]);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let mut claims = claims();
+    claims.expires_unix_s = Some(now.as_secs() + 3);
+    let path = media(&keyring().sign(&claims));
+    assert_eq!(get(serving.address, &path, "").status, 200);
+    wait_for("the end of the token", || get(serving.address, &path, "").status == 403);
+    assert_eq!(serving.lanes.lane_calls.load(Ordering::SeqCst), 1, "it was known throughout");
 }

@@ -276,7 +276,8 @@ pub fn process_settings(
         threads: 2,
         drain_delay,
         grace_period: Duration::from_secs(60),
-        run_dir: dir.join("run"),
+        upgrade_sock: dir.join("run/upgrade.sock"),
+        pid_file: Some(dir.join("run/segue.pid")),
         upgrade,
     }
 }

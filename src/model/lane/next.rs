@@ -335,6 +335,10 @@ fn standing(s: &Situation, c: &Candidate, tail: &Step) -> Standing {
     match proven(s, track, r) {
         Some(true) => Standing::At(r, at),
         Some(false) => Standing::Left(SpliceReason::Restarted),
+        // What cannot be had again cannot be proven.
+        None if track.segments().get(at).is_none_or(Seen::lost) => {
+            Standing::Left(SpliceReason::Restarted)
+        }
         None => Standing::Prove(want_segment(c, r, track, at).into_iter().collect()),
     }
 }
@@ -425,7 +429,7 @@ fn readiness(s: &Situation, c: &Candidate, moment: &[Option<usize>]) -> Readines
         if let Some(map) = &seen.listed.map {
             let init = track.init(map);
             out.lost |= init.lost();
-            if init.held.is_none() {
+            if init.held.is_none() && !init.lost() {
                 out.wants.push(want(c, r, track, What::Init(map.clone())));
             }
         }
@@ -437,10 +441,11 @@ fn want(c: &Candidate, rendition: usize, track: &Track, what: What) -> Want {
     Want { packager: c.id.clone(), rendition, run: track.run(), what }
 }
 
+/// What was lost is not asked for again: a refusal comes back at once, and so would the next.
 fn want_segment(c: &Candidate, r: usize, track: &Track, at: usize) -> Option<Want> {
     let seen = track.segments().get(at)?;
     let what = || What::Segment(seen.msn(), seen.listed.resource.clone());
-    seen.bytes.held.is_none().then(|| want(c, r, track, what()))
+    (seen.bytes.held.is_none() && !seen.lost()).then(|| want(c, r, track, what()))
 }
 
 fn append(

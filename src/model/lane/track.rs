@@ -47,6 +47,14 @@ pub struct Snapshot {
     pub segments: Vec<Listed>,
 }
 
+/// A listing, seen through polling: it came after a refresh that did not show the segment and not
+/// after the one that did. Both are Unix milliseconds less the run's content up to its end.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    after: i64,
+    by: i64,
+}
+
 /// Whether bytes were asked for, and with what result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fetched {
@@ -111,8 +119,19 @@ pub struct Failing {
     pub since: UnixMs,
     /// How many.
     pub count: u32,
-    /// Every one said that there is no such playlist.
-    pub gone: bool,
+    /// Since when each one has said that there is no such playlist, if the last did.
+    pub gone_since: Option<UnixMs>,
+}
+
+impl Failing {
+    /// One more failure at `now`. A packager that is started again refuses first and then says
+    /// for ever that there is no such playlist, so what came before does not count.
+    pub fn note(failing: &mut Option<Self>, now: UnixMs, gone: bool) -> Self {
+        let f = failing.get_or_insert(Self { since: now, count: 0, gone_since: None });
+        f.count = f.count.saturating_add(1);
+        f.gone_since = gone.then(|| f.gone_since.unwrap_or(now));
+        *f
+    }
 }
 
 /// What a refresh showed.
@@ -131,6 +150,8 @@ pub enum Observed {
 /// Continuity to be proven before a list is believed.
 #[derive(Clone, Debug)]
 struct Doubt {
+    /// Counts doubts: a proof that was begun before this one arose says nothing of it.
+    number: u32,
     resource: Resource,
     expected: ContentHash,
     snapshot: Snapshot,
@@ -143,9 +164,11 @@ pub struct Track {
     segments: VecDeque<Seen>,
     /// EXT-X-MEDIA-SEQUENCE as last seen.
     first_listed: u64,
-    /// Listing moments less content, of segments whose listing was watched.
-    arrivals: VecDeque<i64>,
+    arrivals: VecDeque<Arrival>,
     doubt: Option<Doubt>,
+    doubts: u32,
+    /// An empty list was seen: what is listed next must prove itself.
+    emptied: bool,
     inits: HashMap<Resource, Fetched>,
     target_duration: u32,
     ended_since: Option<UnixMs>,
@@ -224,8 +247,23 @@ impl Track {
     /// was seen.
     #[must_use]
     pub fn ends_at(&self, at: usize) -> Option<UnixMs> {
-        let base = *self.arrivals.iter().min()?;
-        Some(at_offset(base, self.segments.get(at)?.content_end))
+        let (after, by) = self.rhythm()?;
+        Some(at_offset(after.midpoint(by), self.segments.get(at)?.content_end))
+    }
+    /// Between which moments the next segment is to be listed, if it is as long as the newest.
+    #[must_use]
+    pub fn next_due(&self) -> Option<(UnixMs, UnixMs)> {
+        let (after, by) = self.rhythm()?;
+        let newest = self.newest()?;
+        let content = newest.content_end.saturating_add(newest.duration());
+        Some((at_offset(after, content), at_offset(by, content)))
+    }
+    /// What all arrivals leave possible: polling only ever delays, so each narrows it. Where a
+    /// packager's own jitter makes them contradict each other, the earliest sight counts.
+    fn rhythm(&self) -> Option<(i64, i64)> {
+        let by = self.arrivals.iter().map(|a| a.by).min()?;
+        let after = self.arrivals.iter().map(|a| a.after).max()?;
+        Some((after.min(by), by))
     }
     /// When, by arrival, the content of the segment at `at` began.
     #[must_use]
@@ -237,42 +275,63 @@ impl Track {
     /// Takes a refresh that brought `snapshot`. `doubt`: the packager may have restarted since
     /// the last one (an error in between, a connection that it had promised to keep was gone).
     pub fn observe(&mut self, now: UnixMs, snapshot: Snapshot, doubt: bool) -> Observed {
-        let doubt = doubt || self.failing.is_some() || self.doubt.is_some();
+        let fell = self.fell(&snapshot);
+        let fresh = doubt || fell || self.failing.is_some() || self.emptied;
         self.failing = None;
-        self.refreshed_at = Some(now);
+        let before = self.refreshed_at.replace(now);
         self.target_duration = snapshot.target_duration;
         self.ended_since = snapshot.ended.then(|| self.ended_since.unwrap_or(now));
-        match self.compare(&snapshot, doubt) {
+        if snapshot.segments.is_empty() && !self.segments.is_empty() {
+            self.emptied = true;
+            return Observed::Same;
+        }
+        self.emptied = false;
+        match self.compare(&snapshot, fresh || self.doubt.is_some()) {
             Continuity::Other => {
                 self.begin_run(now, snapshot);
                 Observed::NewRun
             }
-            Continuity::Goes => self.merge(now, snapshot),
+            Continuity::Goes => self.merge(now, before, snapshot),
             Continuity::Prove { resource, expected } => {
-                self.doubt = Some(Doubt { resource, expected, snapshot });
+                self.wonder(fresh, resource, expected, snapshot);
                 Observed::Doubtful
             }
         }
     }
 
+    /// A list that fell back is an old copy, or a restart under the same names.
+    fn fell(&self, list: &Snapshot) -> bool {
+        let last = list.segments.last().map(|l| l.segment.msn);
+        last.zip(self.newest().map(Seen::msn)).is_some_and(|(last, known)| last < known)
+    }
+
+    /// A list that gives no reason for doubt itself is believed with the one before it.
+    fn wonder(&mut self, fresh: bool, resource: Resource, expected: ContentHash, snapshot: Snapshot) {
+        if !fresh && let Some(pending) = &mut self.doubt {
+            pending.snapshot = snapshot;
+            return;
+        }
+        self.doubts = self.doubts.wrapping_add(1);
+        self.doubt = Some(Doubt { number: self.doubts, resource, expected, snapshot });
+    }
+
     /// Takes a refresh that failed. `gone`: the packager says that there is no such playlist.
     pub fn failed(&mut self, now: UnixMs, gone: bool) {
-        let f = self.failing.get_or_insert(Failing { since: now, count: 0, gone });
-        f.count = f.count.saturating_add(1);
-        f.gone &= gone;
+        Failing::note(&mut self.failing, now, gone);
     }
 
-    /// What has to be fetched again to know whether the run goes on.
+    /// What has to be fetched again to know whether the run goes on, and the number of the doubt.
     #[must_use]
-    pub fn proof(&self) -> Option<&Resource> {
-        self.doubt.as_ref().map(|d| &d.resource)
+    pub fn proof(&self) -> Option<(u32, &Resource)> {
+        self.doubt.as_ref().map(|d| (d.number, &d.resource))
     }
 
-    /// The outcome of that fetch: the hash of what came, or none if nothing did.
-    pub fn proved(&mut self, now: UnixMs, found: Option<ContentHash>) -> Observed {
-        let Some(doubt) = self.doubt.take() else { return Observed::Same };
+    /// The outcome of that fetch: the hash of what came, or none if nothing did. Where another
+    /// doubt came up meanwhile it says nothing.
+    pub fn proved(&mut self, now: UnixMs, number: u32, found: Option<ContentHash>) -> Observed {
+        let Some(doubt) = self.doubt.take_if(|d| d.number == number) else { return Observed::Same };
         if found == Some(doubt.expected) {
-            self.merge(now, doubt.snapshot)
+            self.merge(now, None, doubt.snapshot)
         } else {
             self.begin_run(now, doubt.snapshot);
             Observed::NewRun
@@ -301,7 +360,6 @@ impl Track {
             return Continuity::Other;
         };
         let (Some(first), Some(last)) = (list.segments.first(), list.segments.last()) else {
-            // An empty list says nothing; a run that lists again later must prove itself.
             return Continuity::Goes;
         };
         if first.segment.msn > known_last.msn().next() || last.segment.msn < known_first.msn() {
@@ -316,9 +374,7 @@ impl Track {
         }) {
             return Continuity::Other;
         }
-        // A list that fell back is an old copy or a restart under the same names.
-        let fell = last.segment.msn < known_last.msn();
-        if !doubt && !fell {
+        if !doubt {
             return Continuity::Goes;
         }
         match overlap.rfind(|(_, s)| s.bytes.held.is_some()) {
@@ -338,10 +394,11 @@ impl Track {
         self.inits.clear();
         self.arrivals.clear();
         self.doubt = None;
-        self.merge(now, list);
+        self.merge(now, None, list);
     }
 
-    fn merge(&mut self, now: UnixMs, list: Snapshot) -> Observed {
+    /// `before`: the refresh that did not show yet what this one does.
+    fn merge(&mut self, now: UnixMs, before: Option<UnixMs>, list: Snapshot) -> Observed {
         if let Some(first) = list.segments.first() {
             self.first_listed = first.segment.msn.0;
         }
@@ -356,7 +413,7 @@ impl Track {
         if !grew {
             return Observed::Same;
         }
-        self.note_arrival(now);
+        self.note_arrival(now, before);
         self.progressed_at = Some(now);
         let surplus = self.listed_from().saturating_sub(REMEMBERED);
         self.segments.drain(..surplus);
@@ -380,15 +437,18 @@ impl Track {
         });
     }
 
-    /// The newest segment has just been listed: its content ended now, or a little before. The
-    /// smallest difference of the last few tells best, since polling only ever delays. What the
-    /// first refresh of a run showed may have been listed up to a segment before, which the next
-    /// few arrivals correct.
-    fn note_arrival(&mut self, now: UnixMs) {
+    /// The newest segment was listed between `before` and `now`. Without a refresh before, it was
+    /// at most its own length ago, or the next one would be there.
+    fn note_arrival(&mut self, now: UnixMs, before: Option<UnixMs>) {
         let Some(newest) = self.newest() else { return };
-        let offset = offset_of(now, newest.content_end);
-        self.arrivals.push_back(offset);
-        while self.arrivals.len() > ARRIVALS {
+        let least = now.minus(newest.duration());
+        let after = before.map_or(least, |b| b.max(least));
+        let arrival = Arrival {
+            after: offset_of(after, newest.content_end),
+            by: offset_of(now, newest.content_end),
+        };
+        self.arrivals.push_back(arrival);
+        if self.arrivals.len() > ARRIVALS {
             self.arrivals.pop_front();
         }
     }

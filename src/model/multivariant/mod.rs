@@ -7,7 +7,6 @@ mod matching;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use m3u8_rs::{AlternativeMedia, MasterPlaylist, VariantStream};
@@ -114,7 +113,11 @@ impl Pieces {
 #[must_use]
 pub fn wrap(place: &Place, bandwidth: u64, codecs: Option<&str>) -> Vec<String> {
     let mut pieces = Pieces::default();
-    let _ = write!(pieces.last, "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH={}", bandwidth.max(1));
+    let _ = write!(
+        pieces.last,
+        "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH={}",
+        bandwidth.max(1)
+    );
     // A quote would end the attribute.
     if let Some(codecs) = codecs.filter(|c| c.chars().all(|c| c != '"' && !c.is_control())) {
         let _ = write!(pieces.last, ",CODECS=\"{codecs}\"");
@@ -135,21 +138,23 @@ impl Multivariant {
         let mut reader = Reader::default();
         let mut kept = 0_usize;
         for line in Lines::of(body, limits)? {
-            let (number, line) = line?;
-            let line: Cow<'_, str> = if line.chars().any(char::is_control) {
-                line.chars().filter(|c| !c.is_control()).collect::<String>().into()
-            } else {
-                line.into()
-            };
-            if let Some(list) = line.strip_prefix("#EXT-X-DEFINE:") {
+            let (number, text) = line?;
+            if let Some(list) = text.strip_prefix("#EXT-X-DEFINE:") {
                 reader.variables.define(list, number)?;
                 continue;
             }
-            let line = reader.variables.resolve(&line, number, limits.line_bytes)?;
+            let line = reader.variables.resolve(&text, number, limits.line_bytes)?;
+            let uri = !text.starts_with('#');
+            if uri && (line.starts_with('#') || line.chars().any(char::is_control)) {
+                return Err(PlaylistError::BadUri { line: number }.into());
+            }
             // Variables may unfold: what is kept has the body's limit.
             kept = kept.saturating_add(line.len());
             if kept > limits.bytes {
-                return Err(PlaylistError::TooLarge { limit: limits.bytes }.into());
+                return Err(PlaylistError::TooLarge {
+                    limit: limits.bytes,
+                }
+                .into());
             }
             reader.line(&line)?;
         }
@@ -159,13 +164,19 @@ impl Multivariant {
     /// The renditions, for a lane's header.
     #[must_use]
     pub fn renditions(&self) -> Vec<Rendition> {
-        self.found.iter().map(|found| found.rendition.clone()).collect()
+        self.found
+            .iter()
+            .map(|found| found.rendition.clone())
+            .collect()
     }
 
     /// The text for viewers, cut where the token belongs: printed as `pieces.join(token)`.
     #[must_use]
     pub fn pieces(&self, place: &Place) -> Vec<String> {
-        let mut pieces = Pieces { last: "#EXTM3U\n".to_owned(), ..Pieces::default() };
+        let mut pieces = Pieces {
+            last: "#EXTM3U\n".to_owned(),
+            ..Pieces::default()
+        };
         for line in &self.lines {
             pieces.last.push_str(&line.before);
             if let Some(found) = line.uri.and_then(|index| self.found.get(index)) {
@@ -201,7 +212,9 @@ impl Reader {
             "#EXT-X-MEDIA" => return self.media(line, list),
             // Not carried yet: trick play, session data and keys, steering. Each holds URIs of
             // its own.
-            "#EXT-X-I-FRAME-STREAM-INF" | "#EXT-X-SESSION-DATA" | "#EXT-X-SESSION-KEY"
+            "#EXT-X-I-FRAME-STREAM-INF"
+            | "#EXT-X-SESSION-DATA"
+            | "#EXT-X-SESSION-KEY"
             | "#EXT-X-CONTENT-STEERING" => {}
             // The same for tags not known: relative to our paths their URIs would lead nowhere.
             _ if line.starts_with("#EXT")
@@ -212,7 +225,11 @@ impl Reader {
     }
 
     fn keep(&mut self, line: &str) {
-        self.lines.push(Line { before: line.to_owned(), uri: None, after: String::new() });
+        self.lines.push(Line {
+            before: line.to_owned(),
+            uri: None,
+            after: String::new(),
+        });
     }
 
     /// An EXT-X-STREAM-INF that no URI followed names nothing.
@@ -228,7 +245,11 @@ impl Reader {
         // A URI without a tag names nothing either.
         if let Some((traits, _)) = self.variant.take() {
             let index = self.found(traits, uri)?;
-            self.lines.push(Line { before: String::new(), uri: Some(index), after: String::new() });
+            self.lines.push(Line {
+                before: String::new(),
+                uri: Some(index),
+                after: String::new(),
+            });
         }
         Ok(())
     }
@@ -279,7 +300,11 @@ impl Reader {
 
     fn finish(mut self) -> Result<Multivariant, MultivariantError> {
         self.drop_variant();
-        if !self.found.iter().any(|(traits, _)| traits.kind == Kind::Variant) {
+        if !self
+            .found
+            .iter()
+            .any(|(traits, _)| traits.kind == Kind::Variant)
+        {
             return Err(MultivariantError::NoVariant);
         }
         let mut order: Vec<usize> = (0..self.found.len()).collect();
@@ -293,14 +318,23 @@ impl Reader {
                 (places.get_mut(index), self.found.get(index))
             {
                 *place = found.len();
-                let rendition = Rendition { id: ids.next(traits.kind), traits: traits.clone() };
-                found.push(Found { rendition, uri: uri.clone() });
+                let rendition = Rendition {
+                    id: ids.next(traits.kind),
+                    traits: traits.clone(),
+                };
+                found.push(Found {
+                    rendition,
+                    uri: uri.clone(),
+                });
             }
         }
         for line in &mut self.lines {
             line.uri = line.uri.and_then(|index| places.get(index).copied());
         }
-        Ok(Multivariant { found, lines: self.lines })
+        Ok(Multivariant {
+            found,
+            lines: self.lines,
+        })
     }
 }
 
@@ -340,8 +374,14 @@ fn one_tag(tag: &str, list: &str) -> Option<MasterPlaylist> {
 
 fn variant_traits(list: &str) -> Traits {
     let read = one_tag("#EXT-X-STREAM-INF", list).and_then(|mut p| p.variants.pop());
-    let Some(VariantStream { bandwidth, codecs, resolution, frame_rate, other_attributes, .. }) =
-        read
+    let Some(VariantStream {
+        bandwidth,
+        codecs,
+        resolution,
+        frame_rate,
+        other_attributes,
+        ..
+    }) = read
     else {
         return Traits::default();
     };
@@ -365,8 +405,23 @@ fn milli(rate: f64) -> Option<u64> {
 
 fn media_traits(list: &str, kind: Kind) -> Traits {
     let read = one_tag("#EXT-X-MEDIA", list).and_then(|mut p| p.alternatives.pop());
-    let Some(AlternativeMedia { group_id, name, language, .. }) = read else {
-        return Traits { kind, ..Traits::default() };
+    let Some(AlternativeMedia {
+        group_id,
+        name,
+        language,
+        ..
+    }) = read
+    else {
+        return Traits {
+            kind,
+            ..Traits::default()
+        };
     };
-    Traits { kind, group: Some(group_id), name: Some(name), language, ..Traits::default() }
+    Traits {
+        kind,
+        group: Some(group_id),
+        name: Some(name),
+        language,
+        ..Traits::default()
+    }
 }

@@ -1,8 +1,11 @@
 //! A playlist's body as lines, within limits. Both kinds of playlists are read through this.
 
+use std::borrow::Cow;
+
 use super::{Limits, PlaylistError};
 
-/// The lines after `#EXTM3U` that are not blank, trimmed, each with its number from 1.
+/// The lines after `#EXTM3U` that are not blank, trimmed, each with its number from 1. Tags and
+/// comments come without control characters; a URI that holds one is the reader's to refuse.
 #[derive(Clone, Debug)]
 pub(in crate::model) struct Lines<'a> {
     rest: std::iter::Enumerate<std::str::Split<'a, char>>,
@@ -13,10 +16,15 @@ impl<'a> Lines<'a> {
     /// Checks what can be checked of the whole: size, UTF-8, `#EXTM3U` (RFC 8216, 4.3.1.1).
     pub fn of(body: &'a [u8], limits: &Limits) -> Result<Self, PlaylistError> {
         if body.len() > limits.bytes {
-            return Err(PlaylistError::TooLarge { limit: limits.bytes });
+            return Err(PlaylistError::TooLarge {
+                limit: limits.bytes,
+            });
         }
         let text = std::str::from_utf8(begin(body)?).map_err(|_| PlaylistError::NotUtf8)?;
-        Ok(Self { rest: text.split('\n').enumerate(), line_bytes: limits.line_bytes })
+        Ok(Self {
+            rest: text.split('\n').enumerate(),
+            line_bytes: limits.line_bytes,
+        })
     }
 }
 
@@ -30,7 +38,7 @@ pub(super) fn begin(body: &[u8]) -> Result<&[u8], PlaylistError> {
 }
 
 impl<'a> Iterator for Lines<'a> {
-    type Item = Result<(usize, &'a str), PlaylistError>;
+    type Item = Result<(usize, Cow<'a, str>), PlaylistError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         for (index, line) in self.rest.by_ref() {
@@ -41,16 +49,30 @@ impl<'a> Iterator for Lines<'a> {
                     limit: self.line_bytes,
                 }));
             }
-            let line = line.trim();
+            let line = printable(line.trim());
             if index == 0 || line.is_empty() {
                 continue;
             }
             // Two playlists in one body: numbers of the second would be taken for the first's.
             if line == "#EXTM3U" {
-                return Some(Err(PlaylistError::BadTag { line: number, tag: "EXTM3U" }));
+                return Some(Err(PlaylistError::BadTag {
+                    line: number,
+                    tag: "EXTM3U",
+                }));
             }
             return Some(Ok((number, line)));
         }
         None
     }
+}
+
+/// A tag or comment without control characters: some players take a lone CR for the end of a
+/// line. What is left is trimmed again, so that nothing hides behind them.
+fn printable(line: &str) -> Cow<'_, str> {
+    let harmless = |c: char| c == '\t' || !c.is_control();
+    if !line.starts_with('#') || line.chars().all(harmless) {
+        return Cow::Borrowed(line);
+    }
+    let kept: String = line.chars().filter(|&c| harmless(c)).collect();
+    Cow::Owned(kept.trim().to_owned())
 }

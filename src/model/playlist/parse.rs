@@ -54,12 +54,12 @@ pub fn parse(body: &[u8], limits: &Limits) -> Result<MediaPlaylist, PlaylistErro
         let (number, line) = line?;
         reader.line = number;
         if !line.starts_with('#') {
-            reader.uri(line)?;
+            reader.uri(&line)?;
         } else if line.starts_with("#EXT") {
-            reader.tag(line)?;
+            reader.tag(&line)?;
         } else if !reader.segments.is_empty() {
             // A comment in the head is about the file, not about a segment.
-            reader.next.lines.push(printable(line).into_owned());
+            reader.next.lines.push(line.into_owned());
         }
     }
     reader.finish()
@@ -114,8 +114,7 @@ impl<'l> Reader<'l> {
     }
 
     fn tag(&mut self, line: &str) -> Result<(), PlaylistError> {
-        let line = printable(line);
-        let line = self.resolved(&line)?;
+        let line = self.resolved(line)?;
         let (name, value) = line.split_once(':').unwrap_or((&line, ""));
         let value = value.trim();
         match name.trim_end() {
@@ -139,12 +138,19 @@ impl<'l> Reader<'l> {
             "#EXT-X-STREAM-INF" | "#EXT-X-MEDIA" | "#EXT-X-I-FRAME-STREAM-INF" => {
                 return Err(PlaylistError::Multivariant);
             }
-            // About the whole list: the printer writes its own.
-            "#EXT-X-DISCONTINUITY-SEQUENCE" | "#EXT-X-PLAYLIST-TYPE" | "#EXT-X-I-FRAMES-ONLY"
-            | "#EXT-X-START" | "#EXT-X-ALLOW-CACHE" => {}
-            // Low latency: parts are not carried (yet), so none may be promised.
-            "#EXT-X-PART" | "#EXT-X-PART-INF" | "#EXT-X-PRELOAD-HINT" | "#EXT-X-PREFETCH"
-            | "#EXT-X-RENDITION-REPORT" | "#EXT-X-SERVER-CONTROL" => {}
+            // About the whole list (the printer writes its own), and low latency: parts are not
+            // carried (yet), so none may be promised.
+            "#EXT-X-DISCONTINUITY-SEQUENCE"
+            | "#EXT-X-PLAYLIST-TYPE"
+            | "#EXT-X-I-FRAMES-ONLY"
+            | "#EXT-X-START"
+            | "#EXT-X-ALLOW-CACHE"
+            | "#EXT-X-PART"
+            | "#EXT-X-PART-INF"
+            | "#EXT-X-PRELOAD-HINT"
+            | "#EXT-X-PREFETCH"
+            | "#EXT-X-RENDITION-REPORT"
+            | "#EXT-X-SERVER-CONTROL" => {}
             name => {
                 match name {
                     "#EXT-X-GAP" => self.next.gap = true,
@@ -171,7 +177,11 @@ impl<'l> Reader<'l> {
     /// A time in seconds that is one: finite, not negative, at most an hour.
     fn seconds(&self, text: &str, tag: &'static str) -> Result<f64, PlaylistError> {
         let seconds = text.trim().parse().unwrap_or(f64::NAN);
-        if (0.0..=SECONDS_MAX).contains(&seconds) { Ok(seconds) } else { Err(self.bad(tag)) }
+        if (0.0..=SECONDS_MAX).contains(&seconds) {
+            Ok(seconds)
+        } else {
+            Err(self.bad(tag))
+        }
     }
 
     /// EXT-X-TARGETDURATION (RFC 8216, 4.3.3.1): an integer, though some write `4.000`. Rounded
@@ -193,16 +203,10 @@ impl<'l> Reader<'l> {
     }
 
     /// `length[@offset]` (RFC 8216, 4.3.2.2).
-    fn range(
-        &self,
-        value: &str,
-        tag: &'static str,
-    ) -> Result<(u64, Option<u64>), PlaylistError> {
+    fn range(&self, value: &str, tag: &'static str) -> Result<(u64, Option<u64>), PlaylistError> {
         let number = |text: &str| text.trim().parse().ok().filter(|&n| n <= OFFSET_MAX);
         let (length, offset) = match value.split_once('@') {
-            Some((length, offset)) => {
-                (length, Some(number(offset).ok_or_else(|| self.bad(tag))?))
-            }
+            Some((length, offset)) => (length, Some(number(offset).ok_or_else(|| self.bad(tag))?)),
             None => (value, None),
         };
         match number(length) {
@@ -212,24 +216,39 @@ impl<'l> Reader<'l> {
     }
 
     fn map(&self, list: &str) -> Result<Map, PlaylistError> {
-        let uri = attribute(list, "URI").ok_or_else(|| self.bad("EXT-X-MAP"))?.value;
+        let uri = attribute(list, "URI")
+            .ok_or_else(|| self.bad("EXT-X-MAP"))?
+            .value;
         let range = attribute(list, "BYTERANGE")
             .map(|range| self.range(range.value, "EXT-X-MAP"))
             .transpose()?
-            .map(|(length, offset)| ByteRange { offset: offset.unwrap_or(0), length });
-        Ok(Map { uri: self.checked(uri)?.to_owned(), range })
+            .map(|(length, offset)| ByteRange {
+                offset: offset.unwrap_or(0),
+                length,
+            });
+        Ok(Map {
+            uri: self.checked(uri)?.to_owned(),
+            range,
+        })
     }
 
     /// The URI line that makes a segment of what stood before it.
     fn uri(&mut self, line: &str) -> Result<(), PlaylistError> {
         if self.segments.len() >= self.limits.segments {
-            return Err(PlaylistError::TooManySegments { limit: self.limits.segments });
+            return Err(PlaylistError::TooManySegments {
+                limit: self.limits.segments,
+            });
         }
         let uri = self.resolved(line)?;
         self.checked(&uri)?;
         let next = std::mem::take(&mut self.next);
-        let duration = next.duration.ok_or(PlaylistError::NoDuration { line: self.line })?;
-        let range = next.range.map(|range| self.placed(range, &uri)).transpose()?;
+        let duration = next
+            .duration
+            .ok_or(PlaylistError::NoDuration { line: self.line })?;
+        let range = next
+            .range
+            .map(|range| self.placed(range, &uri))
+            .transpose()?;
         self.grow(self.map.as_ref().map_or(0, |map| map.uri.len()))?;
         self.segments.push(Segment {
             // Numbered in `finish`.
@@ -254,7 +273,12 @@ impl<'l> Reader<'l> {
         (length, offset): (u64, Option<u64>),
         uri: &str,
     ) -> Result<ByteRange, PlaylistError> {
-        let before = || self.segments.last().filter(|s| s.uri == uri).and_then(|s| s.range);
+        let before = || {
+            self.segments
+                .last()
+                .filter(|s| s.uri == uri)
+                .and_then(|s| s.range)
+        };
         let offset = offset
             .or_else(|| before().map(|r| r.offset.saturating_add(r.length)))
             .filter(|&offset| offset.saturating_add(length) <= OFFSET_MAX)
@@ -263,7 +287,9 @@ impl<'l> Reader<'l> {
     }
 
     fn resolved<'a>(&mut self, text: &'a str) -> Result<Cow<'a, str>, PlaylistError> {
-        let resolved = self.variables.resolve(text, self.line, self.limits.line_bytes)?;
+        let resolved = self
+            .variables
+            .resolve(text, self.line, self.limits.line_bytes)?;
         if let Cow::Owned(resolved) = &resolved {
             self.grow(resolved.len())?;
         }
@@ -274,24 +300,31 @@ impl<'l> Reader<'l> {
     fn grow(&mut self, bytes: usize) -> Result<(), PlaylistError> {
         self.extra = self.extra.saturating_add(bytes);
         if self.extra > self.limits.bytes {
-            return Err(PlaylistError::TooLarge { limit: self.limits.bytes });
+            return Err(PlaylistError::TooLarge {
+                limit: self.limits.bytes,
+            });
         }
         Ok(())
     }
 
     fn checked<'a>(&self, uri: &'a str) -> Result<&'a str, PlaylistError> {
-        if uri.is_empty() || uri.chars().any(char::is_control) {
+        if uri.is_empty() || uri.starts_with('#') || uri.chars().any(char::is_control) {
             return Err(PlaylistError::BadUri { line: self.line });
         }
         Ok(uri)
     }
 
     fn bad(&self, tag: &'static str) -> PlaylistError {
-        PlaylistError::BadTag { line: self.line, tag }
+        PlaylistError::BadTag {
+            line: self.line,
+            tag,
+        }
     }
 
     fn finish(mut self) -> Result<MediaPlaylist, PlaylistError> {
-        let target_duration = self.target_duration.ok_or(PlaylistError::NoTargetDuration)?;
+        let target_duration = self
+            .target_duration
+            .ok_or(PlaylistError::NoTargetDuration)?;
         let mut msn = PackagerMsn(self.media_sequence.unwrap_or(0));
         for segment in &mut self.segments {
             segment.msn = msn;
@@ -305,13 +338,4 @@ impl<'l> Reader<'l> {
             segments: self.segments,
         })
     }
-}
-
-/// A line without control characters: some players take a lone CR for the end of a line.
-fn printable(line: &str) -> Cow<'_, str> {
-    let harmless = |c: char| c == '\t' || !c.is_control();
-    if line.chars().all(harmless) {
-        return Cow::Borrowed(line);
-    }
-    Cow::Owned(line.chars().filter(|&c| harmless(c)).collect())
 }

@@ -19,21 +19,27 @@ impl Variables {
     /// Takes one EXT-X-DEFINE. IMPORT and QUERYPARAM take their values from elsewhere and are
     /// refused.
     pub fn define(&mut self, list: &str, line: usize) -> Result<(), PlaylistError> {
-        let bad = PlaylistError::BadTag { line, tag: "EXT-X-DEFINE" };
+        let bad = PlaylistError::BadTag {
+            line,
+            tag: "EXT-X-DEFINE",
+        };
         let (Some(name), Some(value)) = (attribute(list, "NAME"), attribute(list, "VALUE")) else {
             return Err(PlaylistError::Variable { line });
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if name.value.is_empty() || !name.value.chars().all(plain) || self.defined.len() >= COUNT_MAX
+        if name.value.is_empty()
+            || !name.value.chars().all(plain)
+            || self.defined.len() >= COUNT_MAX
         {
             return Err(bad);
         }
-        self.defined.push((name.value.to_owned(), value.value.to_owned()));
+        self.defined
+            .push((name.value.to_owned(), value.value.to_owned()));
         Ok(())
     }
 
-    /// `text` with its `{$name}` replaced. Untouched while nothing is defined: then braces mean
-    /// nothing. At most `bytes_max` long.
+    /// `text` with its `{$name}` replaced; of a tag only what stands after its colon. Untouched
+    /// while nothing is defined: then braces mean nothing. At most `bytes_max` long.
     pub fn resolve<'a>(
         &self,
         text: &'a str,
@@ -45,8 +51,18 @@ impl Variables {
         }
         let mut resolved = String::with_capacity(text.len());
         let mut rest = text;
+        if text.starts_with('#') {
+            let Some((tag, value)) = text.split_once(':') else {
+                return Ok(Cow::Borrowed(text));
+            };
+            resolved.push_str(tag);
+            resolved.push(':');
+            rest = value;
+        }
         while let Some((before, after)) = rest.split_once("{$") {
-            let (name, tail) = after.split_once('}').ok_or(PlaylistError::Variable { line })?;
+            let (name, tail) = after
+                .split_once('}')
+                .ok_or(PlaylistError::Variable { line })?;
             let (_, value) = self
                 .defined
                 .iter()
@@ -56,7 +72,10 @@ impl Variables {
             resolved.push_str(value);
             rest = tail;
             if resolved.len() + rest.len() > bytes_max {
-                return Err(PlaylistError::LineTooLong { line, limit: bytes_max });
+                return Err(PlaylistError::LineTooLong {
+                    line,
+                    limit: bytes_max,
+                });
             }
         }
         resolved.push_str(rest);

@@ -152,6 +152,7 @@ struct Finding {
 }
 
 impl Finding {
+    #[allow(clippy::needless_pass_by_value)] // texts and numbers alike, as they come
     fn new(
         rule: Rule,
         msn: Option<u64>,

@@ -280,23 +280,20 @@ impl Track {
             if self.last.is_none_or(|last| listed.msn > last) {
                 growth.added.push(listed.msn);
             }
-            match self.history.get_mut(&listed.msn) {
-                // A difference is told once: from here on the new form is the one to hold. Only
-                // the head of a list cannot say which lines are the segment's own.
-                Some(known) => {
-                    let was = std::mem::replace(&mut known.listed, listed.clone());
-                    if listed.head && !was.head {
-                        known.listed.lines = was.lines;
-                        known.listed.head = false;
-                    }
-                    known.listed.date = known.listed.date.take().or(was.date);
-                }
-                None => {
-                    let known =
-                        Known { listed: listed.clone(), seen_at: polled.received, left_at: None };
-                    self.history.insert(listed.msn, known);
-                }
+            let Some(known) = self.history.get_mut(&listed.msn) else {
+                let known =
+                    Known { listed: listed.clone(), seen_at: polled.received, left_at: None };
+                self.history.insert(listed.msn, known);
+                continue;
+            };
+            // A difference is told once: from here on the new form is the one to hold. Only the
+            // head of a list cannot say which lines are the segment's own.
+            let was = std::mem::replace(&mut known.listed, listed.clone());
+            if listed.head && !was.head {
+                known.listed.lines = was.lines;
+                known.listed.head = false;
             }
+            known.listed.date = known.listed.date.take().or(was.date);
         }
         for (_, known) in self.history.range_mut(..shown.first_msn) {
             known.left_at.get_or_insert(polled.received);

@@ -84,6 +84,8 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+// Sleeps where nobody is served yet: the store is opened before the first listener.
+#[allow(clippy::disallowed_methods)]
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // SQLite does not wait for others by itself when two processes change a new file's mode.

@@ -1,0 +1,57 @@
+//! What the bench is asked to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+const HELP: &str = "benches/run [--rounds N] [--seconds S] [--delays N] [--viewers N]
+  --rounds N    rounds over all servers, of which the median counts (5)
+  --seconds S   length of one run of wrk (4)
+  --delays N    segments whose listing delay is measured (20)
+  --viewers N   idle connections (5000)";
+
+/// The command line.
+pub struct Options {
+    pub rounds: usize,
+    pub run: Duration,
+    pub delays: usize,
+    pub viewers: usize,
+    /// This process is to be the bare Pingora service: its port and the folder of its answers.
+    pub bare: Option<(u16, PathBuf)>,
+}
+
+impl Options {
+    /// None: help was asked for, and given.
+    pub fn read() -> Result<Option<Self>> {
+        let mut options = Self {
+            rounds: 5,
+            run: Duration::from_secs(4),
+            delays: 20,
+            viewers: 5000,
+            bare: None,
+        };
+        let mut args = std::env::args().skip(1);
+        while let Some(name) = args.next() {
+            let mut value = || args.next().with_context(|| format!("{name} needs a value"));
+            match name.as_str() {
+                "--rounds" => options.rounds = value()?.parse()?,
+                "--seconds" => options.run = Duration::from_secs(value()?.parse()?),
+                "--delays" => options.delays = value()?.parse()?,
+                "--viewers" => options.viewers = value()?.parse()?,
+                "--bare" => options.bare = Some((value()?.parse()?, value()?.into())),
+                // What cargo adds.
+                "--bench" => {}
+                "--help" | "-h" => {
+                    println!("{HELP}");
+                    return Ok(None);
+                }
+                _ => bail!("unknown option {name}\n{HELP}"),
+            }
+        }
+        if options.rounds == 0 || options.delays == 0 || options.run.is_zero() {
+            bail!("nothing to measure");
+        }
+        Ok(Some(options))
+    }
+}

@@ -1,0 +1,70 @@
+//! The tables, and whether the bars hold.
+
+use crate::delay::Delays;
+use crate::load::{Load, Loads};
+use crate::packager::SEGMENT;
+use crate::servers::{Kind, Server};
+
+/// A playlist may cost at most this much of nginx proxy_cache's processor time.
+const PLAYLIST_TO_NGINX: f64 = 1.0;
+/// A playlist may cost at most this much of bare Pingora's.
+const PLAYLIST_TO_BARE: f64 = 1.25;
+/// A segment may cost at most this much of bare Pingora's.
+const SEGMENT_TO_BARE: f64 = 1.15;
+
+/// Prints all. True: the bars hold.
+pub fn print(
+    servers: &[&Server],
+    loads: &Loads,
+    delays: &Delays,
+    idle: &[f64],
+    viewers: usize,
+) -> bool {
+    table("playlist", servers, &loads.playlist);
+    table("segment", servers, &loads.segment);
+    println!("\nmemory for an idle viewer, of {viewers}");
+    for (server, bytes) in servers.iter().zip(idle) {
+        println!("  {:<18} {:>8.1} KiB", server.kind.name(), bytes / 1024.0);
+    }
+    let of_segment = |ms: f64| ms / 1e3 / SEGMENT.as_secs_f64();
+    println!("\nfrom a segment written by the packager to the same listed by Segue");
+    for (name, ms) in [("median", delays.median), ("longest", delays.longest)] {
+        println!("  {name:<18} {ms:>8.0} ms {:>6.2} of the segment's duration", of_segment(ms));
+    }
+    println!();
+    let bars = [
+        ("playlist to nginx", &loads.playlist, Kind::Nginx, PLAYLIST_TO_NGINX),
+        ("playlist to bare Pingora", &loads.playlist, Kind::Bare, PLAYLIST_TO_BARE),
+        ("segment to bare Pingora", &loads.segment, Kind::Bare, SEGMENT_TO_BARE),
+    ];
+    let mut all = true;
+    for (name, loads, other, most) in bars {
+        let cost = |kind| cost(servers, loads, kind);
+        let ratio = cost(Kind::Segue) / cost(other);
+        let holds = ratio <= most;
+        all &= holds;
+        let verdict = if holds { "pass" } else { "FAIL" };
+        println!("  {verdict}  {name:<26} {ratio:.2} (at most {most:.2})");
+    }
+    all
+}
+
+fn cost(servers: &[&Server], loads: &[Load], kind: Kind) -> f64 {
+    let found = servers.iter().zip(loads).find(|(server, _)| server.kind == kind);
+    found.map_or(f64::NAN, |(_, load)| load.cpu_us)
+}
+
+fn table(what: &str, servers: &[&Server], loads: &[Load]) {
+    let segue = cost(servers, loads, Kind::Segue);
+    println!("\n{what:<20} CPU µs/request (least to most)    requests/s   Segue's CPU to it");
+    for (server, load) in servers.iter().zip(loads) {
+        let (least, most) = load.cpu_us_range;
+        println!(
+            "  {:<18} {:>10.2}   ({least:>8.2} to {most:>8.2}) {:>12.0} {:>12.2}",
+            server.kind.name(),
+            load.cpu_us,
+            load.per_second,
+            segue / load.cpu_us,
+        );
+    }
+}

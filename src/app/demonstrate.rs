@@ -1,0 +1,84 @@
+//! `segue demo`: the real proxy, from a real configuration, before the built-in packagers.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::operate::Running;
+use super::serve::{Options, serve_and_tell};
+use crate::config::Config;
+use crate::demo;
+use crate::model::names::PackagerId;
+use crate::ops::Operations as _;
+
+/// Runs the demo until Ctrl-C.
+///
+/// # Errors
+/// What cannot be started.
+pub fn demonstrate(options: &demo::Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(demo::run(options, |packagers| start(options, packagers), asked_to_stop()))?;
+    Ok(())
+}
+
+/// Ctrl-C, or a polite kill.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}
+
+async fn start(
+    options: &demo::Options,
+    packagers: Vec<(PackagerId, String)>,
+) -> Result<demo::Proxy, String> {
+    let run_dir = std::env::temp_dir().join(format!("segue-demo-{}", std::process::id()));
+    let admin = free_port().map_err(|e| format!("no free port: {e}"))?;
+    let text = configuration(options, &packagers, &run_dir.to_string_lossy(), admin);
+    let config = Config::parse("demo", &text, &|_| None).map_err(|e| e.to_string())?;
+    super::logs::start(&config.log);
+    let (tell, told) = tokio::sync::oneshot::channel::<Arc<Running>>();
+    let options_of_run = Options { path: "demo".into(), upgrade: false };
+    let failed = std::thread::spawn(move || {
+        serve_and_tell(config, &options_of_run, |running| {
+            let _ = tell.send(running);
+        })
+    });
+    match told.await {
+        Ok(running) => Ok(demo::Proxy {
+            entry: format!("http://{}{}", options.listen, demo::ENTRY),
+            status: Box::new(move || running.status()["streams"].take()),
+        }),
+        Err(_) => Err(match failed.join() {
+            Ok(Err(error)) => format!("{error:#}"),
+            _ => "it ended at once".to_owned(),
+        }),
+    }
+}
+
+/// Nobody else's at this moment, which is good enough for a demo.
+fn free_port() -> std::io::Result<SocketAddr> {
+    std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+fn configuration(
+    options: &demo::Options,
+    packagers: &[(PackagerId, String)],
+    run_dir: &str,
+    admin: SocketAddr,
+) -> String {
+    let mut text = format!(
+        "listen: [\"{}\"]\nadmin: \"{admin}\"\nzone: az1\nstore: memory\n\
+         segments: {{ dir: \"{run_dir}/segments\", memory: 64MiB, disk: 256MiB }}\n\
+         server: {{ upgrade_sock: \"{run_dir}/upgrade.sock\", pid_file: \"{run_dir}/pid\" }}\n\
+         log: {{ level: info }}\npools:\n  - name: demo\n    hosts: [\"*\"]\n    packagers:\n",
+        options.listen
+    );
+    for (n, (id, url)) in packagers.iter().enumerate() {
+        let _ = writeln!(text, "      - {{ id: {id}, url: \"{url}\", zone: az{} }}", n + 1);
+    }
+    text
+}

@@ -1,0 +1,118 @@
+//! `segue demo`: two packagers that are never in step, the proxy before them, and a page on which
+//! to kill them while the video plays.
+//!
+//! `clip` and `restamp` make an endless stream of a bundled clip; `packager` serves it; `page` shows
+//! what the proxy does. The proxy itself is started by the caller.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpListener;
+
+mod clip;
+mod http;
+mod packager;
+mod page;
+mod restamp;
+
+use crate::model::names::PackagerId;
+use clip::Clip;
+use packager::{Packager, Shape};
+
+/// The path of the demo's stream.
+pub const ENTRY: &str = "/live/cam/playlist.m3u8";
+
+/// Where the demo answers.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Address of the page.
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    pub page: SocketAddr,
+    /// Address of the proxy.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+}
+
+/// The running proxy, as the page needs it.
+pub struct Proxy {
+    /// The URL of the stream that the page plays.
+    pub entry: String,
+    /// What `/status.json` says of streams now.
+    pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+}
+
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// An address is taken or not ours.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(String, std::io::Error),
+    /// What is bundled is damaged.
+    #[error("the bundled clip is damaged: {0}")]
+    Clip(#[from] restamp::NotPackets),
+    /// The proxy did not start.
+    #[error("the proxy did not start: {0}")]
+    Proxy(String),
+}
+
+/// Starts two packagers, hands their ids and URLs to `start_proxy`, serves the page, and ends when
+/// `stop` does.
+///
+/// # Errors
+/// Where something cannot be started.
+pub async fn run<F>(
+    options: &Options,
+    start_proxy: impl FnOnce(Vec<(PackagerId, String)>) -> F,
+    stop: impl Future<Output = ()>,
+) -> Result<(), DemoError>
+where
+    F: Future<Output = Result<Proxy, String>>,
+{
+    let packagers = Arc::new(packagers()?);
+    let listed: Vec<_> = packagers.iter().map(|p| (p.id().clone(), p.url())).collect();
+    let proxy = start_proxy(listed).await.map_err(DemoError::Proxy)?;
+    let listener = TcpListener::bind(options.page)
+        .await
+        .map_err(|e| DemoError::Listen(options.page.to_string(), e))?;
+    let address = listener.local_addr().map_or(options.page, |a| a);
+    greet(address, &packagers, &proxy);
+    tokio::select! {
+        () = page::page(listener, packagers, proxy) => {}
+        () = stop => {}
+    }
+    Ok(())
+}
+
+/// `a` cuts at 0, 4, 8 s and numbers from the stream's beginning; `b` cuts 2 s later, began a
+/// minute later and names otherwise.
+fn packagers() -> Result<Vec<Packager>, DemoError> {
+    let clock = Instant::now();
+    let a = Shape { begin: 0, playlist: "index.m3u8", prefix: "cam-" };
+    let b = Shape { begin: 31, playlist: "chunklist_w71.m3u8", prefix: "media_w71_" };
+    let mut started = Vec::new();
+    for (id, clip, shape) in [("a", Clip::a()?, a), ("b", Clip::b()?, b)] {
+        let packager = Packager::start(PackagerId::new(id), clip, shape, clock)
+            .map_err(|e| DemoError::Listen(format!("a free port for packager {id}"), e))?;
+        started.push(packager);
+    }
+    Ok(started)
+}
+
+/// What one can do now.
+#[allow(clippy::print_stdout)] // this is what the command is for
+fn greet(address: SocketAddr, packagers: &[Packager], proxy: &Proxy) {
+    println!("Segue demo: open http://{address}/ and kill a packager while the video plays.\n");
+    for packager in packagers {
+        println!("  packager {}   {}{ENTRY}", packager.id(), packager.url());
+    }
+    println!("  the proxy    {}", proxy.entry);
+    println!("\nWithout the page:");
+    println!("  curl -X POST http://{address}/packagers/a/kill      (freeze, thaw, restart)");
+    println!("  segue watch {}", proxy.entry);
+    if !page::hls_js().exists() {
+        println!("\nThe page needs hls.js: run `npm ci` in src/demo/page (`make demo` does).");
+    }
+    println!("\nCtrl-C ends it.");
+}

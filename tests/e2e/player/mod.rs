@@ -1,0 +1,54 @@
+//! Players as viewers have them, each measuring two things: whether it failed for good, and for
+//! how long its playback stood still when it should have run.
+
+use std::time::Duration;
+
+use crate::process::wait_until;
+
+pub mod browser;
+pub mod gstreamer;
+pub mod mpv;
+pub mod timeline;
+
+pub use timeline::Timeline;
+
+/// A player that watches one URL.
+pub trait Player {
+    /// Its name in reports.
+    fn name(&self) -> &str;
+    /// Begins to play `url`.
+    fn start(&mut self, url: &str);
+    /// What it has done so far.
+    fn timeline(&self) -> Timeline;
+    /// Ends it.
+    fn stop(&mut self);
+
+    /// Where it is, seconds on its own clock.
+    fn position(&self) -> Option<f64> {
+        self.timeline().position()
+    }
+    /// How long it stood still between two moments (Unix milliseconds), milliseconds.
+    fn stalls_between(&self, from_ms: u64, to_ms: u64) -> u64 {
+        self.timeline().stalls_between(from_ms, to_ms)
+    }
+    /// Its fatal errors.
+    fn errors(&self) -> Vec<String> {
+        self.timeline().fatal()
+    }
+}
+
+/// The five players.
+pub const ALL: [&str; 5] = ["hls.js", "shaka", "video.js", "mpv", "gstreamer"];
+
+/// Waits until each has played for two seconds without a stall.
+pub fn wait_for_playback(players: &[Box<dyn Player>], limit: Duration) {
+    for player in players {
+        let what = format!("{} plays ({:?})", player.name(), player.errors());
+        wait_until(&what, limit, || {
+            let now = crate::process::now_ms();
+            let timeline = player.timeline();
+            timeline.began_ms().is_some_and(|t| t + 3000 < now)
+                && timeline.stalls_between(now - 2500, now - 500) == 0
+        });
+    }
+}

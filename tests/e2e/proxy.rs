@@ -1,0 +1,281 @@
+//! What stands between packagers and players in a run: Segue as it is shipped, or, to compare
+//! with, nginx as a primary/backup proxy, or nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::http;
+use crate::nginx;
+use crate::packagers::{ENTRY, Packager};
+use crate::ports::Port;
+use crate::process::{Process, Signal, wait_until};
+
+/// The proxies that a run can be made with (`E2E_PROXY`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    Segue,
+    /// nginx with one `upstream`, the first packager, the others `backup`.
+    Nginx,
+    /// Players watch the first packager.
+    Direct,
+}
+
+impl Which {
+    /// What the environment asks for; Segue without it.
+    pub fn chosen() -> Self {
+        match std::env::var("E2E_PROXY").as_deref() {
+            Ok("nginx") => Self::Nginx,
+            Ok("direct") => Self::Direct,
+            Ok("segue") | Err(_) => Self::Segue,
+            Ok(other) => panic!("E2E_PROXY is segue, nginx or direct, not {other}"),
+        }
+    }
+}
+
+/// A running proxy.
+pub struct Proxy {
+    pub which: Which,
+    folder: PathBuf,
+    viewers: Port,
+    admin: Port,
+    /// Socket paths are short: not in the run's folder, which may lie deep.
+    run: tempfile::TempDir,
+    process: Option<Process>,
+    /// The process that a hand-over left behind, draining.
+    former: Option<Process>,
+    first_packager: String,
+}
+
+/// A packager as the proxy is told of it.
+pub struct Upstream {
+    pub id: String,
+    pub url: String,
+}
+
+impl Upstream {
+    /// The packager itself.
+    pub fn direct(packager: &Packager) -> Self {
+        Self { id: packager.id.clone(), url: packager.url() }
+    }
+    /// The packager behind its fault proxy.
+    pub fn faulty(packager: &Packager) -> Self {
+        Self { id: packager.id.clone(), url: packager.faults.url() }
+    }
+}
+
+impl Proxy {
+    /// Starts `which` over `upstreams`; the first is in the proxy's own zone.
+    pub fn start(which: Which, folder: &Path, upstreams: &[Upstream]) -> Self {
+        Self::start_with(which, folder, upstreams, "")
+    }
+
+    /// The same, with more lines in Segue's configuration.
+    pub fn start_with(which: Which, folder: &Path, upstreams: &[Upstream], more: &str) -> Self {
+        let mut proxy = Self {
+            which,
+            folder: folder.join("proxy"),
+            viewers: Port::reserve(),
+            admin: Port::reserve(),
+            run: tempfile::tempdir().unwrap(),
+            process: None,
+            former: None,
+            first_packager: upstreams[0].url.clone(),
+        };
+        std::fs::create_dir_all(&proxy.folder).unwrap();
+        match which {
+            Which::Segue => {
+                std::fs::write(proxy.config_file(), proxy.config(upstreams, more)).unwrap();
+                proxy.process = Some(proxy.spawn(&[]));
+                proxy.wait_ready();
+            }
+            Which::Nginx => {
+                proxy.process =
+                    Some(nginx::start("proxy", &proxy.folder, &proxy.baseline(upstreams)));
+                let address = proxy.viewers.address();
+                wait_until("the nginx proxy", Duration::from_secs(10), || {
+                    http::connect(&address, Duration::from_secs(1)).is_ok()
+                });
+            }
+            Which::Direct => {}
+        }
+        proxy
+    }
+
+    /// `http://127.0.0.1:port` for viewers.
+    pub fn base(&self) -> String {
+        match self.which {
+            Which::Direct => self.first_packager.clone(),
+            _ => format!("http://{}", self.viewers.address()),
+        }
+    }
+
+    /// What players are given.
+    pub fn url(&self) -> String {
+        format!("{}{ENTRY}", self.base())
+    }
+
+    /// The process, to be signalled.
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the proxy runs")
+    }
+
+    /// `kill -9`, then a new process on the same files.
+    pub fn kill_and_restart(&mut self) {
+        self.process = None;
+        self.start_again();
+    }
+
+    /// A new process on the same files, after the end of the last.
+    pub fn start_again(&mut self) {
+        self.process = Some(self.spawn(&[]));
+        self.wait_ready();
+    }
+
+    /// A new process takes the listening sockets over; the old one drains.
+    pub fn upgrade(&mut self) {
+        let old = self.process.take().expect("the proxy runs");
+        let new = self.spawn(&["--upgrade"]);
+        // The old process sends its sockets on SIGQUIT; the new one already waits for them.
+        let log = self.log_file();
+        wait_until("the new process waits for the sockets", Duration::from_secs(10), || {
+            std::fs::read_to_string(&log).is_ok_and(|t| !t.is_empty())
+        });
+        old.signal(Signal::Quit);
+        self.process = Some(new);
+        self.former = Some(old);
+        self.wait_ready();
+    }
+
+    /// Waits for the end of the process that was left behind by [`Proxy::upgrade`].
+    pub fn former_ended(&mut self, limit: Duration) {
+        if let Some(mut former) = self.former.take() {
+            let status = former.wait_end(limit);
+            assert!(status.success(), "the old process ended with {status}: {}", former.log_text());
+        }
+    }
+
+    /// `/status.json`, if this proxy has one.
+    pub fn status(&self) -> Option<Value> {
+        let url = format!("http://{}/status.json", self.admin.address());
+        let answer = http::get(&url, Duration::from_secs(2)).ok()?;
+        serde_json::from_slice(&answer.body).ok()
+    }
+
+    /// `/metrics`.
+    pub fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.admin.address());
+        http::get(&url, Duration::from_secs(2)).map(|a| a.text()).unwrap_or_default()
+    }
+
+    /// The splices of each lane that the status still knows: lane, MSN, gap in milliseconds.
+    pub fn splices(&self) -> Vec<(String, u64, i64)> {
+        let status = self.status().unwrap_or_default();
+        let mut found = Vec::new();
+        for lane in lanes(&status) {
+            let id = lane["lane"].as_str().unwrap_or_default();
+            for splice in lane["splices"].as_array().into_iter().flatten() {
+                let msn = splice["msn"].as_u64().unwrap_or(0);
+                found.push((id.to_owned(), msn, splice["gap_ms"].as_i64().unwrap_or(0)));
+            }
+        }
+        found
+    }
+
+    /// The packager that the lanes are on; none where they differ or there is no lane.
+    pub fn serving(&self) -> Option<String> {
+        let status = self.status()?;
+        let mut ids: Vec<_> =
+            lanes(&status).iter().filter_map(|l| l["packager"].as_str()).collect();
+        ids.dedup();
+        match ids[..] {
+            [id] => Some(id.to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Polls the readiness that a load balancer would see.
+    fn wait_ready(&mut self) {
+        let url = format!("{}/.segue/readyz", self.base());
+        let process = self.process.as_mut().unwrap();
+        wait_until("segue is ready", Duration::from_secs(20), || {
+            assert!(process.is_running(), "segue ended: {}", process.log_text());
+            http::get(&url, Duration::from_secs(1)).is_ok_and(|a| a.status == 200)
+        });
+    }
+
+    fn spawn(&self, more: &[&str]) -> Process {
+        let mut segue = Command::new(env!("CARGO_BIN_EXE_segue"));
+        segue.arg("--conf").arg(self.config_file()).args(more).current_dir(&self.folder);
+        Process::spawn("segue", segue, self.folder.parent().unwrap())
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.parent().unwrap().join("segue.log")
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.folder.join("segue.yaml")
+    }
+
+    fn config(&self, upstreams: &[Upstream], more: &str) -> String {
+        let zone = |i: usize| if i == 0 { "az1" } else { "az2" };
+        let packagers: String = upstreams
+            .iter()
+            .enumerate()
+            .map(|(i, u)| {
+                format!("      - {{ id: {}, url: \"{}\", zone: {} }}\n", u.id, u.url, zone(i))
+            })
+            .collect();
+        format!(
+            "listen: [\"{}\"]\nadmin: \"{}\"\nzone: az1\nstore: \"sqlite:{}\"\n\
+             segments: {{ dir: \"{}\", memory: \"256MiB\", disk: \"512MiB\" }}\n\
+             server: {{ threads: 2, drain_delay_seconds: 2, grace_period_seconds: 10, \
+             upgrade_sock: \"{}\" }}\n\
+             pools:\n  - name: live\n    hosts: [\"*\"]\n    packagers:\n{packagers}{more}",
+            self.viewers.address(),
+            self.admin.address(),
+            self.folder.join("segue.db").display(),
+            self.folder.join("segments").display(),
+            self.run.path().join("upgrade.sock").display(),
+        )
+    }
+
+    /// Primary and backup as an operator would write it: next packager on errors and on 404,
+    /// two seconds of patience.
+    fn baseline(&self, upstreams: &[Upstream]) -> String {
+        let servers: String = upstreams
+            .iter()
+            .enumerate()
+            .map(|(i, u)| {
+                let role = if i == 0 { "max_fails=1 fail_timeout=5s" } else { "backup" };
+                format!("server {} {role}; ", http::split(&u.url).0)
+            })
+            .collect();
+        format!(
+            "http {{ {}\n upstream packagers {{ {servers} }}\n server {{ listen {}; location / {{ \
+             proxy_pass http://packagers; proxy_connect_timeout 2s; proxy_read_timeout 2s; \
+             proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_404; \
+             }} }} }}\n",
+            nginx::HTTP_TEMP_PATHS,
+            self.viewers.address()
+        )
+    }
+}
+
+/// The lanes of all streams, wherever the status keeps them.
+fn lanes(status: &Value) -> Vec<&Value> {
+    match status {
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(name, inner)| match inner {
+                Value::Array(list) if name == "lanes" => list.iter().collect(),
+                _ => lanes(inner),
+            })
+            .collect(),
+        Value::Array(list) => list.iter().flat_map(lanes).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,223 @@
+//! One run: packagers, a proxy, players before it, a control window without a fault, then faults.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use crate::laws::Witness;
+use crate::packagers::SEGMENT_SECONDS;
+use crate::player::browser::Browser;
+use crate::player::gstreamer::GStreamer;
+use crate::player::mpv::Mpv;
+use crate::player::{Player, wait_for_playback};
+use crate::process::now_ms;
+use crate::proxy::{Proxy, Upstream, Which};
+use crate::report::{CONTROL_MS_MAX, Report, Row, folder};
+use crate::stage::Stage;
+use crate::watch::Watch;
+
+/// How long players are watched before and after a fault. A player that runs on its buffer alone
+/// stalls after three target durations at the latest: the window holds that and a recovery.
+pub const WINDOW: Duration = Duration::from_secs(30);
+
+/// The stall that is nobody's fault, over the control and the splice's own gap.
+const ALLOWED_MS: u64 = 500;
+
+/// Players before a proxy before a stage.
+pub struct Run {
+    pub name: String,
+    pub witness: Witness,
+    pub players: Vec<Box<dyn Player>>,
+    watch: Option<Watch>,
+    /// While the proxy itself was away, or no packager lived.
+    forgiven: Vec<(u64, u64)>,
+    /// See [`Run::long_segments_may_come`].
+    long_segments: bool,
+    _browser: Option<Browser>,
+    /// Begin and end of the control window.
+    control: Option<(u64, u64)>,
+    rows: Vec<Row>,
+    pub proxy: Proxy,
+    /// Last, so that its folder outlives all that writes there.
+    pub stage: Stage,
+}
+
+impl Run {
+    /// Starts the proxy and `names` of players, and waits until all play.
+    pub fn begin(name: &str, stage: Stage, upstreams: &[Upstream], names: &[&str]) -> Self {
+        let folder = stage.folder().to_owned();
+        let proxy = Proxy::start(Which::chosen(), &folder, upstreams);
+        let url = proxy.url();
+        let browser = names.iter().any(|n| Browser::plays(n)).then(|| Browser::start(&folder));
+        let mut players: Vec<Box<dyn Player>> = Vec::new();
+        for name in names {
+            players.push(match *name {
+                "mpv" => Box::new(Mpv::new(&folder)),
+                "gstreamer" => Box::new(GStreamer::new(&folder)),
+                other => browser.as_ref().unwrap().player(other),
+            });
+        }
+        players.iter_mut().for_each(|p| p.start(&url));
+        let witness = Witness::of(&url, &folder);
+        wait_for_playback(&players, Duration::from_secs(60));
+        let watch = (proxy.which == Which::Segue).then(|| Watch::of(&url, &folder));
+        Self {
+            name: name.to_owned(),
+            witness,
+            players,
+            watch,
+            forgiven: Vec::new(),
+            long_segments: false,
+            _browser: browser,
+            control: None,
+            rows: Vec::new(),
+            proxy,
+            stage,
+        }
+    }
+
+    /// Watches without a fault.
+    pub fn control(&mut self) {
+        let begun = now_ms();
+        thread::sleep(WINDOW);
+        self.control = Some((begun, now_ms()));
+    }
+
+    /// Does `fault`, watches for one window, and notes what each player did.
+    pub fn fault(&mut self, name: &str, fault: impl FnOnce(&mut Self)) {
+        self.fault_allowing(name, 0, fault);
+    }
+
+    /// The same where `extra_ms` of standing still is the fault's own (no packager left).
+    pub fn fault_allowing(&mut self, name: &str, extra_ms: u64, fault: impl FnOnce(&mut Self)) {
+        let known: Vec<_> = self.proxy.splices();
+        let begun = now_ms();
+        fault(self);
+        let ends = begun + u64::try_from(WINDOW.as_millis()).unwrap() + extra_ms;
+        // A splice that left the window is no longer told of: look often.
+        let mut splices = BTreeMap::new();
+        while now_ms() < ends {
+            let new = self.proxy.splices().into_iter().filter(|s| !known.contains(s));
+            splices.extend(new.map(|(lane, msn, gap)| ((lane, msn), gap)));
+            thread::sleep(Duration::from_millis(500));
+        }
+        let mut by_lane: BTreeMap<&str, u64> = BTreeMap::new();
+        for ((lane, _), gap) in &splices {
+            *by_lane.entry(lane).or_default() += gap.unsigned_abs();
+        }
+        let gap_ms = by_lane.values().copied().max().unwrap_or(0);
+        self.note(name, (begun, now_ms()), splices.len(), gap_ms, extra_ms);
+    }
+
+    fn note(
+        &mut self,
+        fault: &str,
+        (begun, ended): (u64, u64),
+        splices: usize,
+        gap_ms: u64,
+        extra_ms: u64,
+    ) {
+        let (from, to) = self.control.expect("a control window before the first fault");
+        for player in &self.players {
+            let stall_ms = player.stalls_between(begun, ended);
+            let control_ms = player.stalls_between(from, to);
+            let allowed_ms = allowance(gap_ms) + extra_ms;
+            let fatal = player.errors();
+            let in_order = control_ms <= CONTROL_MS_MAX && stall_ms <= control_ms + allowed_ms;
+            let passed = fatal.is_empty() && in_order;
+            self.rows.push(Row {
+                proxy: format!("{:?}", self.proxy.which),
+                fault: fault.to_owned(),
+                player: player.name().to_owned(),
+                stall_ms,
+                control_ms,
+                splices,
+                gap_ms,
+                allowed_ms,
+                position: player.position(),
+                fatal,
+                passed,
+            });
+        }
+    }
+
+    /// nginx-rtmp joins the feed between keyframes, so the first segment of a new run is longer than
+    /// any before, and TARGETDURATION cannot change any more: law 4 says to go on.
+    pub const fn long_segments_may_come(&mut self) {
+        self.long_segments = true;
+    }
+
+    /// Starts a packager that was killed.
+    pub fn start_packager(&mut self, id: &str) {
+        self.long_segments_may_come();
+        self.stage.packager(id).start();
+    }
+
+    /// The packager that serves the lane; `otherwise` where the proxy does not tell.
+    pub fn serving(&self, otherwise: &str) -> String {
+        self.proxy.serving().unwrap_or_else(|| otherwise.to_owned())
+    }
+
+    /// Does `what` while the proxy is away: refused connections are forgiven, all else is not.
+    pub fn while_proxy_is_away(&mut self, what: impl FnOnce(&mut Proxy)) {
+        let begun = now_ms();
+        self.witness.proxy_away(true);
+        what(&mut self.proxy);
+        self.witness.proxy_away(false);
+        // A request that began just before is told a little later.
+        self.forgiven.push((begun, now_ms() + 1500));
+    }
+
+    /// Does `what` while no packager lives: playlists may stand still, and for as long as it takes
+    /// the packagers to list something new after that.
+    pub fn while_all_are_down(&mut self, what: impl FnOnce(&mut Stage)) {
+        let begun = now_ms();
+        self.witness.all_down(true);
+        what(&mut self.stage);
+        self.witness.all_down(false);
+        self.forgiven.push((begun, now_ms() + 12_000));
+    }
+
+    /// Ends the run, prints and writes its report, and panics if anything was not as it should be.
+    pub fn finish(mut self) {
+        self.players.iter_mut().for_each(|p| p.stop());
+        self.keep_timelines();
+        let (mut watch_breaches, watch_summary) =
+            self.watch.take().map(|w| w.verdict(&self.forgiven)).unwrap_or_default();
+        let mut breaches = self.witness.verdict();
+        if self.long_segments {
+            watch_breaches.retain(|b| b["rule"] != "segment_too_long");
+            breaches.retain(|b| !b.what.contains("EXTINF duration, when rounded"));
+        }
+        let report = Report {
+            scenario: self.name.clone(),
+            rows: self.rows,
+            breaches,
+            watch_breaches,
+            watch_summary,
+            status: self.proxy.status(),
+        };
+        report.publish();
+        std::fs::write(folder().join(format!("{}.metrics", self.name)), self.proxy.metrics())
+            .unwrap();
+        if self.proxy.which == Which::Segue {
+            report.assert_passed();
+        }
+    }
+
+    fn keep_timelines(&self) {
+        for player in &self.players {
+            let records = player.timeline().records;
+            let lines: Vec<String> =
+                records.iter().map(|r| serde_json::to_string(r).unwrap()).collect();
+            let file = format!("{}-{}.jsonl", self.name, player.name());
+            std::fs::write(folder().join(file), lines.join("\n")).unwrap();
+        }
+    }
+}
+
+/// What a splice may cost: what could not be aligned, at most one segment. Content shown twice
+/// counts like content lost: mpv waits where time runs backwards.
+fn allowance(gap_ms: u64) -> u64 {
+    ALLOWED_MS + gap_ms.min(u64::from(SEGMENT_SECONDS) * 1000)
+}

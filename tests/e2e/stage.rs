@@ -1,0 +1,105 @@
+//! Packagers on air, and the folder that everything of a run is written to.
+
+use std::path::Path;
+use std::thread;
+
+use tempfile::TempDir;
+
+use crate::clip::{Clip, Recipe};
+use crate::packagers::{Muxer, Packager, Relay};
+use crate::proxy::Upstream;
+
+/// Packagers on air. Dropped in a panic, it prints the end of every log and keeps the folder.
+pub struct Stage {
+    pub packagers: Vec<Packager>,
+    relay: Option<Relay>,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Two nginx-rtmp packagers behind one relay; `b` gets its feed `later` segments after `a`.
+    pub fn nginx_rtmp(later: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = Clip::encode(folder.path(), "clip", Recipe::default());
+        let packagers: Vec<_> =
+            ["a", "b"].iter().map(|id| Packager::nginx_rtmp(id, folder.path())).collect();
+        let relay = Some(Relay::start(folder.path(), &clip, &packagers));
+        // From here on a failure prints the logs.
+        let stage = Self { packagers, relay, folder };
+        stage.packagers[0].restore_feed();
+        stage.packagers[0].wait_for_segments(later);
+        stage.packagers[1].restore_feed();
+        stage.wait();
+        stage
+    }
+
+    /// Packagers that ffmpeg's HLS muxer makes, `a` and `b`, each from a clip of its own tone.
+    pub fn muxers(make: impl FnOnce(&Path, &Clip, &Clip) -> [Muxer; 2]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let low = Clip::encode(folder.path(), "low", Recipe::default());
+        let high = Clip::encode(folder.path(), "high", Recipe { tone: 880, ..Recipe::default() });
+        let [a, b] = make(folder.path(), &low, &high);
+        let packagers = vec![
+            Packager::ffmpeg("a", folder.path(), low, a),
+            Packager::ffmpeg("b", folder.path(), high, b),
+        ];
+        let stage = Self { packagers, relay: None, folder };
+        stage.wait();
+        stage
+    }
+
+    /// One more ffmpeg packager, which no proxy knows.
+    pub fn hidden(&self, id: &str, tone: u32, muxer: Muxer) -> Packager {
+        let clip = Clip::encode(self.folder(), id, Recipe { tone, ..Recipe::default() });
+        Packager::ffmpeg(id, self.folder(), clip, muxer)
+    }
+
+    /// Where the run writes.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The packager of that id.
+    pub fn packager(&mut self, id: &str) -> &mut Packager {
+        self.packagers.iter_mut().find(|p| p.id == id).expect("a packager of that id")
+    }
+
+    /// Tells the proxy the packagers' own addresses.
+    pub fn direct(&self) -> Vec<Upstream> {
+        self.packagers.iter().map(Upstream::direct).collect()
+    }
+
+    /// Tells the proxy the fault proxies' addresses.
+    pub fn faulty(&self) -> Vec<Upstream> {
+        self.packagers.iter().map(Upstream::faulty).collect()
+    }
+
+    fn wait(&self) {
+        self.packagers.iter().for_each(|p| p.wait_for_segments(3));
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.relay = None;
+        if thread::panicking() {
+            print_logs(self.folder.path());
+            self.folder.disable_cleanup(true);
+        }
+    }
+}
+
+fn print_logs(folder: &Path) {
+    eprintln!("kept: {}", folder.display());
+    let mut logs: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().map(|e| e.path()).collect();
+    logs.retain(|p| p.extension().is_some_and(|e| e == "log"));
+    logs.sort();
+    for log in logs {
+        let text = std::fs::read(&log).map(|b| String::from_utf8_lossy(&b).into_owned());
+        let text = text.unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        eprintln!("--- {} (the last of {} lines)", log.display(), lines.len());
+        let from = lines.len().saturating_sub(40);
+        lines[from..].iter().for_each(|line| eprintln!("{line}"));
+    }
+}
