@@ -42,7 +42,7 @@ impl Worker {
             Choice::Wait if waited < PATIENCE => return later,
             Choice::Wait => Err(Refusal::NoPackager),
             Choice::Refuse(refusal) => Err(refusal),
-            Choice::Open(id) => match self.open_on(now, &id).await {
+            Choice::Open(id) => match self.open_on(now, &id, waited).await {
                 Some(result) => result,
                 None if waited < PATIENCE => return later,
                 None => Err(Refusal::NotReady),
@@ -91,7 +91,12 @@ impl Worker {
     }
 
     /// The open lane of that packager, or a new one. None: something has to come first.
-    async fn open_on(&mut self, now: UnixMs, id: &PackagerId) -> Option<Result<Arc<Lane>, Refusal>> {
+    async fn open_on(
+        &mut self,
+        now: UnixMs,
+        id: &PackagerId,
+        waited: Duration,
+    ) -> Option<Result<Arc<Lane>, Refusal>> {
         let open = self.lanes.values().find(|l| {
             l.opens_on.as_ref() == Some(id) && l.log.tail().is_some_and(|t| t.packager == *id && !t.end)
         });
@@ -107,6 +112,9 @@ impl Worker {
         if !self.deps.segments.admits_stream() && self.lanes.is_empty() {
             return Some(Err(Refusal::Limit("segments")));
         }
+        if self.siblings_pending(waited) {
+            return None;
+        }
         let lane = LaneId::new(format!("{id}-{:08x}", self.deps.random_u32()));
         let header = match self.header(now, id, lane, false).await {
             Ok(header) => header?,
@@ -114,6 +122,12 @@ impl Worker {
         };
         let lane = self.adopt(header, id.clone()).await;
         Some(lane)
+    }
+
+    /// A sibling may yet show a longer EXT-X-TARGETDURATION: a header is frozen without it only
+    /// after some patience (design.md, law 4).
+    fn siblings_pending(&self, waited: Duration) -> bool {
+        waited < SIBLINGS && self.sources.values().any(|s| !s.answered())
     }
 
     /// A lane of this packager that an earlier process opened and that still is on it.
@@ -232,6 +246,7 @@ impl Worker {
         let waiting: Vec<(LaneId, UnixMs)> = self.reopening.iter().map(|(l, t)| (l.clone(), *t)).collect();
         for (id, since) in waiting {
             let result = match choice {
+                Choice::Open(_) if self.siblings_pending(now.since(since)) => None,
                 Choice::Open(on) => match self.header(now, on, id.clone(), true).await {
                     Ok(Some(header)) => Some(self.adopt(header, on.clone()).await),
                     Ok(None) => None,

@@ -12,6 +12,10 @@ use super::{Finding, Place, Rule, seconds};
 /// What was told of a pair already, so that a standing difference is told once.
 pub(super) type Told = BTreeSet<(Rule, Place, Place)>;
 
+/// Segments that one rendition may have gained since another was looked at, where their lists
+/// have none in common.
+const NEWER: u64 = 3;
+
 /// The breaches between `place`, just looked at, and every other playlist.
 pub(super) fn judge(
     tracks: &BTreeMap<Place, Track>,
@@ -69,6 +73,10 @@ fn target(this: &Track, other: &Track, whom: &Place) -> Option<Finding> {
 fn renditions(this: &Track, other: &Track, whom: &Place, polled: Polled) -> Option<Finding> {
     let rule = Rule::RenditionsDisagree;
     let (first, last) = (this.first.max(other.first), this.last?.min(other.last?));
+    if first > last && first - last <= NEWER {
+        // The lists meet: a rendition that begins at the edge, seen after the others were.
+        return None;
+    }
     if first > last {
         // Two looks far apart in time may well show lists that do not meet.
         let close = polled.received.saturating_sub(other.looked_at?) <= this.target?;

@@ -1,0 +1,42 @@
+//! The whole proxy, as a process, between scripted packagers and viewers who hold every answer to
+//! the laws.
+//!
+//! `packager`, `faults` and `content` play the packagers, `proxy` runs the process, `viewer` and
+//! `http` watch it. The rest are tests, by what they try.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+
+mod content;
+mod faults;
+mod http;
+mod packager;
+mod proxy;
+mod viewer;
+
+mod bad_playlists;
+mod bad_segments;
+mod capacity;
+mod clients;
+mod crowd;
+mod lifecycle;
+mod operators;
+mod outage;
+mod restart;
+mod variants;
+
+use std::time::{Duration, Instant};
+
+/// Waits until `met`, looking again and again; an error after `limit`.
+async fn wait_for<F: Future<Output = bool>>(
+    what: &str,
+    limit: Duration,
+    met: impl Fn() -> F,
+) -> Result<(), String> {
+    let began = Instant::now();
+    while !met().await {
+        if began.elapsed() > limit {
+            return Err(format!("waited {limit:?} for {what}"));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}

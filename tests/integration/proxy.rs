@@ -1,0 +1,250 @@
+//! The real `segue` process over scripted packagers. Ended by its id when the test ends, however it
+//! ends; its log is printed if the test fails, and a panic in it fails the test.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+
+use crate::http::{self, Reply};
+use crate::packager::{Packager, socket};
+use crate::viewer::Viewer;
+use crate::wait_for;
+
+/// A proxy and what it needs: ports, a directory, a configuration.
+pub struct Proxy {
+    port: u16,
+    admin: u16,
+    dir: tempfile::TempDir,
+    settings: Settings,
+    process: Option<Child>,
+    _reserved: [TcpSocket; 2],
+}
+
+/// What stands in the configuration's file, as YAML.
+struct Settings {
+    top: Vec<String>,
+    pool: Vec<String>,
+    packagers: Vec<String>,
+}
+
+impl Proxy {
+    /// A proxy before these packagers, not started yet. It prefers the first.
+    pub fn over(packagers: &[&Packager]) -> Self {
+        let reserved = [socket(0), socket(0)];
+        let [port, admin] = [&reserved[0], &reserved[1]].map(|s| s.local_addr().unwrap().port());
+        let mut proxy = Self {
+            port,
+            admin,
+            dir: tempfile::tempdir().unwrap(),
+            settings: Settings { top: vec![], pool: vec![], packagers: vec![] },
+            process: None,
+            _reserved: reserved,
+        };
+        for (n, packager) in packagers.iter().enumerate() {
+            proxy = proxy.packager(packager, if n == 0 { "here" } else { "there" });
+        }
+        proxy
+    }
+
+    /// One packager more, in the file.
+    pub fn packager(mut self, packager: &Packager, zone: &str) -> Self {
+        self.add_packager(packager, zone);
+        self
+    }
+
+    pub fn add_packager(&mut self, packager: &Packager, zone: &str) {
+        let (id, port) = (packager.id(), packager.port());
+        let line = format!("{{ id: {id}, url: \"http://127.0.0.1:{port}\", zone: {zone} }}");
+        self.settings.packagers.push(line);
+        self.write();
+    }
+
+    /// A line of the configuration, at its top.
+    pub fn setting(mut self, line: &str) -> Self {
+        self.settings.top.push(line.to_owned());
+        self
+    }
+
+    /// A line of the configuration, in the pool.
+    pub fn pool_setting(mut self, line: &str) -> Self {
+        self.settings.pool.push(line.to_owned());
+        self
+    }
+
+    /// Writes the file and starts. Returns when it is ready.
+    pub async fn start(mut self) -> Self {
+        self.write();
+        self.start_again().await;
+        self
+    }
+
+    /// Starts with the file as it is. Returns when it is ready.
+    pub async fn start_again(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        self.process = Some(self.spawn(false));
+        let (port, log) = (self.port, self.log_file());
+        wait_for("the proxy to be ready", Duration::from_secs(20), || async move {
+            http::get(port, "/.segue/readyz").await.is_ok_and(|r| r.status == 200)
+        })
+        .await
+        .unwrap_or_else(|e| panic!("{e}: {}", std::fs::read_to_string(&log).unwrap_or_default()));
+    }
+
+    fn spawn(&self, upgrade: bool) -> Child {
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_segue"));
+        command.arg("--conf").arg(self.file()).current_dir(self.dir.path());
+        if upgrade {
+            command.arg("--upgrade");
+        }
+        command.env("NO_COLOR", "1").stdin(Stdio::null());
+        command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// A new process takes over the listening sockets. Returns when the old one has ended.
+    pub async fn upgrade(&mut self) {
+        let new = self.spawn(true);
+        self.signal("QUIT");
+        let old = self.process.replace(new).unwrap();
+        end_of(old).await;
+    }
+
+    /// Sends a signal: TERM, HUP, QUIT.
+    pub fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        // The shell's own `kill`: a program of that name is not everywhere.
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until the process has ended by itself, well.
+    pub async fn ends(&mut self) {
+        end_of(self.process.take().unwrap()).await;
+    }
+
+    fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
+    /// GET from where viewers are answered.
+    pub async fn get(&self, path: &str) -> Result<Reply, String> {
+        http::get(self.port, path).await
+    }
+    /// GET from where operators are answered; 200 or panic.
+    pub async fn admin(&self, path: &str) -> Reply {
+        http::get(self.admin, path).await.unwrap()
+    }
+    pub async fn status(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.admin("/status.json").await.body).unwrap()
+    }
+    /// One value of the metrics, by its name and labels; 0 if it is not there.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.admin("/metrics").await.text();
+        let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |v| v.trim().parse().unwrap())
+    }
+
+    /// A viewer who joins `stream`. Panics if he is refused.
+    pub async fn viewer(&self, stream: &str) -> Viewer {
+        Viewer::join(self.port, stream).await.unwrap_or_else(|e| panic!("{stream}: {e}"))
+    }
+
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("segue.yaml")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+    /// All that it logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+    /// The lines of the log that hold all of `words`.
+    pub fn logged(&self, words: &[&str]) -> Vec<String> {
+        let log = self.log();
+        let holds = |l: &&str| words.iter().all(|w| l.contains(w));
+        log.lines().filter(holds).map(str::to_owned).collect()
+    }
+
+    /// Resident memory, MiB.
+    pub fn memory_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
+    /// Writes the configuration as it is now known here.
+    pub fn write(&self) {
+        let Settings { top, pool, packagers } = &self.settings;
+        let mut text = format!(
+            "listen: [\"127.0.0.1:{}\"]\nadmin: \"127.0.0.1:{}\"\n",
+            self.port, self.admin
+        );
+        for (key, default) in [
+            ("zone", "zone: here"),
+            ("store", "store: \"sqlite:segue.db\""),
+            ("server", "server: { threads: 2, upgrade_sock: \"run/upgrade.sock\" }"),
+        ] {
+            if !top.iter().any(|line| line.starts_with(&format!("{key}:"))) {
+                text += &format!("{default}\n");
+            }
+        }
+        for line in top {
+            text += &format!("{line}\n");
+        }
+        text += "pools:\n  - name: live\n";
+        for line in pool {
+            text += &format!("    {line}\n");
+        }
+        text += "    packagers:\n";
+        for line in packagers {
+            text += &format!("      - {line}\n");
+        }
+        std::fs::write(self.file(), text).unwrap();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.kill();
+        let log = self.log();
+        if std::thread::panicking() {
+            let from = log.len().saturating_sub(12_000);
+            eprintln!("--- log of the proxy\n{}---", log.get(from..).unwrap_or(&log));
+        } else {
+            let panicked: Vec<_> = log.lines().filter(|l| l.contains("panicked")).collect();
+            assert!(panicked.is_empty(), "the proxy panicked: {panicked:?}");
+        }
+    }
+}
+
+async fn end_of(process: Child) {
+    let process = parking_lot::Mutex::new(process);
+    let ended = wait_for("the process to end", Duration::from_secs(25), || async {
+        process.lock().try_wait().unwrap().is_some()
+    });
+    if let Err(error) = ended.await {
+        let _ = process.lock().kill();
+        panic!("{error}");
+    }
+    let status = process.lock().wait().unwrap();
+    assert!(status.success(), "{status}");
+}
