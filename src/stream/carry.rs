@@ -25,8 +25,10 @@ pub struct Carried {
     pub opens_on: Option<PackagerId>,
     /// Per rendition: the first step from which on every one is held here.
     pub held_from: Vec<OutputMsn>,
-    /// Per rendition: the first number printed last. Never falls (design.md, law 2).
+    /// Per rendition: the first number listed; none where nothing is.
     pub first: Vec<Option<OutputMsn>>,
+    /// Per rendition: the first number listed last. Never falls (design.md, law 2).
+    floor: Vec<OutputMsn>,
     /// Steps that the store has not taken yet, since it does not answer.
     pub unsaved: usize,
     /// When steps left the window: what is kept until their time has come.
@@ -44,6 +46,7 @@ impl Carried {
             opens_on,
             held_from: vec![from; n],
             first: vec![None; n],
+            floor: vec![from; n],
             unsaved: 0,
             left: Vec::new(),
             decisions: Vec::new(),
@@ -283,10 +286,13 @@ impl Worker {
         let asked = lane.shared.asked_since(idle);
         let mut moved = changed;
         for (r, first) in lane.first.iter_mut().enumerate() {
-            let from = lane.held_from.get(r).copied().unwrap_or(window).max(window);
+            let Some(floor) = lane.floor.get_mut(r) else { continue };
+            let held_from = lane.held_from.get(r).copied().unwrap_or(window);
+            let from = held_from.max(window).max(*floor);
             let listable = lane.log.get(from).is_some_and(|s| !s.end);
             let wanted = asked.get(r) == Some(&true) || first.is_some();
-            let new = if listable && wanted { Some(first.map_or(from, |f| f.max(from))) } else { *first };
+            let new = (listable && wanted).then_some(from);
+            *floor = new.unwrap_or(*floor);
             moved |= new != *first;
             *first = new;
         }

@@ -162,7 +162,10 @@ impl Worker {
         };
         let header = Arc::new(header);
         let shared = Arc::new(Lane::new(header.clone(), self.deps.clock));
-        shared.ask(0);
+        // Players begin with one rendition and turn to another within seconds: they find all.
+        for r in 0..header.renditions.len() {
+            shared.ask(r);
+        }
         let id = header.lane.clone();
         tracing::info!(lane = %id, stream = %self.key, packager = %on, target_duration = header.target_duration, "lane opened");
         self.deps.observer.lane_opened(&id, &self.key);

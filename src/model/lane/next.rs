@@ -101,9 +101,15 @@ fn opening(s: &Situation) -> Decision {
     for c in s.candidates.iter().filter(|c| c.barred.is_none()) {
         let Some((r, track)) = reference(s, c) else { continue };
         let Some(start) = opening_start(s, track) else { continue };
-        let missing: Vec<Want> = (start..track.segments().len())
-            .flat_map(|at| readiness(s, c, &moment(s, c, r, at)).wants)
-            .collect();
+        let ready = (start..track.segments().len()).map(|at| readiness(s, c, &moment(s, c, r, at)));
+        let (lagging, missing) = ready.fold((false, Vec::new()), |(lagging, mut wants), ready| {
+            wants.extend(ready.wants);
+            (lagging | ready.lagging, wants)
+        });
+        // A rendition that is not seen in time begins later.
+        if lagging && s.now.since(s.log.header().opened_at) < s.log.header().target() / 2 {
+            return wait(s, "opening", missing);
+        }
         if missing.is_empty() {
             let discontinuity = s.log.header().reopened();
             let splice = discontinuity.then(|| Splice {
