@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
+use super::make::Make;
 use crate::model::lane::SpliceReason;
 use crate::model::names::{LaneId, PackagerId};
 
@@ -73,6 +73,8 @@ pub struct Metrics {
     listing_delay: Histogram,
     splices: IntCounterVec,
     splice_gap: HistogramVec,
+    too_long: IntCounterVec,
+    store_failures: IntCounter,
     lanes_opened: IntCounter,
     lanes_ended: IntCounter,
     scraped: Mutex<Scraped>,
@@ -179,6 +181,12 @@ impl Metrics {
                 "From a segment first seen at the packager to its listing.",
                 &SECONDS,
             )?,
+            too_long: make.counters(
+                "segments_too_long_total",
+                "Segments longer than their lane's target duration: a breach of the packager.",
+                &["packager"],
+            )?,
+            store_failures: make.counter("store_failures_total", "Times the store failed.")?,
             splices: make.counters(
                 "splices_total",
                 "Splices by reason and by the packagers left and taken.",
@@ -248,6 +256,16 @@ impl Metrics {
     /// A lane was opened.
     pub fn lane_opened(&self) {
         self.lanes_opened.inc();
+    }
+
+    /// A segment was longer than its lane's target duration.
+    pub fn too_long(&self, packager: &PackagerId) {
+        self.too_long.with_label_values(&[packager.as_str()]).inc();
+    }
+
+    /// The store did not do what was asked.
+    pub fn store_failed(&self) {
+        self.store_failures.inc();
     }
 
     /// A lane ended.
@@ -329,50 +347,6 @@ impl Scraped {
             let age = u64::try_from(one.age.as_millis()).unwrap_or(u64::MAX);
             set(&self.playlist_age.with_label_values(&[stream, packager]), age);
         }
-    }
-}
-
-/// Makes metrics and registers them.
-struct Make(Registry);
-
-impl Make {
-    fn registered<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.registered(IntCounter::new(name, help)?)
-    }
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        self.registered(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.registered(IntGauge::new(name, help)?)
-    }
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.registered(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
-        self.registered(Histogram::with_opts(
-            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
-        )?)
-    }
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> prometheus::Result<HistogramVec> {
-        self.registered(HistogramVec::new(
-            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
-            labels,
-        )?)
     }
 }
 
