@@ -42,7 +42,7 @@ impl Worker {
             Choice::Wait if waited < PATIENCE => return later,
             Choice::Wait => Err(Refusal::NoPackager),
             Choice::Refuse(refusal) => Err(refusal),
-            Choice::Open(id) => match self.open_on(now, &id).await {
+            Choice::Open(id) => match self.open_on(now, &id, waited).await {
                 Some(result) => result,
                 None if waited < PATIENCE => return later,
                 None => Err(Refusal::NotReady),
@@ -91,7 +91,12 @@ impl Worker {
     }
 
     /// The open lane of that packager, or a new one. None: something has to come first.
-    async fn open_on(&mut self, now: UnixMs, id: &PackagerId) -> Option<Result<Arc<Lane>, Refusal>> {
+    async fn open_on(
+        &mut self,
+        now: UnixMs,
+        id: &PackagerId,
+        waited: Duration,
+    ) -> Option<Result<Arc<Lane>, Refusal>> {
         let open = self.lanes.values().find(|l| {
             l.opens_on.as_ref() == Some(id) && l.log.tail().is_some_and(|t| t.packager == *id && !t.end)
         });
@@ -100,6 +105,10 @@ impl Worker {
         }
         if let Some(lane) = self.stored_lane(id).await {
             return Some(Ok(lane));
+        }
+        // The target duration is that of the whole pool, and cannot rise later (law 4).
+        if waited < SIBLINGS && !self.sources.values().all(Source::answered) {
+            return None;
         }
         if self.deps.lanes_full() {
             return Some(Err(Refusal::Limit("limits.lanes")));
@@ -147,12 +156,13 @@ impl Worker {
             }
         };
         let header = Arc::new(header);
+        let now = self.deps.clock.now();
         let shared = Arc::new(Lane::new(header.clone(), self.deps.clock));
         shared.ask(0);
         let id = header.lane.clone();
         tracing::info!(lane = %id, stream = %self.key, packager = %on, target_duration = header.target_duration, "lane opened");
         self.deps.observer.lane_opened(&id, &self.key);
-        self.lanes.insert(id.clone(), Carried::new(shared.clone(), Log::new(header), Some(on)));
+        self.lanes.insert(id.clone(), Carried::new(shared.clone(), Log::new(header), Some(on), now));
         self.slot.remember(&id, shared.clone());
         Ok(shared)
     }
@@ -200,7 +210,7 @@ impl Worker {
         }
         let shared = Arc::new(Lane::new(header, self.deps.clock));
         let on = id.as_str().rsplit_once('-').map(|(p, _)| PackagerId::new(p));
-        let mut lane = Carried::new(shared.clone(), log, on);
+        let mut lane = Carried::new(shared.clone(), log, on, self.deps.clock.now());
         for r in 0..lane.held_from.len() {
             lane.held_from[r] = self.held_from(&lane.log, r).await;
         }
