@@ -33,13 +33,23 @@ pub struct Carried {
     pub unsaved: usize,
     /// When steps left the window: what is kept until their time has come.
     pub left: Vec<(OutputMsn, UnixMs)>,
+    /// Since when this process can carry it on.
+    pub since: UnixMs,
+    /// Per rendition: when another process last held it. Whatever one process appends must do
+    /// for the viewers of all: a step that does not hold it is a hole in their playlists.
+    pub held_elsewhere: Vec<UnixMs>,
     /// The last decisions, newest last.
     pub decisions: Vec<(UnixMs, String)>,
 }
 
 impl Carried {
-    pub(super) fn new(shared: Arc<Lane>, log: Log, opens_on: Option<PackagerId>) -> Self {
+    pub(super) fn new(shared: Arc<Lane>, log: Log, opens_on: Option<PackagerId>, now: UnixMs) -> Self {
         let n = log.header().renditions.len();
+        // A lane that was carried before is late already: half a target duration is left for its
+        // packager to be seen before a sibling is tried.
+        let before = if log.tail().is_some() { log.header().target() * 3 / 4 } else { Duration::ZERO };
+        let held = |r: usize| log.tail().is_some_and(|t| t.entries.get(r).is_some_and(|e| e.held.is_some()));
+        let held_elsewhere = (0..n).map(|r| if held(r) { now } else { UnixMs(0) }).collect();
         let from = log.first().unwrap_or(log.header().first_msn);
         Self {
             shared,
@@ -49,9 +59,24 @@ impl Carried {
             floor: vec![from; n],
             unsaved: 0,
             left: Vec::new(),
+            since: now.minus(before),
+            held_elsewhere,
             decisions: Vec::new(),
             log,
         }
+    }
+
+    /// Per rendition: its bytes are held before a step is appended.
+    pub(super) fn wanted(&self, since: UnixMs) -> Vec<bool> {
+        let mut wanted = self.shared.asked_since(since);
+        for (w, at) in wanted.iter_mut().zip(&self.held_elsewhere) {
+            *w |= *at >= since.max(UnixMs(1));
+        }
+        let none = !wanted.contains(&true);
+        if let Some(first) = wanted.first_mut() {
+            *first |= none;
+        }
+        wanted
     }
 
     pub(super) fn target(&self) -> Duration {
@@ -127,10 +152,7 @@ impl Worker {
         let lane = self.lanes.get(id)?;
         let now = self.deps.clock.now();
         let header = lane.log.header();
-        let mut wanted = lane.shared.asked_since(now.minus(self.settings.idle_after));
-        if !wanted.contains(&true) {
-            wanted[0] = true;
-        }
+        let wanted = lane.wanted(now.minus(self.settings.idle_after));
         let matched: Matched =
             self.sources.iter().map(|(p, s)| (p.clone(), s.matched(header))).collect();
         let order = self.order_for(lane);
@@ -153,6 +175,7 @@ impl Worker {
             now,
             log: &lane.log,
             wanted: &wanted,
+            carried_since: lane.since,
             candidates: &candidates,
             end_after: self.settings.end_after,
         };
@@ -265,6 +288,9 @@ impl Worker {
             let held = entry.held.is_some_and(|h| self.deps.segments.has(h.hash));
             if let Some(from) = lane.held_from.get_mut(r).filter(|_| !held) {
                 *from = msn.next();
+            }
+            if let Some(at) = lane.held_elsewhere.get_mut(r).filter(|_| held && !own) {
+                *at = now;
             }
         }
         if let Err(error) = lane.log.push(step) {

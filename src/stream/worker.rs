@@ -24,6 +24,11 @@ use crate::model::uri;
 use crate::origin::{OriginError, PlaylistAnswer};
 use crate::segments::SegmentsError;
 
+/// An entry playlist that fails is asked for again after this at the latest.
+const ENTRY_WAIT_MAX: Duration = Duration::from_secs(6);
+/// And not more often than this, however short a lane's segments are.
+const ENTRY_WAIT_LEAST: Duration = Duration::from_millis(500);
+
 /// What comes to the worker.
 pub enum Event {
     /// A new viewer.
@@ -260,8 +265,8 @@ impl Worker {
         }
         let mut wanted: HashSet<usize> = HashSet::new();
         for lane in self.lanes.values() {
-            let asked = lane.shared.asked_since(since);
             let matched = source.matched(lane.log.header());
+            let asked = lane.wanted(since);
             wanted.extend(matched.iter().zip(asked).filter_map(|(m, asked)| m.filter(|_| asked)));
         }
         if wanted.is_empty() {
@@ -329,8 +334,10 @@ impl Worker {
         if f.count == 1 {
             tracing::info!(stream = %self.key, packager = %id, %error, "no entry playlist");
         }
+        // Lanes that stand still go on within a target duration of a packager's return (law 6).
+        let most = self.lanes.values().map(|l| l.target() / 2).min().unwrap_or(ENTRY_WAIT_MAX);
         let wait = Duration::from_millis(200 * (1 << f.count.min(5)) - 300);
-        source.ask_at = now.plus(wait);
+        source.ask_at = now.plus(wait.min(most.max(ENTRY_WAIT_LEAST)));
     }
 
     fn take_refresh(

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::splice::{Offer, Place, place, same_moment, waited};
+use super::splice::{Offer, Place, place, same_moment};
 use super::{
     Entry, FORMAT, Init, Log, Resource, Seen, Source, Splice, SpliceMethod, SpliceReason, Step,
     Track,
@@ -25,6 +25,8 @@ pub struct Situation<'a> {
     pub wanted: &'a [bool],
     /// The packagers whose playlists are refreshed, in the order of preference.
     pub candidates: &'a [Candidate<'a>],
+    /// Since when this process has been able to carry the lane on: it is not late before.
+    pub carried_since: UnixMs,
     /// A stream that every packager calls gone or ended for this long is over.
     pub end_after: Duration,
 }
@@ -164,7 +166,7 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
     }
     let Some(track) = track_of(c, r) else { return wait(s, "no track", Vec::new()) };
     if at + 1 < track.segments().len() {
-        let successor = moment(s, c, r, at + 1);
+        let successor = succession(s, c, tail, r, at);
         let ready = readiness(s, c, &successor);
         if ready.lost {
             return leave(s, tail, SpliceReason::SegmentLost, Vec::new());
@@ -188,7 +190,7 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
 /// segment is fetched side by side; a quarter more and the lane leaves (design.md, law 6: the
 /// next segment comes within 1.5 target durations).
 fn overdue(s: &Situation, tail: &Step, reason: SpliceReason, mut wants: Vec<Want>) -> Decision {
-    let waited = waited(tail, s.now);
+    let waited = waited(s, tail);
     if waited >= leave_after(s) {
         return leave(s, tail, reason, wants);
     }
@@ -218,7 +220,7 @@ fn try_splice(
     reason: SpliceReason,
     wants: &mut Vec<Want>,
 ) -> Option<Decision> {
-    let last_chance = waited(tail, s.now) >= leave_after(s);
+    let last_chance = waited(s, tail) >= leave_after(s);
     let mut offers: Vec<(&Candidate, usize, Place)> = s
         .candidates
         .iter()
@@ -334,6 +336,12 @@ fn standing(s: &Situation, c: &Candidate, tail: &Step) -> Standing {
     let Some((r, track)) = reference(s, c) else { return Standing::Unseen };
     let found = tail.entries.get(r).and_then(|e| track.find(&e.source));
     let Some(at) = found.or_else(|| tail_by_other(c, tail, r, track)) else {
+        // The renditions that the tail names may not be shown here yet.
+        let named = |o: usize| tail.entries.get(o).is_some_and(|e| !e.source.path.is_empty());
+        let shown = |o: usize| track_of(c, o).is_some_and(|t| !t.segments().is_empty());
+        if !(0..c.tracks.len()).any(|o| named(o) && shown(o)) {
+            return Standing::Unseen;
+        }
         // In the first run that this process saw the tail never stood: it was away for long.
         let away = track.run() <= 1;
         return Standing::Left(if away { SpliceReason::Resumed } else { SpliceReason::Restarted });
@@ -408,6 +416,23 @@ fn moment(s: &Situation, c: &Candidate, r: usize, at: usize) -> Vec<Option<usize
     (0..s.log.header().renditions.len())
         .map(|o| if o == r { Some(at) } else { same_moment(track, at, track_of(c, o)?) })
         .collect()
+}
+
+/// What follows the tail in every rendition. Each goes on where it stands, so that a clock that
+/// is not sure yet neither repeats nor skips a segment; only where the tail did not carry a
+/// rendition is its moment looked for.
+fn succession(s: &Situation, c: &Candidate, tail: &Step, r: usize, at: usize) -> Vec<Option<usize>> {
+    let mut moment = moment(s, c, r, at + 1);
+    for (o, place) in moment.iter_mut().enumerate().filter(|(o, _)| *o != r) {
+        let Some(entry) = tail.entries.get(o).filter(|e| e.held.is_some()) else { continue };
+        let Some(track) = track_of(c, o) else { continue };
+        if proven(s, track, o) == Some(false) {
+            *place = None;
+        } else if let Some(stands) = track.find(&entry.source) {
+            *place = Some(stands + 1).filter(|next| *next < track.segments().len());
+        }
+    }
+    moment
 }
 
 /// Whether a step can be made of these segments.
@@ -550,6 +575,11 @@ fn moves(s: &Situation, track: &Track) -> bool {
     track.progressed_at().is_some_and(|p| s.now.since(p) < s.log.header().target())
 }
 
+/// How late the lane is: since its tail was listed.
+fn waited(s: &Situation, tail: &Step) -> Duration {
+    s.now.since(tail.listed_at.max(s.carried_since))
+}
+
 fn prefetch_after(s: &Situation) -> Duration {
     s.log.header().target()
 }
@@ -564,7 +594,7 @@ fn leave_after(s: &Situation) -> Duration {
 
 fn wait(s: &Situation, why: &'static str, wants: Vec<Want>) -> Decision {
     let due = s.log.tail().map(|t| {
-        [prefetch_after(s), leave_after(s)].map(|d| t.listed_at.plus(d))
+        [prefetch_after(s), leave_after(s)].map(|d| t.listed_at.max(s.carried_since).plus(d))
     });
     let next_look = s.now.plus(s.log.header().target() / 2);
     let wake = due

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use super::{SpliceMethod, Step, Track};
-use crate::model::names::UnixMs;
 
 /// Two moments this near are the same border: arrival is seen through polling.
 const SAME_BORDER: Duration = Duration::from_millis(150);
@@ -132,18 +131,15 @@ pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize>
         let wall = other.segments().get(o)?.wall_end.zip(seen.wall_end);
         Some(match wall {
             Some((a, b)) => a.signed_since(b).unsigned_abs(),
+            // An arrival that was not watched may be wrong by a segment.
+            None if !reference.arrival_watched() || !other.arrival_watched() => return None,
             None => other.starts_at(o)?.signed_since(start).unsigned_abs(),
         })
     };
-    let nearest = (other.listed_from()..other.segments().len()).min_by_key(|&o| distance(o))?;
+    let listed = other.listed_from()..other.segments().len();
+    let nearest = listed.filter(|&o| distance(o).is_some()).min_by_key(|&o| distance(o))?;
     let half = u64::try_from(seen.duration().as_millis() / 2).unwrap_or(u64::MAX);
     (distance(nearest)? <= half.max(500)).then_some(nearest)
-}
-
-/// How late the lane is: since its tail was listed.
-#[must_use]
-pub fn waited(tail: &Step, now: UnixMs) -> Duration {
-    now.since(tail.listed_at)
 }
 
 #[cfg(test)]

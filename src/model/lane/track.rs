@@ -271,6 +271,12 @@ impl Track {
         let after = self.arrivals.iter().map(|a| a.after).max()?;
         Some((after.min(by), by))
     }
+    /// A segment came to be listed while this track was refreshed. What the first refresh of a
+    /// run shows may have been listed up to a segment before.
+    #[must_use]
+    pub fn arrival_watched(&self) -> bool {
+        self.arrivals.len() >= 2
+    }
     /// When, by arrival, the content of the segment at `at` began.
     #[must_use]
     pub fn starts_at(&self, at: usize) -> Option<UnixMs> {
