@@ -8,7 +8,6 @@ use super::Lane;
 use super::worker::Worker;
 use crate::model::lane::{Action, Candidate, Decision, Log, Situation, SpliceReason, Step, Track, next};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
-use crate::store::{Appended, StoreError};
 
 /// How many decisions are kept for whoever asks why a lane does what it does.
 const DECISIONS: usize = 16;
@@ -35,6 +34,8 @@ pub struct Carried {
     pub left: Vec<(OutputMsn, UnixMs)>,
     /// Since when this process can carry it on.
     pub since: UnixMs,
+    /// When what is listed was last told to be kept.
+    pub kept_at: UnixMs,
     /// Per rendition: when another process last held it. Whatever one process appends must do
     /// for the viewers of all: a step that does not hold it is a hole in their playlists.
     pub held_elsewhere: Vec<UnixMs>,
@@ -60,6 +61,7 @@ impl Carried {
             unsaved: 0,
             left: Vec::new(),
             since: now.minus(before),
+            kept_at: UnixMs(0),
             held_elsewhere,
             decisions: Vec::new(),
             log,
@@ -124,7 +126,8 @@ impl Worker {
     }
 
     async fn carry(&mut self, id: &LaneId) -> UnixMs {
-        let mut changed = self.save(id).await;
+        self.save(id).await;
+        let mut changed = false;
         let mut wake = self.deps.clock.now().plus(Duration::from_secs(1));
         for _ in 0..APPENDS {
             let Some((decision, matched)) = self.decide(id) else { break };
@@ -210,53 +213,7 @@ impl Worker {
         }
     }
 
-    /// Appends to the store, then to the log. A loser takes over the steps of the winner.
-    async fn append(&mut self, id: &LaneId, step: Step) {
-        let Some(lane) = self.lanes.get_mut(id) else { return };
-        let expected = lane.log.tail().map(|t| t.msn);
-        let outcome = if lane.unsaved > 0 {
-            Err(StoreError::Unreachable("earlier steps are not saved yet".into()))
-        } else {
-            self.deps.store.append(id, expected, &step).await
-        };
-        match outcome {
-            Ok(Appended::Done) => self.take_step(id, step, true),
-            Ok(Appended::Lost(steps)) => {
-                for step in steps {
-                    self.take_step(id, step, false);
-                }
-            }
-            // Viewers are served on; the store gets what it missed once it answers.
-            Err(error) => {
-                if lane.unsaved == 0 {
-                    tracing::warn!(lane = %id, %error, "the store does not take steps; going on without it");
-                    self.deps.observer.store_failed();
-                }
-                lane.unsaved += 1;
-                self.take_step(id, step, true);
-            }
-        }
-    }
-
-    /// Gives the store the steps that it missed. True if another process had gone on meanwhile.
-    async fn save(&mut self, id: &LaneId) -> bool {
-        let Some(lane) = self.lanes.get_mut(id) else { return false };
-        while lane.unsaved > 0 {
-            let at = lane.log.steps().len().saturating_sub(lane.unsaved);
-            let Some(step) = lane.log.steps().nth(at).cloned() else {
-                lane.unsaved = 0;
-                break;
-            };
-            let expected = at.checked_sub(1).and_then(|a| lane.log.steps().nth(a)).map(|s| s.msn);
-            match self.deps.store.append(id, expected, &step).await {
-                Ok(_) => lane.unsaved -= 1,
-                Err(_) => return false,
-            }
-        }
-        false
-    }
-
-    fn take_step(&mut self, id: &LaneId, step: Step, own: bool) {
+    pub(super) fn take_step(&mut self, id: &LaneId, step: Step, own: bool) {
         let now = self.deps.clock.now();
         let Some(lane) = self.lanes.get_mut(id) else { return };
         let (msn, end) = (step.msn, step.end);
@@ -323,6 +280,10 @@ impl Worker {
             *first = new;
         }
         if !moved {
+            // What is listed again once packagers are back is held however long they are away.
+            if now.since(lane.kept_at) > lane.target() * 5 {
+                self.keep(id, now);
+            }
             return;
         }
         let first = lane.first.clone();
@@ -336,8 +297,9 @@ impl Worker {
     }
 
     /// Keeps the bytes of every step in the log: what is listed, and what left not long ago.
-    fn keep(&self, id: &LaneId, now: UnixMs) {
-        let Some(lane) = self.lanes.get(id) else { return };
+    fn keep(&mut self, id: &LaneId, now: UnixMs) {
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        lane.kept_at = now;
         let until = now.plus(lane.log.header().window + lane.target() * 10);
         let entries = lane.log.steps().flat_map(|s| &s.entries);
         let hashes: Vec<_> = entries

@@ -98,7 +98,7 @@ impl Worker {
         waited: Duration,
     ) -> Option<Result<Arc<Lane>, Refusal>> {
         let open = self.lanes.values().find(|l| {
-            l.opens_on.as_ref() == Some(id) && l.log.tail().is_some_and(|t| t.packager == *id && !t.end)
+            l.opens_on.as_ref() == Some(id) && l.log.tail().is_none_or(|t| t.packager == *id && !t.end)
         });
         if let Some(lane) = open {
             return Some(Ok(lane.shared.clone()));
@@ -201,7 +201,7 @@ impl Worker {
         }
     }
 
-    async fn load(&mut self, id: &LaneId) -> Option<&Carried> {
+    pub(super) async fn load(&mut self, id: &LaneId) -> Option<&Carried> {
         let stored = match self.deps.store.load(id).await {
             Ok(stored) => stored?,
             Err(error) => {

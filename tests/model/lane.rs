@@ -56,7 +56,7 @@ fn track(numbers: std::ops::Range<u64>) -> Track {
     track
 }
 
-fn header() -> Header {
+pub fn header() -> Header {
     Header {
         format: FORMAT,
         lane: LaneId::new("a-1"),

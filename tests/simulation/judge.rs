@@ -74,7 +74,7 @@ struct LaneSeen {
     /// Of each step, over all renditions.
     borders: BTreeMap<(usize, u64), (bool, u64)>,
     last_step: Option<u64>,
-    splices: BTreeMap<u64, Splice>,
+    splices: BTreeMap<u64, (Splice, Option<u64>)>,
 }
 
 #[derive(Default)]
@@ -88,7 +88,8 @@ pub struct Judge {
     pub refreshes: u64,
     pub gaps: Vec<(i64, i64, SpliceMethod)>,
     lanes: BTreeMap<String, LaneSeen>,
-    edges: BTreeMap<Seat, (u64, u64)>,
+    /// First, one after the last, and when.
+    edges: BTreeMap<Seat, (u64, u64, u64)>,
     asked: BTreeMap<(u64, String, String), VecDeque<u64>>,
 }
 
@@ -142,32 +143,36 @@ impl Judge {
         let target = target * 1000;
         let patience = target * 3 / 2;
         // It is known to be good after it has listed two segments more.
-        let from = last.max(good + target * 3).max(calm + target * 2);
+        let from = last.max(good + target * 2).max(calm + target * 2);
         if now > from + patience {
             self.broken(now, &format!("6: {lane} stands still for {} ms", now - last));
         }
     }
 
-    pub fn spliced(&mut self, lane: &str, msn: u64, splice: &Splice) {
-        self.lanes.entry(lane.to_owned()).or_default().splices.insert(msn, splice.clone());
+    /// `allowed`: the most that may be lost or repeated, milliseconds, if that can be said.
+    pub fn spliced(&mut self, lane: &str, msn: u64, splice: &Splice, allowed: Option<u64>) {
+        let lane = self.lanes.entry(lane.to_owned()).or_default();
+        lane.splices.insert(msn, (splice.clone(), allowed));
     }
 
     /// A playlist that a player was given, with the bytes behind each segment.
     pub fn refreshed(&mut self, now: u64, seat: &Seat, list: &Read, truths: &[Truth]) {
         self.refreshes += 1;
-        if let Err(law) = self.judge(seat, list, truths) {
+        if let Err(law) = self.judge(now, seat, list, truths) {
             self.broken(now, &format!("{law} ({seat:?})"));
         }
     }
 
-    fn judge(&mut self, seat: &Seat, list: &Read, truths: &[Truth]) -> Result<(), String> {
+    fn judge(&mut self, now: u64, seat: &Seat, list: &Read, truths: &[Truth]) -> Result<(), String> {
         let side = if self.split { seat.0 } else { 0 };
         let last = list.first + list.segments.len() as u64;
-        let before = self.edges.insert(seat.clone(), (list.first, last));
-        if let Some((f, l)) = before.filter(|(f, l)| list.first < *f || last < *l) {
+        let before = self.edges.insert(seat.clone(), (list.first, last, now));
+        if let Some((f, l, _)) = before.filter(|(f, l, _)| list.first < *f || last < *l) {
             return Err(format!("2: the list was {f} to {l} and is {} to {last}", list.first));
         }
-        if let Some((_, l)) = before.filter(|(_, l)| list.first > *l) {
+        // A player that could not ask for a window's length may miss some.
+        let asked = |at: u64| now < at + list.target * 3000;
+        if let Some((_, l, _)) = before.filter(|(_, l, at)| list.first > *l && asked(*at)) {
             return Err(format!("2: a hole, the list ended at {l} and begins at {}", list.first));
         }
         let lane = self.lanes.entry(seat.1.clone()).or_default();
@@ -177,10 +182,16 @@ impl Judge {
         for (i, (item, truth)) in list.segments.iter().zip(truths).enumerate() {
             lane.take(side, seat, item, truth)?;
             if i > 0 && let Some(before) = truths.get(i - 1) {
-                border(item, before, truth)?;
-                if let Some(splice) = lane.splices.remove(&item.msn) {
+                // After a split the winner's steps follow the winner's, not those printed here.
+                if !self.split {
+                    border(item, before, truth)?;
+                }
+                if let Some((splice, allowed)) = lane.splices.remove(&item.msn) {
                     let gap = truth.start.cast_signed() - before.end.cast_signed();
                     self.gaps.push((gap, splice.gap_ms, splice.method));
+                    if allowed.is_some_and(|a| gap.unsigned_abs() > a) && !self.split {
+                        return Err(format!("splice at {}: {gap} ms, allowed {allowed:?}", item.msn));
+                    }
                 }
             }
         }

@@ -300,6 +300,22 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// How much content may be lost or repeated, milliseconds, where the packager that was come
+    /// to has been well for long: a segment, what its clock may be wrong by (arrival is seen
+    /// through polling), and the difference of delays, which arrival cannot tell from content.
+    fn allowed(&self, to: &PackagerId, splice: &Splice) -> Option<u64> {
+        let now = self.sim.now();
+        let world = self.sim.world.lock();
+        let of = |id: &PackagerId| world.iter().find(|p| p.shape.id == id.as_str());
+        let (from, to) = (of(&splice.from)?, of(to)?);
+        let well = to.good_since.is_some_and(|at| at + 40_000 < now);
+        let longest = world.iter().map(|p| p.shape.duration + p.shape.jitter).max()?;
+        let delays = from.shape.delay.abs_diff(to.shape.delay);
+        (well && from.shape.id != to.shape.id).then_some(longest * 3 / 2 + delays + 500)
+    }
+}
+
 impl Observer for Recorder {
     fn refreshed(&self, packager: &PackagerId, outcome: Outcome, _took: Duration) {
         if outcome != Outcome::Ok {
@@ -323,7 +339,8 @@ impl Observer for Recorder {
             splice.gap_ms,
             splice.method.as_str()
         ));
-        self.sim.judge.lock().spliced(lane.as_str(), msn.0, splice);
+        let allowed = self.allowed(to, splice);
+        self.sim.judge.lock().spliced(lane.as_str(), msn.0, splice, allowed);
     }
     fn lane_opened(&self, lane: &LaneId, _stream: &StreamKey) {
         self.note(&format!("{lane} opened"));
