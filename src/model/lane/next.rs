@@ -158,7 +158,7 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
     }
     let Some(track) = track_of(c, r) else { return wait(s, "no track", Vec::new()) };
     if at + 1 < track.segments().len() {
-        let successor = moment(s, c, r, at + 1);
+        let successor = successors(s, c, tail, r, at + 1);
         let ready = readiness(s, c, &successor);
         if ready.lost {
             return leave(s, tail, SpliceReason::SegmentLost, Vec::new());
@@ -402,6 +402,22 @@ fn moment(s: &Situation, c: &Candidate, r: usize, at: usize) -> Vec<Option<usize
     (0..s.log.header().renditions.len())
         .map(|o| if o == r { Some(at) } else { same_moment(track, at, track_of(c, o)?) })
         .collect()
+}
+
+/// The segment at `at` of rendition `r` and, of each other, the direct successor of the tail's
+/// part: a rendition must not skip or repeat where the others go on. The same moment where the
+/// tail has nothing of it.
+fn successors(s: &Situation, c: &Candidate, tail: &Step, r: usize, at: usize) -> Vec<Option<usize>> {
+    let after_tail = |o: usize| -> Option<(&Track, usize)> {
+        let track = track_of(c, o)?;
+        Some((track, track.find(&tail.entries.get(o)?.source)? + 1))
+    };
+    let same = moment(s, c, r, at).into_iter().enumerate();
+    same.map(|(o, same)| match after_tail(o).filter(|_| o != r) {
+        Some((track, next)) => (next < track.segments().len()).then_some(next),
+        None => same,
+    })
+    .collect()
 }
 
 /// Whether a step can be made of these segments.
