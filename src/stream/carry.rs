@@ -197,7 +197,7 @@ impl Worker {
             Ok(Appended::Done) => self.take_step(id, step, true),
             Ok(Appended::Lost(steps)) => {
                 for step in steps {
-                    self.take_step(id, step, false);
+                    self.take_over(id, step).await;
                 }
             }
             // Viewers are served on; the store gets what it missed once it answers.
@@ -210,6 +210,31 @@ impl Worker {
                 self.take_step(id, step, true);
             }
         }
+    }
+
+    /// Takes over what another process appended since: during an upgrade two of them answer on the
+    /// same sockets, and what one listed the other is asked for.
+    pub(super) async fn take_newer(&mut self, id: &LaneId) {
+        let Some(lane) = self.lanes.get(id).filter(|l| l.unsaved == 0) else { return };
+        let tail = lane.log.tail().map(|t| t.msn);
+        let Ok(Some(stored)) = self.deps.store.load(id).await else { return };
+        for step in stored.steps.into_iter().filter(|s| Some(s.msn) > tail) {
+            self.take_over(id, step).await;
+        }
+        self.list(id, true).await;
+    }
+
+    /// A step of another process: its bytes are in the directory that both have.
+    async fn take_over(&mut self, id: &LaneId, step: Step) {
+        let Some(lane) = self.lanes.get(id) else { return };
+        let header = lane.log.header();
+        let keep = self.deps.clock.now().plus(header.window + header.target() * 10);
+        let entries = step.entries.iter();
+        let held = entries.flat_map(|e| e.held.into_iter().chain(e.map.as_ref().map(|m| m.held)));
+        for held in held {
+            self.deps.segments.find(held, keep).await;
+        }
+        self.take_step(id, step, false);
     }
 
     /// Gives the store the steps that it missed. True if another process had gone on meanwhile.
