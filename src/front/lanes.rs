@@ -31,6 +31,11 @@ pub trait Lanes: Send + Sync + 'static {
         stream: &StreamKey,
         lane: &LaneId,
     ) -> impl Future<Output = Result<Arc<Self::Lane>, Refusal>> + Send;
+    /// Takes over what another process appended to the lane, if anything.
+    fn newer(&self, stream: &StreamKey, lane: &LaneId) -> impl Future<Output = ()> + Send {
+        let _ = (stream, lane);
+        std::future::ready(())
+    }
     /// A segment's bytes, if they are in memory.
     fn in_memory(&self, hash: ContentHash) -> Option<Bytes>;
     /// A segment's bytes, from memory or disk, verified.
@@ -57,6 +62,11 @@ pub trait ListedLane: Send + Sync + 'static {
         msn: OutputMsn,
         short: &str,
     ) -> Result<Held, Refusal>;
+    /// Not listed here, but another process may have.
+    fn is_next(&self, msn: OutputMsn) -> bool {
+        let _ = msn;
+        false
+    }
     /// An init segment.
     fn init(&self, rendition: &RenditionId, short: &str) -> Result<Held, Refusal>;
 }
@@ -82,6 +92,9 @@ impl Lanes for Live {
     }
     async fn lane(&self, stream: &StreamKey, lane: &LaneId) -> Result<Arc<Lane>, Refusal> {
         self.streams.lane(stream, lane).await
+    }
+    async fn newer(&self, stream: &StreamKey, lane: &LaneId) {
+        self.streams.newer(stream, lane).await;
     }
     fn in_memory(&self, hash: ContentHash) -> Option<Bytes> {
         self.segments.in_memory(hash)
@@ -111,6 +124,9 @@ impl ListedLane for Lane {
         short: &str,
     ) -> Result<Held, Refusal> {
         Lane::segment(self, rendition, msn, short)
+    }
+    fn is_next(&self, msn: OutputMsn) -> bool {
+        Lane::is_next(self, msn)
     }
     fn init(&self, rendition: &RenditionId, short: &str) -> Result<Held, Refusal> {
         Lane::init(self, rendition, short)

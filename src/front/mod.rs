@@ -40,7 +40,7 @@ use known::{Known, Verified};
 use request::{Want, host, want};
 
 use crate::model::lane::Held;
-use crate::model::names::{PoolName, RenditionId, StreamKey};
+use crate::model::names::{OutputMsn, PoolName, RenditionId, StreamKey};
 use crate::model::route::{Place, Route, identity_query};
 use crate::model::token::{Claims, Keyring};
 
@@ -161,7 +161,7 @@ impl<L: Lanes> Front<L> {
             Route::Segment { place, msn, short, extension } => {
                 context.kind = Kind::Segment;
                 let lane = self.lane(&current, &pool, path, place, context).await?;
-                let held = lane.segment(&RenditionId::new(place.rendition), msn, short)?;
+                let held = self.announced(&current, &*lane, place, msn, short).await?;
                 answers.segment(request, &held, extension, &self.bytes(held).await?)
             }
             Route::Init { place, short, extension } => {
@@ -171,6 +171,27 @@ impl<L: Lanes> Front<L> {
                 answers.segment(request, &held, extension, &self.bytes(held).await?)
             }
         }
+    }
+
+    /// What a segment's name stands for. Another process that answers on the same sockets, during
+    /// an upgrade, may have listed what this one has not taken over yet.
+    async fn announced(
+        &self,
+        current: &Prepared,
+        lane: &L::Lane,
+        place: Place<'_>,
+        msn: OutputMsn,
+        short: &str,
+    ) -> Result<Held, Failure> {
+        let rendition = RenditionId::new(place.rendition);
+        let found = lane.segment(&rendition, msn, short);
+        if found.is_err() && lane.is_next(msn) {
+            let _waiting = self.wait(current)?;
+            let header = lane.header();
+            self.lanes.newer(&header.stream, &header.lane).await;
+            return Ok(lane.segment(&rendition, msn, short)?);
+        }
+        Ok(found?)
     }
 
     fn health(&self, page: &str) -> Result<Answer, Failure> {

@@ -261,7 +261,7 @@ impl Worker {
     }
 
     /// Prints what is new, keeps what is listed, drops what has left long ago.
-    async fn list(&mut self, id: &LaneId, changed: bool) {
+    pub(super) async fn list(&mut self, id: &LaneId, changed: bool) {
         let now = self.deps.clock.now();
         let idle = now.minus(self.settings.idle_after);
         let Some(lane) = self.lanes.get_mut(id) else { return };

@@ -22,6 +22,9 @@ const LAST_GOOD: u32 = 6;
 /// A first playlist is waited for at most so long: players wait 6 s for an answer without a stall.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// So many segments another process may be ahead: two answer on the same sockets during an upgrade.
+const AHEAD: u64 = 4;
+
 /// A media playlist, printed once for all who ask.
 #[derive(Clone, Debug)]
 pub struct Printed {
@@ -145,6 +148,14 @@ impl Lane {
         let at = msn.0.checked_sub(index.first).and_then(|at| usize::try_from(at).ok());
         let held = at.and_then(|at| *index.segments.get(at)?.get(r)?).ok_or(Refusal::NotListed)?;
         if held.hash.is_short(short) { Ok(held) } else { Err(Refusal::NotListed) }
+    }
+
+    /// Not announced here, but so near after the newest that another process may have.
+    #[must_use]
+    pub fn is_next(&self, msn: OutputMsn) -> bool {
+        let index = self.index.read();
+        let known = index.first + index.segments.len() as u64;
+        (known..known + AHEAD).contains(&msn.0)
     }
 
     /// The bytes of an init segment, by the first 8 hex digits of their hash.

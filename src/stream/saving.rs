@@ -38,6 +38,7 @@ impl Worker {
         let follows = lane.log.tail().is_none() || steps.first().map(|s| s.msn) == Some(lane.log.next_msn());
         if follows {
             for step in steps {
+                self.find_bytes(id, &step).await;
                 self.take_step(id, step, false);
             }
             return;
@@ -50,6 +51,31 @@ impl Worker {
             for (r, _) in wanted.iter().enumerate().filter(|(_, w)| **w) {
                 lane.shared.ask(r);
             }
+        }
+    }
+
+    /// Takes over what another process appended since: during an upgrade two of them answer on the
+    /// same sockets, and what one listed the other is asked for.
+    pub(super) async fn take_newer(&mut self, id: &LaneId) {
+        let Some(lane) = self.lanes.get(id).filter(|l| l.unsaved == 0) else { return };
+        let tail = lane.log.tail().map(|t| t.msn);
+        let Ok(Some(stored)) = self.deps.store.load(id).await else { return };
+        let newer: Vec<Step> = stored.steps.into_iter().filter(|s| Some(s.msn) > tail).collect();
+        if !newer.is_empty() {
+            self.take_over(id, newer).await;
+            self.list(id, true).await;
+        }
+    }
+
+    /// The bytes of another process's step are in the directory that both have.
+    async fn find_bytes(&self, id: &LaneId, step: &Step) {
+        let Some(lane) = self.lanes.get(id) else { return };
+        let header = lane.log.header();
+        let keep = self.deps.clock.now().plus(header.window + header.target() * 10);
+        let entries = step.entries.iter();
+        let held = entries.flat_map(|e| e.held.into_iter().chain(e.map.as_ref().map(|m| m.held)));
+        for held in held {
+            self.deps.segments.find(held, keep).await;
         }
     }
 

@@ -214,6 +214,16 @@ impl Streams {
         self.ask(stream, |answer| Event::Lane(lane.clone(), answer)).await
     }
 
+    /// Something that another process may have appended to this lane was asked for: returns when
+    /// it is taken over, or is not there.
+    pub async fn newer(&self, stream: &StreamKey, lane: &LaneId) {
+        let Some(slot) = self.slots.get(stream).map(|s| s.clone()) else { return };
+        let (answer, done) = oneshot::channel();
+        if slot.inbox.try_send(Event::Newer(lane.clone(), answer)).is_ok() {
+            let _ = done.await;
+        }
+    }
+
     /// How many streams are watched, and how many lanes carried.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {

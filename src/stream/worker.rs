@@ -44,6 +44,8 @@ pub enum Event {
     /// Bytes fetched again, to know whether a run goes on.
     /// (of which rendition, for which doubt).
     Proved(PackagerId, usize, u32, Option<ContentHash>),
+    /// Another process may have appended to this lane.
+    Newer(LaneId, oneshot::Sender<()>),
     /// Somebody asked for something: look again.
     Look,
 }
@@ -178,6 +180,10 @@ impl Worker {
                         tracing::info!(stream = %self.key, packager = %id, "the packager restarted: another run");
                     }
                 }
+            }
+            Event::Newer(id, answer) => {
+                self.take_newer(&id).await;
+                let _ = answer.send(());
             }
             Event::Look => {}
         }

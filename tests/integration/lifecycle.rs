@@ -62,6 +62,8 @@ async fn a_new_process_takes_over_and_no_request_fails() {
     viewer.until_on("b").await;
     let mut other = proxy.viewer("cam").await;
     other.refresh().await;
+    viewer.between_two_proxies();
+    other.between_two_proxies();
     let over = AtomicBool::new(false);
     // Every refresh panics on an answer that is not 200, or none.
     let looping = async {

@@ -106,10 +106,6 @@ impl Packager {
     pub fn segments_of(self, ms: u64, target: u32) -> Self {
         self.with(|s| (s.segment_ms, s.target) = (ms, target))
     }
-    /// How many segments it lists.
-    pub fn listing(self, segments: u64) -> Self {
-        self.with(|s| s.listed = segments)
-    }
     /// Segments have this many packets of 188 bytes.
     pub fn packets(self, packets: usize) -> Self {
         self.with(|s| s.packets = packets)

@@ -46,8 +46,8 @@ pub struct Header {
     pub independent_segments: bool,
     /// How much content a playlist lists at the least.
     pub window: Duration,
-    /// The first MSN: the Unix second of the opening, so that numbers rise even if a
-    /// log is lost and the lane must be opened again.
+    /// The first MSN: counted from the time of the opening, faster than a lane gains steps, so
+    /// that numbers rise even if a log is lost and the lane must be opened again.
     pub first_msn: OutputMsn,
     /// The discontinuity number before the first step: 0 for a new lane, the Unix
     /// second for one opened again.

@@ -111,7 +111,8 @@ fn method(tail: &Step, track: &Track) -> SpliceMethod {
 }
 
 /// The segment of `other` at the same moment as the one at `at` in `reference`: the same number
-/// where a packager numbers its renditions alike (all that are known do), else by
+/// where a packager numbers its renditions alike (all that are known do; a list seen for the first
+/// time may have been written up to a segment before), else by
 /// PROGRAM-DATE-TIME, else by arrival.
 #[must_use]
 pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize> {
@@ -123,7 +124,7 @@ pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize>
         })
     };
     if let Some(o) = other.position(seen.msn())
-        && near(o, seen.duration())
+        && near(o, seen.duration() * 3 / 2)
     {
         return Some(o);
     }
