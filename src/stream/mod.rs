@@ -8,8 +8,10 @@
 //! (`opening`), carries them on (`carry`) and keeps the store's copy of their logs (`saving`); `lane` what viewers' requests read; `status` what
 //! operators see.
 
+mod asking;
 mod carry;
 mod clock;
+mod fetching;
 mod lane;
 mod observer;
 mod opening;
