@@ -89,11 +89,16 @@ fn join(near: &TcpStream, shared: &Shared) {
         }
         thread::sleep(Duration::from_millis(20));
     };
+    let mut open = shared.open.lock().unwrap();
+    if !shared.up.load(Ordering::SeqCst) {
+        // Cut in this very moment.
+        return;
+    }
     for (from, to) in [(near, &far), (&far, near)] {
         let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         thread::spawn(move || pass(from, to));
     }
-    shared.open.lock().unwrap().extend([near.try_clone().unwrap(), far]);
+    open.extend([near.try_clone().unwrap(), far]);
 }
 
 /// Passes bytes until either side ends, then ends both.
