@@ -3,6 +3,7 @@
 
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -42,7 +43,8 @@ pub enum Kind {
 impl Kind {
     fn of(path: &str) -> Self {
         let path = path.split('?').next().unwrap_or_default();
-        if path.ends_with(".m3u8") { Self::Playlist } else { Self::Segment }
+        let playlist = Path::new(path).extension().is_some_and(|e| e == "m3u8");
+        if playlist { Self::Playlist } else { Self::Segment }
     }
 }
 
@@ -176,11 +178,10 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
             .filter(|(n, _)| n.eq_ignore_ascii_case("range"))
             .map(|(n, v)| (n, v.trim()))
             .collect();
-        let answer = match http::get_with(&url, &extra, Duration::from_secs(60)) {
-            Ok(answer) => answer,
-            Err(_) => return client.shutdown(Shutdown::Both),
+        let Ok(answer) = http::get_with(&url, &extra, Duration::from_secs(60)) else {
+            return client.shutdown(Shutdown::Both);
         };
-        if !answer_with(client, answer, fault, shared)? {
+        if !answer_with(client, &answer, fault, shared)? {
             return client.shutdown(Shutdown::Both);
         }
     }
@@ -189,7 +190,7 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
 /// Answers; false where the connection is to be closed.
 fn answer_with(
     client: &TcpStream,
-    answer: Answer,
+    answer: &Answer,
     fault: Fault,
     shared: &Shared,
 ) -> io::Result<bool> {

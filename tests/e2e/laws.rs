@@ -219,13 +219,13 @@ impl Watched {
         {
             shared.breach(4, format!("TARGETDURATION {target}, then {}", list.target));
         }
-        let last = list.first + list.segments.len() as u64;
-        if list.first < self.first || last < self.last {
-            let (was, is) = ((self.first, self.last), (list.first, last));
+        let end = list.first + list.segments.len() as u64;
+        if list.first < self.first || end < self.last {
+            let (was, is) = ((self.first, self.last), (list.first, end));
             shared.breach(2, format!("MSN fell: first and end {was:?}, then {is:?}"));
         }
-        if last > self.last {
-            (self.last_gain_ms, self.last) = (now_ms(), last);
+        if end > self.last {
+            (self.last_gain_ms, self.last) = (now_ms(), end);
         }
         self.first = list.first;
         let mut number = list.discontinuity_sequence;

@@ -11,8 +11,18 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
-    clippy::cast_precision_loss
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    // A position that did not move is the same number, bit by bit.
+    clippy::float_cmp,
+    clippy::format_collect,
+    clippy::format_push_string,
+    clippy::needless_for_each,
+    clippy::redundant_closure_for_method_calls,
+    clippy::unnecessary_literal_bound
 )]
+// Threads that block and a poisoned lock that fails the test are what a test wants.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod clip;
 mod faults;

@@ -148,10 +148,10 @@ impl Packager {
 
     /// The first MSN and the URIs of the media playlist at [`ENTRY`], or of its first variant.
     pub fn listed(&self) -> Option<(u64, Vec<String>)> {
-        self.listed_at(&format!("{}{ENTRY}", self.url()))
+        Self::listed_at(&format!("{}{ENTRY}", self.url()))
     }
 
-    fn listed_at(&self, url: &str) -> Option<(u64, Vec<String>)> {
+    fn listed_at(url: &str) -> Option<(u64, Vec<String>)> {
         let answer = http::get(url, Duration::from_secs(2)).ok()?;
         let text = answer.text();
         if answer.status != 200 || !text.starts_with("#EXTM3U") {
@@ -159,7 +159,7 @@ impl Packager {
         }
         if text.contains("#EXT-X-STREAM-INF") {
             let first = text.lines().find(|l| !l.starts_with('#') && !l.is_empty())?;
-            return self.listed_at(&http::resolve(url, first));
+            return Self::listed_at(&http::resolve(url, first));
         }
         let first = text.lines().find_map(|l| l.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
         let first = first.and_then(|n| n.trim().parse().ok()).unwrap_or(0);

@@ -223,7 +223,7 @@ fn nothing_names_a_machine_or_a_registry() {
             "conf",
         ];
         let extension = p.extension().map(|e| e.to_string_lossy().into_owned());
-        extension.map_or(true, |e| known.contains(&e.as_str()))
+        extension.is_none_or(|e| known.contains(&e.as_str()))
     };
     let mut broken = Vec::new();
     for path in files(root(), &text_files) {
