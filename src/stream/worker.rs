@@ -51,7 +51,7 @@ pub struct Worker {
     pub(super) sources: BTreeMap<PackagerId, Source>,
     pub(super) lanes: BTreeMap<LaneId, Carried>,
     pub(super) joining: Vec<(UnixMs, oneshot::Sender<Result<Arc<Lane>, Refusal>>)>,
-    pub(super) reopening: HashMap<LaneId, UnixMs>,
+    pub(super) reopening: BTreeMap<LaneId, UnixMs>,
     pub(super) fetching: HashSet<Fetch>,
     pub(super) asked_at: UnixMs,
     pub(super) rng: StdRng,
@@ -77,7 +77,7 @@ impl Worker {
             sources: BTreeMap::new(),
             lanes: BTreeMap::new(),
             joining: Vec::new(),
-            reopening: HashMap::new(),
+            reopening: BTreeMap::new(),
             fetching: HashSet::new(),
             rng,
         }

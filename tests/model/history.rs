@@ -337,7 +337,7 @@ fn run(history: &History) -> (Option<String>, Option<String>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn every_history_keeps_the_laws(history in history()) {
         let (_, breach) = run(&history);

@@ -9,7 +9,7 @@ use segue::segments::Segments;
 use segue::stream::{Lane, Refusal, Streams};
 use tokio::time::{sleep, timeout};
 
-use crate::judge::{Read, read};
+use crate::judge::{Item, Read, read};
 use crate::parts::{Life, Sim};
 use crate::world::Truth;
 
@@ -28,6 +28,15 @@ pub struct Player {
 
 pub fn stream() -> StreamKey {
     StreamKey { pool: PoolName::new("live"), path: "/live/cam.m3u8".into(), query: "".into() }
+}
+
+/// What a player saw leave its list.
+#[derive(Default)]
+struct Left {
+    listed: Vec<Item>,
+    window: u64,
+    /// Until when each can be had.
+    gone: std::collections::VecDeque<(u64, Item)>,
 }
 
 /// What one refresh came to.
@@ -69,13 +78,14 @@ impl Player {
     async fn watch(&self, id: &LaneId, rendition: &RenditionId) {
         let mut edge = 0;
         let mut turn = 0;
+        let mut left = Left::default();
         let mut refused = 0;
         // Per proxy: until when what it showed last is to be shown.
         let mut fresh_until = std::collections::BTreeMap::new();
         while refused < 60 {
             let (proxy, door) = &self.doors[turn % self.doors.len()];
             turn += 1;
-            let wait = match self.refresh(*proxy, door, id, rendition).await {
+            let wait = match self.refresh(*proxy, door, id, rendition, &mut left).await {
                 Refreshed::Read(list) => {
                     refused = 0;
                     let last = list.first + list.segments.len() as u64;
@@ -121,7 +131,14 @@ impl Player {
         }
     }
 
-    async fn refresh(&self, proxy: usize, door: &Door, id: &LaneId, rendition: &RenditionId) -> Refreshed {
+    async fn refresh(
+        &self,
+        proxy: usize,
+        door: &Door,
+        id: &LaneId,
+        rendition: &RenditionId,
+        left: &mut Left,
+    ) -> Refreshed {
         let Some((streams, life)) = door.lock().clone() else { return Refreshed::Down };
         let asked = async {
             let lane = streams.lane(&stream(), id).await?;
@@ -142,12 +159,39 @@ impl Player {
             self.broken(&format!("cannot be read: {text}"));
             return Refreshed::Down;
         };
+        if self.doors.len() == 1 {
+            self.fetch_left(&lane, rendition, &list, left).await;
+        }
         if let Some(truths) = self.fetch(&lane, rendition, &list).await {
             let seat = (proxy, id.to_string(), rendition.to_string());
             let now = self.sim.now();
             self.sim.judge.lock().refreshed(now, &seat, &list, &truths);
         }
         Refreshed::Read(list)
+    }
+
+    /// What left the list can be had for one target duration and a window more (law 5). It left
+    /// up to a target duration before it was missed.
+    async fn fetch_left(&self, lane: &Lane, rendition: &RenditionId, list: &Read, left: &mut Left) {
+        let now = self.sim.now();
+        let window: u64 = list.segments.iter().map(|s| s.millis).sum();
+        for item in left.listed.drain(..).filter(|i| i.msn < list.first) {
+            left.gone.push_back((now + window.min(left.window), item));
+        }
+        left.window = window;
+        left.listed.clone_from(&list.segments);
+        left.gone.retain(|(until, _)| *until > now);
+        for (_, item) in &left.gone {
+            if self.bytes(lane, rendition, item).await.is_none() {
+                self.broken(&format!("5: {} left the list and cannot be had", item.uri));
+            }
+        }
+    }
+
+    async fn bytes(&self, lane: &Lane, rendition: &RenditionId, item: &Item) -> Option<bytes::Bytes> {
+        let short = item.uri.split(['-', '.']).nth(1)?;
+        let held = lane.segment(rendition, OutputMsn(item.msn), short).ok()?;
+        self.segments.get(held).await
     }
 
     fn broken(&self, law: &str) {
@@ -159,12 +203,7 @@ impl Player {
     async fn fetch(&self, lane: &Lane, rendition: &RenditionId, list: &Read) -> Option<Vec<Truth>> {
         let mut truths = Vec::new();
         for item in &list.segments {
-            let short = item.uri.split(['-', '.']).nth(1)?;
-            let held = lane.segment(rendition, OutputMsn(item.msn), short);
-            let bytes = match held {
-                Ok(held) => self.segments.get(held).await,
-                Err(_) => None,
-            };
+            let bytes = self.bytes(lane, rendition, item).await;
             let Some(truth) = bytes.and_then(|b| Truth::read(&b)) else {
                 self.broken(&format!("5: {} is listed and cannot be had", item.uri));
                 return None;

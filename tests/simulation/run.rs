@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use segue::model::lane::SpliceMethod;
 use segue::model::names::{PackagerId, PoolName, UnixMs};
-use segue::packagers::{PackagerSpec, PoolSpec, Pools};
+use segue::packagers::{Health, PackagerSpec, PoolSpec, Pools};
 use segue::segments::{Segments, Settings};
 use segue::stream::{Capacity, Parts, PoolSettings, Streams};
 use tokio::time::{Duration as Time, sleep};
@@ -37,8 +37,26 @@ struct Stage {
     sim: Arc<Sim>,
     database: Arc<Database>,
     segments: Arc<Segments>,
-    packagers: Vec<&'static str>,
+    pools: Arc<Pools>,
+    /// Every packager, and whether it is taken out.
+    packagers: Vec<(&'static str, bool)>,
+    standbys: usize,
     lives: u64,
+}
+
+fn pool(packagers: &[(&'static str, bool)]) -> PoolSpec {
+    let stay = packagers.iter().filter(|(_, drained)| !drained);
+    let spec = |id: &str| PackagerSpec {
+        id: PackagerId::new(id),
+        zone: String::new(),
+        weight: 1,
+        check: None,
+    };
+    PoolSpec {
+        name: PoolName::new("live"),
+        hosts: vec!["*".into()],
+        packagers: stay.map(|(id, _)| spec(id)).collect(),
+    }
 }
 
 impl Stage {
@@ -46,23 +64,12 @@ impl Stage {
         self.lives += 1;
         let life = Life::new(self.lives);
         let (sim, database) = (self.sim.clone(), self.database.clone());
-        let packagers = self.packagers.iter().map(|id| PackagerSpec {
-            id: PackagerId::new(*id),
-            zone: String::new(),
-            weight: 1,
-            check: None,
-        });
-        let pool = PoolSpec {
-            name: PoolName::new("live"),
-            hosts: vec!["*".into()],
-            packagers: packagers.collect(),
-        };
-        let settings = PoolSettings { standbys: self.packagers.len() - 1, ..PoolSettings::default() };
+        let settings = PoolSettings { standbys: self.standbys, ..PoolSettings::default() };
         let streams = Streams::new(Parts {
             origin: Arc::new(SimOrigin { sim: sim.clone(), life: life.clone() }),
             store: Arc::new(SimStore { sim: sim.clone(), life: life.clone(), database }),
             segments: self.segments.clone(),
-            pools: Arc::new(Pools::new(&[pool])),
+            pools: self.pools.clone(),
             observer: Arc::new(Recorder { sim: sim.clone(), proxy }),
             clock: sim.clock(),
             zone: String::new(),
@@ -85,10 +92,12 @@ async fn simulate(seed: u64) -> Done {
     }
     let memory = Settings { dir: None, memory: 1 << 30, disk: 0 };
     let segments = Arc::new(Segments::open(memory, UnixMs(BASE)).unwrap());
-    let packagers = script.shapes.iter().map(|s| s.id).collect();
+    let packagers: Vec<_> = script.shapes.iter().map(|s| (s.id, false)).collect();
+    let pools = Arc::new(Pools::new(&[pool(&packagers)]));
+    let standbys = script.standbys;
     let database = Database::new();
     let mut stage =
-        Stage { sim: sim.clone(), database, segments: segments.clone(), packagers, lives: 0 };
+        Stage { sim: sim.clone(), database, segments: segments.clone(), pools, packagers, standbys, lives: 0 };
     // The packagers have been there for a minute.
     sleep(Time::from_mins(1)).await;
     let doors: Vec<Door> =
@@ -164,6 +173,16 @@ fn apply(sim: &Sim, stage: &mut Stage, doors: &[Door], fault: Fault) {
             sim.judge.lock().calm_since = now;
             return;
         }
+        Fault::Health(p, up) => {
+            let health = if up { Health::Up } else { Health::Down };
+            stage.pools.set_health(&PackagerId::new(stage.packagers[p].0), health);
+            world[p].usable = up;
+        }
+        Fault::Drain(p) | Fault::Undrain(p) => {
+            stage.packagers[p].1 = matches!(fault, Fault::Drain(_));
+            stage.pools.reload(&[pool(&stage.packagers)]);
+            world[p].usable = !stage.packagers[p].1;
+        }
         Fault::StoreFails(fails) => {
             stage.database.fail(fails);
             sim.judge.lock().calm_since = now;
@@ -172,6 +191,14 @@ fn apply(sim: &Sim, stage: &mut Stage, doors: &[Door], fault: Fault) {
     }
     for p in world.iter_mut() {
         p.settle(now);
+    }
+    drop(world);
+    if matches!(fault, Fault::Health(..) | Fault::Drain(_) | Fault::Undrain(_)) {
+        for door in doors {
+            if let Some((streams, _)) = &*door.lock() {
+                streams.look();
+            }
+        }
     }
 }
 

@@ -21,6 +21,9 @@ pub enum Fault {
     Segments(usize, Answer),
     CrashProxy(usize),
     StartProxy(usize),
+    Health(usize, bool),
+    Drain(usize),
+    Undrain(usize),
     StoreFails(bool),
     StoreLost,
 }
@@ -28,6 +31,7 @@ pub enum Fault {
 pub struct Script {
     pub shapes: Vec<Shape>,
     pub proxies: usize,
+    pub standbys: usize,
     /// In order of time.
     pub faults: Vec<(u64, Fault)>,
     /// Proxies may come to disagree.
@@ -38,7 +42,8 @@ pub fn draw(seed: u64) -> Script {
     let mut rng = StdRng::seed_from_u64(seed);
     let shapes = shapes(&mut rng);
     let proxies = rng.random_range(1..=2);
-    let mut script = Script { shapes, proxies, faults: Vec::new(), split: false };
+    let standbys = rng.random_range(1..shapes.len());
+    let mut script = Script { shapes, proxies, standbys, faults: Vec::new(), split: false };
     if seed.is_multiple_of(8) {
         return script;
     }
@@ -96,7 +101,7 @@ fn fault(rng: &mut StdRng, script: &mut Script, at: u64, crashes: bool, store: b
     ]
     .choose(rng)
     .unwrap();
-    match rng.random_range(0..12) {
+    match rng.random_range(0..14) {
         0 | 1 => f.extend([(at, Fault::Kill(p)), (long, Fault::Start(p))]),
         2 => f.extend([(at, Fault::Freeze(p)), (long, Fault::Thaw(p))]),
         3 => f.extend([(at, Fault::Kill(p)), (at + 1, Fault::Start(p))]),
@@ -126,6 +131,8 @@ fn fault(rng: &mut StdRng, script: &mut Script, at: u64, crashes: bool, store: b
                 f.push((at + 1, Fault::StoreLost));
             }
         }
+        12 => f.extend([(at, Fault::Health(p, false)), (long, Fault::Health(p, true))]),
+        13 => f.extend([(at, Fault::Drain(p)), (long, Fault::Undrain(p))]),
         _ => {}
     }
     // Sometimes the next comes before this one is over.

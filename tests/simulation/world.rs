@@ -68,6 +68,8 @@ pub struct Packager {
     pub run: u32,
     pub process: Process,
     pub fed: bool,
+    /// Neither taken out nor said to be down.
+    pub usable: bool,
     pub playlists: Answer,
     pub segments: Answer,
     /// Since when nothing has been wrong with it.
@@ -124,6 +126,7 @@ impl Packager {
             run: 1,
             process: Process::Up,
             fed: true,
+            usable: true,
             playlists: Answer::Right,
             segments: Answer::Right,
             good_since: Some(0),
@@ -172,6 +175,7 @@ impl Packager {
     pub fn start_again(&mut self, now: u64) {
         self.process = Process::Up;
         self.fed = true;
+        self.good_since = None;
         self.run += 1;
         self.segs.clear();
         self.next = 0;
@@ -208,6 +212,7 @@ impl Packager {
     pub fn settle(&mut self, now: u64) {
         let good = self.process == Process::Up
             && self.fed
+            && self.usable
             && self.playlists == Answer::Right
             && self.segments == Answer::Right;
         self.good_since = good.then(|| self.good_since.unwrap_or(now));
