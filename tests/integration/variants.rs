@@ -1,5 +1,8 @@
 //! Several variants, other names and another order on the sibling, other target durations.
 
+use std::time::Duration;
+
+use crate::faults::Fault;
 use crate::packager::Packager;
 use crate::proxy::Proxy;
 
@@ -17,7 +20,10 @@ async fn variants_splice_together_whatever_they_are_called() {
         .variants(&[("chunklist_b790", "640x360", 790_000), ("chunklist_b2100", "1280x720", 2_100_000)])
         .live();
     let proxy = Proxy::over(&[&a, &b]).start().await;
+    // The sibling answers later: its target duration is waited for.
+    b.break_playlists("cam", Fault::Late(Duration::from_millis(300)));
     let mut viewer = proxy.viewer("cam").await.with_all_renditions();
+    b.mend("cam");
     viewer.more(2).await;
     // One target duration for all, from the start, that holds for the longer segments too.
     assert_eq!(viewer.playlist().target.as_secs(), 2);
