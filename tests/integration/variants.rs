@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::faults::Fault;
 use crate::packager::Packager;
 use crate::proxy::Proxy;
@@ -48,12 +50,17 @@ async fn variants_splice_together_whatever_they_are_called() {
 async fn a_rendition_asked_for_late_has_the_same_numbers() {
     let variants = [("high", "1280x720", 2_000_000), ("low", "640x360", 800_000)];
     let a = Packager::fake("a").variants(&variants).live();
-    let proxy = Proxy::over(&[&a]).start().await;
-    let mut viewer = proxy.viewer("cam").await;
-    viewer.more(2).await;
-    let mut viewer = viewer.with_all_renditions();
-    viewer.more(3).await;
-    viewer.check_all_listed().await;
-    assert!(viewer.borders_of_all().iter().all(Vec::is_empty), "{viewer}");
-    assert_eq!(viewer.same_moments(), Ok(()), "{viewer}");
+    let proxy = &Proxy::over(&[&a]).start().await;
+    join_all((0..5).map(|n| async move {
+        let mut viewer = proxy.viewer(&format!("cam{n}")).await;
+        viewer.more(2).await;
+        // Not in step with the packager's lists.
+        tokio::time::sleep(Duration::from_millis(190 * n)).await;
+        let mut viewer = viewer.with_all_renditions();
+        viewer.more(3).await;
+        viewer.check_all_listed().await;
+        assert!(viewer.borders_of_all().iter().all(Vec::is_empty), "{viewer}");
+        assert_eq!(viewer.same_moments(), Ok(()), "{viewer}");
+    }))
+    .await;
 }
