@@ -76,9 +76,7 @@ pub async fn answer(fault: &Fault, good: Vec<u8>, w: &mut OwnedWriteHalf) -> std
             w.write_all(&good[..good.len() / 2]).await?;
             std::future::pending().await
         }
-        Fault::Redirect(to) => {
-            w.write_all(&head(302, &[&format!("Location: {to}")], 0)).await
-        }
+        Fault::Redirect(to) => w.write_all(&head(302, &[&format!("Location: {to}")], 0)).await,
         Fault::Bomb(bytes) => {
             let bomb = bomb(*bytes);
             w.write_all(&head(200, &["Content-Encoding: gzip"], bomb.len())).await?;

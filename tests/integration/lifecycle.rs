@@ -90,14 +90,14 @@ async fn a_new_process_takes_over_and_no_request_fails() {
 async fn sigterm_fails_readiness_first_and_cuts_nothing() {
     // 6 MB a segment: more than the sockets hold.
     let a = Packager::fake("a").packets(32_000).live();
-    let server = "server: { drain_delay_seconds: 2, grace_period_seconds: 10, upgrade_sock: \"run/u\" }";
+    let server =
+        "server: { drain_delay_seconds: 2, grace_period_seconds: 10, upgrade_sock: \"run/u\" }";
     let mut proxy = Proxy::over(&[&a]).setting(server).start().await;
     let mut viewer = proxy.viewer("cam").await;
     viewer.more(1).await;
     let mut slow = ask_slowly(proxy.port(), &viewer.segment_path()).await;
     proxy.signal("TERM");
-    let unready =
-        || async { proxy.get("/.segue/readyz").await.is_ok_and(|r| r.status == 503) };
+    let unready = || async { proxy.get("/.segue/readyz").await.is_ok_and(|r| r.status == 503) };
     wait_for("readiness to fail", Duration::from_secs(5), unready).await.unwrap();
     // It serves on, and asks clients to go.
     let reply = viewer.ask().await.unwrap();

@@ -19,7 +19,10 @@ async fn variants_splice_together_whatever_they_are_called() {
         .segments_of(1500, 2)
         .shifted(700)
         .numbered_from(77)
-        .variants(&[("chunklist_b790", "640x360", 790_000), ("chunklist_b2100", "1280x720", 2_100_000)])
+        .variants(&[
+            ("chunklist_b790", "640x360", 790_000),
+            ("chunklist_b2100", "1280x720", 2_100_000),
+        ])
         .live();
     let proxy = Proxy::over(&[&a, &b]).start().await;
     // The sibling answers later: its target duration is waited for.

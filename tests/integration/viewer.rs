@@ -182,10 +182,8 @@ impl Viewer {
     async fn bytes(&mut self, place: &Place, path: &str, wanted: &Wanted) -> Vec<u8> {
         let reply = http::get(self.port, &join(path, &wanted.uri)).await;
         let answer = whole(reply);
-        let fetched = answer.as_deref().map(|b| Fetched {
-            hash: ContentHash::of(b),
-            length: b.len() as u64,
-        });
+        let fetched =
+            answer.as_deref().map(|b| Fetched { hash: ContentHash::of(b), length: b.len() as u64 });
         let breaches = self.observer.segment(place, self.began.elapsed(), wanted, fetched);
         match answer {
             Answer::Whole(bytes) if breaches.is_empty() => bytes,
@@ -260,7 +258,9 @@ impl Viewer {
         let first = all.next().ok_or("nothing was watched")?;
         for (msn, other) in all.flatten() {
             let Some(one) = first.get(msn) else { continue };
-            if (&one.label.packager, one.label.start_ms) != (&other.label.packager, other.label.start_ms) {
+            if (&one.label.packager, one.label.start_ms)
+                != (&other.label.packager, other.label.start_ms)
+            {
                 return Err(format!("{msn}: {:?} and {:?}", one.label, other.label));
             }
         }
