@@ -14,7 +14,7 @@ DEMO_PAGE := src/demo/page
 
 # cmake is what zlib-ng is built with; the C compiler also builds SQLite.
 BUILD_PACKAGES := cmake gcc g++ make pkg-config
-E2E_PACKAGES := ffmpeg nginx libnginx-mod-rtmp chromium mpv procps \
+E2E_PACKAGES := openssl ffmpeg nginx libnginx-mod-rtmp chromium mpv procps \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav
 BENCH_PACKAGES := wrk nginx haproxy varnish
@@ -60,9 +60,11 @@ e2e-short: setup-build setup-e2e players ## the end-to-end runs that `make test`
 bench: setup-build setup-bench ## CPU per request beside bare Pingora, nginx, HAProxy and Varnish
 	benches/run
 
-fuzz: setup-build ## the fuzz targets, a minute each (cargo-fuzz and a nightly toolchain)
-	for target in $$($(CARGO) +nightly fuzz list); do \
-		$(CARGO) +nightly fuzz run $$target -- -max_total_time=60; \
+fuzz: setup-build ## the fuzz targets, a minute each; what they find of new goes to target/corpus
+	command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
+	for target in $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs))); do \
+		mkdir -p target/corpus/$$target; \
+		$(CARGO) fuzz run $$target --sanitizer none target/corpus/$$target fuzz/corpus/$$target -- -max_total_time=60; \
 	done
 
 check: setup-build ## formatting and lints

@@ -17,8 +17,14 @@ use crate::ops::Operations as _;
 /// What cannot be started.
 pub fn demonstrate(options: &demo::Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(demo::run(options, |packagers| start(options, packagers), asked_to_stop()))?;
-    Ok(())
+    let ended =
+        runtime.block_on(demo::run(options, |packagers| start(options, packagers), asked_to_stop()));
+    let _ = std::fs::remove_dir_all(run_dir());
+    Ok(ended?)
+}
+
+fn run_dir() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("segue-demo-{}", std::process::id()))
 }
 
 /// Ctrl-C, or a polite kill.
@@ -35,7 +41,7 @@ async fn start(
     options: &demo::Options,
     packagers: Vec<(PackagerId, String)>,
 ) -> Result<demo::Proxy, String> {
-    let run_dir = std::env::temp_dir().join(format!("segue-demo-{}", std::process::id()));
+    let run_dir = run_dir();
     let admin = free_port().map_err(|e| format!("no free port: {e}"))?;
     let text = configuration(options, &packagers, &run_dir.to_string_lossy(), admin);
     let config = Config::parse("demo", &text, &|_| None).map_err(|e| e.to_string())?;

@@ -44,7 +44,7 @@ pub struct Settings {
 const SUCCESSOR_WITHIN: Duration = Duration::from_secs(10);
 /// Nothing in flight for this long, once the listeners are closed, is the end: connections that
 /// were accepted last have had their turn, and HTTP/2 has written what it buffers.
-const QUIET: Duration = Duration::from_millis(250);
+const QUIET: Duration = Duration::from_millis(500);
 /// How often that is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -181,7 +181,7 @@ async fn quiet(stages: &Stages, ended: impl Fn() -> bool) {
     let mut since = Instant::now();
     while !ended() && since.elapsed() < QUIET {
         tokio::time::sleep(LOOK_EVERY).await;
-        if stages.in_flight() > 0 {
+        if stages.busy() {
             since = Instant::now();
         }
     }

@@ -5,8 +5,8 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use pingora::listeners::ListenerConfig;
 use pingora::listeners::L4BufferSettings;
+use pingora::listeners::ListenerConfig;
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
 
@@ -61,13 +61,13 @@ pub fn viewers<L: Lanes>(
 }
 
 /// The operators' service on `address`.
+#[must_use]
 pub fn admin<O: Operations>(admin: Admin<O>, address: &str) -> Service<Admin<O>> {
     let mut service = Service::new("admin".to_owned(), admin);
     service.threads = Some(1);
     service.add_tcp(address);
     service
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -48,6 +48,12 @@ impl stream::Observer for Counting {
     fn lane_ended(&self, _lane: &LaneId) {
         self.0.lane_ended();
     }
+    fn too_long(&self, packager: &PackagerId) {
+        self.0.too_long(packager);
+    }
+    fn store_failed(&self) {
+        self.0.store_failed();
+    }
 }
 
 /// The running proxy, as operators see it.

@@ -118,6 +118,7 @@ pub fn front(config: &Config) -> front::Settings {
         uri_bytes_max: config.limits.uri_bytes,
         header_bytes_max: config.limits.header_bytes,
         waiting_max: config.limits.waiting_requests,
+        connections_max: config.limits.connections,
         keepalive: config.server.keepalive_timeout,
         keepalive_requests: config.server.keepalive_requests,
         ..front::Settings::default()

@@ -95,6 +95,8 @@ pub struct Limits {
     pub lanes: usize,
     /// Viewers' requests that wait (for a first playlist or a filling segment).
     pub waiting_requests: usize,
+    /// Connections of viewers at one time.
+    pub connections: usize,
     /// All header lines of a viewer's request together, bytes.
     pub header_bytes: usize,
     /// Path and query of a viewer's request, bytes.
@@ -280,6 +282,7 @@ impl Limits {
             streams: section.count("streams", 2_000, 1..=1_000_000),
             lanes: section.count("lanes", 10_000, 1..=10_000_000),
             waiting_requests: section.count("waiting_requests", 10_000, 1..=10_000_000),
+            connections: section.count("connections", 100_000, 1..=10_000_000),
             header_bytes: header_bytes.as_usize(),
             // CloudFront's own limit for a URL.
             uri_bytes: section

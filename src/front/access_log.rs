@@ -75,11 +75,7 @@ impl AccessLog {
     pub fn open(target: Target) -> io::Result<Self> {
         let out = writer(&target)?;
         let (lines, waiting) = sync_channel(WAITING_LINES_MAX);
-        let log = Self {
-            lines,
-            dropped: Arc::default(),
-            reopen: Arc::default(),
-        };
+        let log = Self { lines, dropped: Arc::default(), reopen: Arc::default() };
         let reopen = Arc::clone(&log.reopen);
         std::thread::Builder::new()
             .name("access-log".to_owned())

@@ -140,11 +140,8 @@ impl PoolAnswers {
     #[must_use]
     pub fn playlist(&self, request: &RequestHeader, lane: &Header, printed: &Printed) -> Answer {
         let gzip = text(request, &header::ACCEPT_ENCODING).is_some_and(accepts_gzip);
-        let (etag, body) = if gzip {
-            (&printed.etag_gzip, &printed.gzip)
-        } else {
-            (&printed.etag, &printed.body)
-        };
+        let (etag, body) =
+            if gzip { (&printed.etag_gzip, &printed.gzip) } else { (&printed.etag, &printed.body) };
         let unchanged = text(request, &header::IF_NONE_MATCH)
             .is_some_and(|names| none_match_names(names, etag));
         let status = if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
@@ -176,18 +173,18 @@ impl PoolAnswers {
     pub fn segment(
         &self,
         request: &RequestHeader,
-        held: &Held,
+        stored: &Held,
         extension: &str,
         body: &Bytes,
     ) -> Result<Answer, Failure> {
-        let etag = format!("\"{}\"", held.hash.to_hex().get(..32).unwrap_or_default());
+        let etag = format!("\"{}\"", stored.hash.to_hex().get(..32).unwrap_or_default());
         let unchanged = text(request, &header::IF_NONE_MATCH)
             .is_some_and(|names| none_match_names(names, &etag));
         // If-Range with another validator: the whole (RFC 9110, 13.1.5).
-        let same = text(request, &header::IF_RANGE).is_none_or(|validator| validator == etag);
+        let as_before = text(request, &header::IF_RANGE).is_none_or(|validator| validator == etag);
         let length = body.len() as u64;
         let wanted = match text(request, &header::RANGE) {
-            Some(range) if same && !unchanged => part(range, length),
+            Some(range) if as_before && !unchanged => part(range, length),
             _ => Part::Whole,
         };
         let status = match wanted {
@@ -299,9 +296,7 @@ impl Head {
         // Building fails on impossible status numbers only, and `status` is none.
         match ResponseHeader::build_no_case(status, Some(size_hint)) {
             Ok(header) => Self(Box::new(header)),
-            Err(_) => Self(Box::new(ResponseHeader::from(
-                http::Response::new(()).into_parts().0,
-            ))),
+            Err(_) => Self(Box::new(ResponseHeader::from(http::Response::new(()).into_parts().0))),
         }
     }
 

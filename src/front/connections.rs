@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ServerApp};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
@@ -16,12 +17,17 @@ use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 
+use super::stage::Beginning;
 use super::{Front, Hooks, Lanes, Settings};
 
 /// How an HTTP/2 connection begins (RFC 9113, 3.4); no HTTP/1.1 method begins so.
 const H2_BEGINS: [u8; 3] = *b"PRI";
 /// Streams at one time on one HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 128;
+
+/// Connections accepted last have this long to send their request once the listeners are closed.
+/// Pingora would drop them, and idle ones, at once.
+const LAST_REQUESTS_WITHIN: Duration = Duration::from_millis(500);
 
 /// The viewers' connections.
 pub struct Connections<L: Lanes> {
@@ -51,8 +57,11 @@ impl<L: Lanes> Connections<L> {
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive((!*shutdown.borrow()).then_some(limits.keepalive.as_secs()));
         session.set_keepalive_reuses_remaining(Some(limits.keepalive_requests));
+        // Its first bytes are here: not to be cut while the rest of its header comes.
+        let begun = Beginning::begin(&self.front.stages);
         let mut reused = self.proxy.process_new_http(session, shutdown).await;
-        while let Some((stream, settings)) = reused.map(|reused| reused.consume()) {
+        drop(begun);
+        while let Some((stream, settings)) = reused.map(ReusedHttpStream::consume) {
             let mut session = ServerSession::new_http1(stream);
             if let Some(settings) = settings {
                 settings.apply_to_session(&mut session);
@@ -84,6 +93,7 @@ impl<L: Lanes> ServerApp for Connections<L> {
     }
 
     async fn cleanup(&self) {
+        tokio::time::sleep(LAST_REQUESTS_WITHIN).await;
         self.proxy.http_cleanup().await;
     }
 }

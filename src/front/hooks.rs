@@ -1,7 +1,7 @@
 //! Pingora's hooks: every answer is made here, none comes from upstream.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use pingora::modules::http::HttpModules;
@@ -68,10 +68,11 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
         let slice = current.settings.slice_bytes.max(1);
         drop(current);
         match tokio::time::timeout(limit, send(session, answer, slice)).await {
-            Ok(sent) => sent.map_err(|error| error.into_down())?,
+            Ok(sent) => sent.map_err(Error::into_down)?,
             Err(_) => {
-                return Err(Error::explain(ErrorType::WriteTimedout, "the viewer is too slow")
-                    .into_down());
+                return Err(
+                    Error::explain(ErrorType::WriteTimedout, "the viewer is too slow").into_down()
+                );
             }
         }
         Ok(true)
@@ -138,9 +139,8 @@ fn write_line(log: &AccessLog, session: &Session, context: &Context, answered: &
     let request = session.req_header();
     let path = std::str::from_utf8(request.raw_path()).unwrap_or("(not UTF-8)");
     let named = |name: &'static str| request.headers.get(name).and_then(|v| v.to_str().ok());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     log.write(&Line {
-        time_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+        time_ms: super::unix().as_millis().try_into().unwrap_or(u64::MAX),
         method: request.method.as_str(),
         host: request.uri.host().or_else(|| named("host")),
         path: &without_token(path, context.lane.as_ref().map(LaneId::as_str)),

@@ -125,10 +125,8 @@ impl<L: Lanes> Front<L> {
         let current = self.current.load();
         let want = want(request, &current.settings)?;
         let text = std::str::from_utf8(request.raw_path()).map_err(|_| Failure::Path)?;
-        let (path, query) = match text.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (text, None),
-        };
+        let (path, query) =
+            text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
         let route = Route::parse(path)?;
         if let Route::Own { rest } = route {
             context.kind = Kind::Health;
@@ -152,12 +150,11 @@ impl<L: Lanes> Front<L> {
                 context.kind = Kind::Playlist;
                 let lane = self.lane(&current, &pool, path, place, context).await?;
                 let rendition = RenditionId::new(place.rendition);
-                let printed = match lane.printed(&rendition) {
-                    Some(printed) => printed,
-                    None => {
-                        let _waiting = self.wait(&current)?;
-                        lane.playlist(&rendition).await?
-                    }
+                let printed = if let Some(printed) = lane.printed(&rendition) {
+                    printed
+                } else {
+                    let _waiting = self.wait(&current)?;
+                    lane.playlist(&rendition).await?
                 };
                 Ok(answers.playlist(request, lane.header(), &printed))
             }
@@ -292,6 +289,12 @@ fn up_to_token(path: &str) -> &str {
     folder.rsplit_once('/').map_or(folder, |(before, _)| before)
 }
 
+/// Wall time: tokens end by it, and the access log is read by it.
+#[allow(clippy::disallowed_methods)] // the front is where the clock comes in
+fn unix() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+    unix().as_secs()
 }

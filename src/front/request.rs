@@ -38,15 +38,14 @@ pub fn want(request: &RequestHeader, settings: &Settings) -> Result<Want, Failur
 /// The host that a request is for, lower case, without port: the authority of the URI (HTTP/2 and
 /// absolute form), else the one Host header (RFC 9112, 3.2).
 pub fn host(request: &RequestHeader) -> Result<std::borrow::Cow<'_, str>, Failure> {
-    let text = match request.uri.host() {
-        Some(host) => host,
-        None => {
-            let mut all = request.headers.get_all(header::HOST).iter();
-            let (Some(one), None) = (all.next(), all.next()) else {
-                return Err(Failure::Host);
-            };
-            without_port(one.to_str().map_err(|_| Failure::Host)?)
-        }
+    let text = if let Some(host) = request.uri.host() {
+        host
+    } else {
+        let mut all = request.headers.get_all(header::HOST).iter();
+        let (Some(one), None) = (all.next(), all.next()) else {
+            return Err(Failure::Host);
+        };
+        without_port(one.to_str().map_err(|_| Failure::Host)?)
     };
     if text.is_empty() {
         return Err(Failure::Host);
@@ -97,9 +96,10 @@ pub fn accepts_gzip(accept_encoding: &str) -> bool {
 /// `If-None-Match` names `etag` (RFC 9110, 13.1.2; the weak comparison).
 #[must_use]
 pub fn none_match_names(if_none_match: &str, etag: &str) -> bool {
-    if_none_match.split(',').map(str::trim).any(|one| {
-        one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag
-    })
+    if_none_match
+        .split(',')
+        .map(str::trim)
+        .any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag)
 }
 
 #[cfg(test)]

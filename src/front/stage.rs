@@ -1,6 +1,7 @@
 //! Where the process stands between its start and its end: what readiness and `Connection: close`
 //! follow. Set by the lifecycle, read with every request.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 /// The stages, in their order.
@@ -23,6 +24,7 @@ pub enum Stage {
 pub struct Stages {
     stage: AtomicU8,
     in_flight: AtomicUsize,
+    beginning: AtomicUsize,
 }
 
 impl Stages {
@@ -50,6 +52,11 @@ impl Stages {
     pub fn closing(&self) -> bool {
         self.now() >= Stage::HandingOver
     }
+    /// Somebody waits for an answer, or is about to.
+    #[must_use]
+    pub fn busy(&self) -> bool {
+        self.in_flight() > 0 || self.beginning.load(Ordering::Acquire) > 0
+    }
     /// Requests whose answer is not out yet.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -59,20 +66,40 @@ impl Stages {
 
 /// One request in flight; counted until dropped.
 #[derive(Debug)]
-pub struct InFlight(std::sync::Arc<Stages>);
+pub struct InFlight(Arc<Stages>);
 
 impl InFlight {
     /// Counts one more.
     #[must_use]
-    pub fn begin(stages: &std::sync::Arc<Stages>) -> Self {
+    pub fn begin(stages: &Arc<Stages>) -> Self {
         stages.in_flight.fetch_add(1, Ordering::AcqRel);
-        Self(std::sync::Arc::clone(stages))
+        Self(Arc::clone(stages))
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// One connection whose first request is under way, its header perhaps not here yet; counted
+/// until dropped.
+#[derive(Debug)]
+pub struct Beginning(Arc<Stages>);
+
+impl Beginning {
+    /// Counts one more.
+    #[must_use]
+    pub fn begin(stages: &Arc<Stages>) -> Self {
+        stages.beginning.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(stages))
+    }
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        self.0.beginning.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

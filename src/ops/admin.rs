@@ -125,7 +125,8 @@ impl<O: Operations> ServeHttp for Admin<O> {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let request = session.req_header();
         let head = request.method == Method::HEAD;
-        let authorization = request.headers.get(header::AUTHORIZATION).map(|v| v.as_bytes());
+        let authorization =
+            request.headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
         let reply = self.answer(&request.method, request.uri.path(), authorization);
         let mut response = Response::builder()
             .status(reply.status)

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
+use super::make::Make;
 use crate::model::lane::SpliceReason;
 use crate::model::names::{LaneId, PackagerId};
 
@@ -73,6 +73,8 @@ pub struct Metrics {
     listing_delay: Histogram,
     splices: IntCounterVec,
     splice_gap: HistogramVec,
+    too_long: IntCounterVec,
+    store_failures: IntCounter,
     lanes_opened: IntCounter,
     lanes_ended: IntCounter,
     scraped: Mutex<Scraped>,
@@ -101,6 +103,15 @@ struct Scraped {
     memory: IntGauge,
 }
 
+/// Buckets of what takes milliseconds to seconds.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Buckets of content lost or repeated.
+const MILLISECONDS: [f64; 14] = [
+    1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0,
+    60000.0,
+];
+
 /// The classes of statuses; `none` where the viewer left before the answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -113,6 +124,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Two metrics of one name, which is a mistake in this file.
+    #[allow(clippy::too_many_lines)] // a list
     pub fn new(kinds: &[&'static str]) -> prometheus::Result<Self> {
         let make = Make(Registry::new_custom(Some("segue".to_owned()), None)?);
         let requests = make.counters(
@@ -120,19 +132,13 @@ impl Metrics {
             "Requests of viewers by kind and class of status.",
             &["kind", "status"],
         )?;
-        let milliseconds = vec![
-            1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0,
-            16000.0, 60000.0,
-        ];
-        let seconds =
-            vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         let bytes =
             make.counters("response_bytes_total", "Bytes of bodies sent to viewers.", &["kind"])?;
         let answer_seconds = make.histograms(
             "response_seconds",
             "From a request's header to its answer's last byte.",
             &["kind"],
-            seconds.clone(),
+            &SECONDS,
         )?;
         Ok(Self {
             requests: kinds
@@ -144,15 +150,54 @@ impl Metrics {
                     seconds: answer_seconds.with_label_values(&[kind]),
                 })
                 .collect(),
-            responses_cut: make.counter("responses_cut_total", "Answers that the viewer left, or was too slow for.")?,
-            refreshes: make.counters("origin_refreshes_total", "Playlist requests to packagers by outcome.", &["packager", "outcome"])?,
-            refresh_seconds: make.histograms("origin_refresh_seconds", "How long packagers take for a playlist.", &["packager"], seconds.clone())?,
-            fetches: make.counters("origin_fetches_total", "Segment requests to packagers by outcome.", &["packager", "outcome"])?,
-            fetched_bytes: make.counters("origin_fetched_bytes_total", "Bytes of segments fetched from packagers.", &["packager"])?,
+            responses_cut: make.counter(
+                "responses_cut_total",
+                "Answers that the viewer left, or was too slow for.",
+            )?,
+            refreshes: make.counters(
+                "origin_refreshes_total",
+                "Playlist requests to packagers by outcome.",
+                &["packager", "outcome"],
+            )?,
+            refresh_seconds: make.histograms(
+                "origin_refresh_seconds",
+                "How long packagers take for a playlist.",
+                &["packager"],
+                &SECONDS,
+            )?,
+            fetches: make.counters(
+                "origin_fetches_total",
+                "Segment requests to packagers by outcome.",
+                &["packager", "outcome"],
+            )?,
+            fetched_bytes: make.counters(
+                "origin_fetched_bytes_total",
+                "Bytes of segments fetched from packagers.",
+                &["packager"],
+            )?,
             steps: make.counter("steps_total", "Steps appended to lanes by this proxy.")?,
-            listing_delay: make.histogram("listing_delay_seconds", "From a segment first seen at the packager to its listing.", seconds)?,
-            splices: make.counters("splices_total", "Splices by reason and by the packagers left and taken.", &["reason", "from", "to"])?,
-            splice_gap: make.histograms("splice_gap_milliseconds", "Content lost (gap) or repeated (overlap) at splices.", &["kind"], milliseconds)?,
+            listing_delay: make.histogram(
+                "listing_delay_seconds",
+                "From a segment first seen at the packager to its listing.",
+                &SECONDS,
+            )?,
+            too_long: make.counters(
+                "segments_too_long_total",
+                "Segments longer than their lane's target duration: a breach of the packager.",
+                &["packager"],
+            )?,
+            store_failures: make.counter("store_failures_total", "Times the store failed.")?,
+            splices: make.counters(
+                "splices_total",
+                "Splices by reason and by the packagers left and taken.",
+                &["reason", "from", "to"],
+            )?,
+            splice_gap: make.histograms(
+                "splice_gap_milliseconds",
+                "Content lost (gap) or repeated (overlap) at splices.",
+                &["kind"],
+                &MILLISECONDS,
+            )?,
             lanes_opened: make.counter("lanes_opened_total", "Lanes opened.")?,
             lanes_ended: make.counter("lanes_ended_total", "Lanes ended.")?,
             scraped: Mutex::new(Scraped::new(&make)?),
@@ -213,6 +258,16 @@ impl Metrics {
         self.lanes_opened.inc();
     }
 
+    /// A segment was longer than its lane's target duration.
+    pub fn too_long(&self, packager: &PackagerId) {
+        self.too_long.with_label_values(&[packager.as_str()]).inc();
+    }
+
+    /// The store did not do what was asked.
+    pub fn store_failed(&self) {
+        self.store_failures.inc();
+    }
+
     /// A lane ended.
     pub fn lane_ended(&self) {
         self.lanes_ended.inc();
@@ -239,17 +294,35 @@ impl Scraped {
             streams: make.gauge("streams", "Watched streams.")?,
             lanes: make.gauge("lanes", "Open lanes.")?,
             segment_bytes: make.gauges("segment_bytes", "Bytes of segments held.", &["where"])?,
-            access_log_dropped: make.gauge("access_log_dropped", "Lines the access log dropped since the start.")?,
-            packager_up: make.gauges("packager_up", "1 while a packager's checks say that it is usable.", &["packager"])?,
-            packager_lanes: make.gauges("packager_lanes", "Lanes that a packager carries.", &["packager"])?,
-            stream_state: make.gauges("stream_state", "1 for the state that a stream is in on a packager.", &["stream", "packager", "state"])?,
-            playlist_age: make.gauges("playlist_age_milliseconds", "Since a packager last showed a new segment.", &["stream", "packager"])?,
+            access_log_dropped: make
+                .gauge("access_log_dropped", "Lines the access log dropped since the start.")?,
+            packager_up: make.gauges(
+                "packager_up",
+                "1 while a packager's checks say that it is usable.",
+                &["packager"],
+            )?,
+            packager_lanes: make.gauges(
+                "packager_lanes",
+                "Lanes that a packager carries.",
+                &["packager"],
+            )?,
+            stream_state: make.gauges(
+                "stream_state",
+                "1 for the state that a stream is in on a packager.",
+                &["stream", "packager", "state"],
+            )?,
+            playlist_age: make.gauges(
+                "playlist_age_milliseconds",
+                "Since a packager last showed a new segment.",
+                &["stream", "packager"],
+            )?,
             memory: make.gauge("memory_resident_bytes", "Resident memory of this process.")?,
         })
     }
 
     fn set(&self, now: &Gauges) {
-        let set = |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        let set =
+            |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         set(&self.ready, u64::from(now.ready));
         set(&self.in_flight, now.in_flight);
         set(&self.streams, now.streams);
@@ -258,7 +331,9 @@ impl Scraped {
         set(&self.segment_bytes.with_label_values(&["memory"]), now.segment_bytes_memory);
         set(&self.segment_bytes.with_label_values(&["disk"]), now.segment_bytes_disk);
         set(&self.memory, resident_bytes().unwrap_or(0));
-        for vector in [&self.packager_up, &self.packager_lanes, &self.stream_state, &self.playlist_age] {
+        for vector in
+            [&self.packager_up, &self.packager_lanes, &self.stream_state, &self.playlist_age]
+        {
             vector.reset();
         }
         for one in &now.packagers {
@@ -272,40 +347,6 @@ impl Scraped {
             let age = u64::try_from(one.age.as_millis()).unwrap_or(u64::MAX);
             set(&self.playlist_age.with_label_values(&[stream, packager]), age);
         }
-    }
-}
-
-/// Makes metrics and registers them.
-struct Make(Registry);
-
-impl Make {
-    fn registered<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.registered(IntCounter::new(name, help)?)
-    }
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
-        self.registered(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.registered(IntGauge::new(name, help)?)
-    }
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.registered(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-    fn histogram(&self, name: &str, help: &str, buckets: Vec<f64>) -> prometheus::Result<Histogram> {
-        self.registered(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?)
-    }
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        buckets: Vec<f64>,
-    ) -> prometheus::Result<HistogramVec> {
-        self.registered(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)?)
     }
 }
 
@@ -362,6 +403,9 @@ mod tests {
         }
         gauges.stream_states.clear();
         let text = String::from_utf8(metrics.text(&gauges)).unwrap();
-        assert!(!text.contains("segue_stream_state{"), "a stream that is gone stays in the metrics");
+        assert!(
+            !text.contains("segue_stream_state{"),
+            "a stream that is gone stays in the metrics"
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! `metrics` the counters and gauges; `admin` the HTTP service they are read from.
 
 pub mod admin;
+mod make;
 pub mod metrics;
 
 pub use admin::{Admin, Operations, Settings};

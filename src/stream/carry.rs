@@ -8,7 +8,6 @@ use super::Lane;
 use super::worker::Worker;
 use crate::model::lane::{Action, Candidate, Decision, Log, Situation, SpliceReason, Step, Track, next};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
-use crate::store::{Appended, StoreError};
 
 /// How many decisions are kept for whoever asks why a lane does what it does.
 const DECISIONS: usize = 16;
@@ -25,30 +24,61 @@ pub struct Carried {
     pub opens_on: Option<PackagerId>,
     /// Per rendition: the first step from which on every one is held here.
     pub held_from: Vec<OutputMsn>,
-    /// Per rendition: the first number printed last. Never falls (design.md, law 2).
+    /// Per rendition: the first number listed; none where nothing is.
     pub first: Vec<Option<OutputMsn>>,
+    /// Per rendition: the first number listed last. Never falls (design.md, law 2).
+    floor: Vec<OutputMsn>,
     /// Steps that the store has not taken yet, since it does not answer.
     pub unsaved: usize,
     /// When steps left the window: what is kept until their time has come.
     pub left: Vec<(OutputMsn, UnixMs)>,
+    /// Since when this process can carry it on.
+    pub since: UnixMs,
+    /// When what is listed was last told to be kept.
+    pub kept_at: UnixMs,
+    /// Per rendition: when another process last held it. Whatever one process appends must do
+    /// for the viewers of all: a step that does not hold it is a hole in their playlists.
+    pub held_elsewhere: Vec<UnixMs>,
     /// The last decisions, newest last.
     pub decisions: Vec<(UnixMs, String)>,
 }
 
 impl Carried {
-    pub(super) fn new(shared: Arc<Lane>, log: Log, opens_on: Option<PackagerId>) -> Self {
+    pub(super) fn new(shared: Arc<Lane>, log: Log, opens_on: Option<PackagerId>, now: UnixMs) -> Self {
         let n = log.header().renditions.len();
+        // A lane that was carried before is late already: half a target duration is left for its
+        // packager to be seen before a sibling is tried.
+        let before = if log.tail().is_some() { log.header().target() * 3 / 4 } else { Duration::ZERO };
+        let held = |r: usize| log.tail().is_some_and(|t| t.entries.get(r).is_some_and(|e| e.held.is_some()));
+        let held_elsewhere = (0..n).map(|r| if held(r) { now } else { UnixMs(0) }).collect();
         let from = log.first().unwrap_or(log.header().first_msn);
         Self {
             shared,
             opens_on,
             held_from: vec![from; n],
             first: vec![None; n],
+            floor: vec![from; n],
             unsaved: 0,
             left: Vec::new(),
+            since: now.minus(before),
+            kept_at: UnixMs(0),
+            held_elsewhere,
             decisions: Vec::new(),
             log,
         }
+    }
+
+    /// Per rendition: its bytes are held before a step is appended.
+    pub(super) fn wanted(&self, since: UnixMs) -> Vec<bool> {
+        let mut wanted = self.shared.asked_since(since);
+        for (w, at) in wanted.iter_mut().zip(&self.held_elsewhere) {
+            *w |= *at >= since.max(UnixMs(1));
+        }
+        let none = !wanted.contains(&true);
+        if let Some(first) = wanted.first_mut() {
+            *first |= none;
+        }
+        wanted
     }
 
     pub(super) fn target(&self) -> Duration {
@@ -96,7 +126,8 @@ impl Worker {
     }
 
     async fn carry(&mut self, id: &LaneId) -> UnixMs {
-        let mut changed = self.save(id).await;
+        self.save(id).await;
+        let mut changed = false;
         let mut wake = self.deps.clock.now().plus(Duration::from_secs(1));
         for _ in 0..APPENDS {
             let Some((decision, matched)) = self.decide(id) else { break };
@@ -124,10 +155,7 @@ impl Worker {
         let lane = self.lanes.get(id)?;
         let now = self.deps.clock.now();
         let header = lane.log.header();
-        let mut wanted = lane.shared.asked_since(now.minus(self.settings.idle_after));
-        if !wanted.contains(&true) {
-            wanted[0] = true;
-        }
+        let wanted = lane.wanted(now.minus(self.settings.idle_after));
         let matched: Matched =
             self.sources.iter().map(|(p, s)| (p.clone(), s.matched(header))).collect();
         let order = self.order_for(lane);
@@ -150,6 +178,7 @@ impl Worker {
             now,
             log: &lane.log,
             wanted: &wanted,
+            carried_since: lane.since,
             candidates: &candidates,
             end_after: self.settings.end_after,
         };
@@ -184,78 +213,7 @@ impl Worker {
         }
     }
 
-    /// Appends to the store, then to the log. A loser takes over the steps of the winner.
-    async fn append(&mut self, id: &LaneId, step: Step) {
-        let Some(lane) = self.lanes.get_mut(id) else { return };
-        let expected = lane.log.tail().map(|t| t.msn);
-        let outcome = if lane.unsaved > 0 {
-            Err(StoreError::Unreachable("earlier steps are not saved yet".into()))
-        } else {
-            self.deps.store.append(id, expected, &step).await
-        };
-        match outcome {
-            Ok(Appended::Done) => self.take_step(id, step, true),
-            Ok(Appended::Lost(steps)) => {
-                for step in steps {
-                    self.take_over(id, step).await;
-                }
-            }
-            // Viewers are served on; the store gets what it missed once it answers.
-            Err(error) => {
-                if lane.unsaved == 0 {
-                    tracing::warn!(lane = %id, %error, "the store does not take steps; going on without it");
-                    self.deps.observer.store_failed();
-                }
-                lane.unsaved += 1;
-                self.take_step(id, step, true);
-            }
-        }
-    }
-
-    /// Takes over what another process appended since: during an upgrade two of them answer on the
-    /// same sockets, and what one listed the other is asked for.
-    pub(super) async fn take_newer(&mut self, id: &LaneId) {
-        let Some(lane) = self.lanes.get(id).filter(|l| l.unsaved == 0) else { return };
-        let tail = lane.log.tail().map(|t| t.msn);
-        let Ok(Some(stored)) = self.deps.store.load(id).await else { return };
-        for step in stored.steps.into_iter().filter(|s| Some(s.msn) > tail) {
-            self.take_over(id, step).await;
-        }
-        self.list(id, true).await;
-    }
-
-    /// A step of another process: its bytes are in the directory that both have.
-    async fn take_over(&mut self, id: &LaneId, step: Step) {
-        let Some(lane) = self.lanes.get(id) else { return };
-        let header = lane.log.header();
-        let keep = self.deps.clock.now().plus(header.window + header.target() * 10);
-        let entries = step.entries.iter();
-        let held = entries.flat_map(|e| e.held.into_iter().chain(e.map.as_ref().map(|m| m.held)));
-        for held in held {
-            self.deps.segments.find(held, keep).await;
-        }
-        self.take_step(id, step, false);
-    }
-
-    /// Gives the store the steps that it missed. True if another process had gone on meanwhile.
-    async fn save(&mut self, id: &LaneId) -> bool {
-        let Some(lane) = self.lanes.get_mut(id) else { return false };
-        while lane.unsaved > 0 {
-            let at = lane.log.steps().len().saturating_sub(lane.unsaved);
-            let Some(step) = lane.log.steps().nth(at).cloned() else {
-                lane.unsaved = 0;
-                break;
-            };
-            let expected = at.checked_sub(1).and_then(|a| lane.log.steps().nth(a)).map(|s| s.msn);
-            match self.deps.store.append(id, expected, &step).await {
-                Ok(_) => lane.unsaved -= 1,
-                Err(_) => return false,
-            }
-        }
-        false
-    }
-
-    fn take_step(&mut self, id: &LaneId, step: Step, own: bool) {
+    pub(super) fn take_step(&mut self, id: &LaneId, step: Step, own: bool) {
         let now = self.deps.clock.now();
         let Some(lane) = self.lanes.get_mut(id) else { return };
         let (msn, end) = (step.msn, step.end);
@@ -288,6 +246,9 @@ impl Worker {
             if let Some(from) = lane.held_from.get_mut(r).filter(|_| !held) {
                 *from = msn.next();
             }
+            if let Some(at) = lane.held_elsewhere.get_mut(r).filter(|_| held && !own) {
+                *at = now;
+            }
         }
         if let Err(error) = lane.log.push(step) {
             tracing::error!(lane = %id, %error, "a step that does not follow was refused");
@@ -300,7 +261,7 @@ impl Worker {
     }
 
     /// Prints what is new, keeps what is listed, drops what has left long ago.
-    async fn list(&mut self, id: &LaneId, changed: bool) {
+    pub(super) async fn list(&mut self, id: &LaneId, changed: bool) {
         let now = self.deps.clock.now();
         let idle = now.minus(self.settings.idle_after);
         let Some(lane) = self.lanes.get_mut(id) else { return };
@@ -308,14 +269,21 @@ impl Worker {
         let asked = lane.shared.asked_since(idle);
         let mut moved = changed;
         for (r, first) in lane.first.iter_mut().enumerate() {
-            let from = lane.held_from.get(r).copied().unwrap_or(window).max(window);
+            let Some(floor) = lane.floor.get_mut(r) else { continue };
+            let held_from = lane.held_from.get(r).copied().unwrap_or(window);
+            let from = held_from.max(window).max(*floor);
             let listable = lane.log.get(from).is_some_and(|s| !s.end);
             let wanted = asked.get(r) == Some(&true) || first.is_some();
-            let new = if listable && wanted { Some(first.map_or(from, |f| f.max(from))) } else { *first };
+            let new = (listable && wanted).then_some(from);
+            *floor = new.unwrap_or(*floor);
             moved |= new != *first;
             *first = new;
         }
         if !moved {
+            // What is listed again once packagers are back is held however long they are away.
+            if now.since(lane.kept_at) > lane.target() * 5 {
+                self.keep(id, now);
+            }
             return;
         }
         let first = lane.first.clone();
@@ -329,8 +297,9 @@ impl Worker {
     }
 
     /// Keeps the bytes of every step in the log: what is listed, and what left not long ago.
-    fn keep(&self, id: &LaneId, now: UnixMs) {
-        let Some(lane) = self.lanes.get(id) else { return };
+    fn keep(&mut self, id: &LaneId, now: UnixMs) {
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        lane.kept_at = now;
         let until = now.plus(lane.log.header().window + lane.target() * 10);
         let entries = lane.log.steps().flat_map(|s| &s.entries);
         let hashes: Vec<_> = entries

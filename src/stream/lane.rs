@@ -193,13 +193,12 @@ impl Lane {
     /// yet), and lets those who wait know.
     pub(super) fn publish(&self, log: &Log, first: &[Option<OutputMsn>]) {
         self.index(log);
-        for (r, first) in first.iter().enumerate() {
-            let text = first.and_then(|f| print(log, r, f));
-            if let (Some(text), Some(slot)) = (text, self.printed.get(r)) {
-                let unchanged = slot.load().as_ref().is_some_and(|p| p.body == text);
-                if !unchanged {
-                    slot.store(Some(Arc::new(Printed::new(text))));
-                }
+        for (slot, (r, first)) in self.printed.iter().zip(first.iter().enumerate()) {
+            match first.and_then(|f| print(log, r, f)) {
+                Some(text) if slot.load().as_ref().is_some_and(|p| p.body == text) => {}
+                Some(text) => slot.store(Some(Arc::new(Printed::new(text)))),
+                // Nobody had asked for it for long, so nothing is held: the next to ask waits.
+                None => slot.store(None),
             }
         }
         let until = match log.tail() {

@@ -5,16 +5,19 @@
 //!
 //! `streams` all of them, and a new viewer's way to one; `worker` the one task of each, which
 //! asks packagers at the `pace` their segments come (`source`, `reading`), opens lanes
-//! (`opening`) and carries them on (`carry`); `lane` what viewers' requests read; `status` what
+//! (`opening`), carries them on (`carry`) and keeps the store's copy of their logs (`saving`); `lane` what viewers' requests read; `status` what
 //! operators see.
 
+mod asking;
 mod carry;
 mod clock;
+mod fetching;
 mod lane;
 mod observer;
 mod opening;
 mod pace;
 mod reading;
+mod saving;
 mod settings;
 mod source;
 mod status;

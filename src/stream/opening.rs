@@ -98,13 +98,17 @@ impl Worker {
         waited: Duration,
     ) -> Option<Result<Arc<Lane>, Refusal>> {
         let open = self.lanes.values().find(|l| {
-            l.opens_on.as_ref() == Some(id) && l.log.tail().is_some_and(|t| t.packager == *id && !t.end)
+            l.opens_on.as_ref() == Some(id) && l.log.tail().is_none_or(|t| t.packager == *id && !t.end)
         });
         if let Some(lane) = open {
             return Some(Ok(lane.shared.clone()));
         }
         if let Some(lane) = self.stored_lane(id).await {
             return Some(Ok(lane));
+        }
+        // The target duration is that of the whole pool, and cannot rise later (law 4).
+        if waited < SIBLINGS && !self.sources.values().all(Source::answered) {
+            return None;
         }
         if self.deps.lanes_full() {
             return Some(Err(Refusal::Limit("limits.lanes")));
@@ -161,12 +165,16 @@ impl Worker {
             }
         };
         let header = Arc::new(header);
+        let now = self.deps.clock.now();
         let shared = Arc::new(Lane::new(header.clone(), self.deps.clock));
-        shared.ask(0);
+        // Players begin with one rendition and turn to another within seconds: they find all.
+        for r in 0..header.renditions.len() {
+            shared.ask(r);
+        }
         let id = header.lane.clone();
         tracing::info!(lane = %id, stream = %self.key, packager = %on, target_duration = header.target_duration, "lane opened");
         self.deps.observer.lane_opened(&id, &self.key);
-        self.lanes.insert(id.clone(), Carried::new(shared.clone(), Log::new(header), Some(on)));
+        self.lanes.insert(id.clone(), Carried::new(shared.clone(), Log::new(header), Some(on), now));
         self.slot.remember(&id, shared.clone());
         Ok(shared)
     }
@@ -193,7 +201,7 @@ impl Worker {
         }
     }
 
-    async fn load(&mut self, id: &LaneId) -> Option<&Carried> {
+    pub(super) async fn load(&mut self, id: &LaneId) -> Option<&Carried> {
         let stored = match self.deps.store.load(id).await {
             Ok(stored) => stored?,
             Err(error) => {
@@ -214,7 +222,7 @@ impl Worker {
         }
         let shared = Arc::new(Lane::new(header, self.deps.clock));
         let on = id.as_str().rsplit_once('-').map(|(p, _)| PackagerId::new(p));
-        let mut lane = Carried::new(shared.clone(), log, on);
+        let mut lane = Carried::new(shared.clone(), log, on, self.deps.clock.now());
         for r in 0..lane.held_from.len() {
             lane.held_from[r] = self.held_from(&lane.log, r).await;
         }

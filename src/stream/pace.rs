@@ -57,7 +57,8 @@ impl Pace {
                 from.max(now).plus(by.since(from.max(now)) / 2)
             }
             Some((_, by)) if by.plus(AFTER_DUE) > now => by.plus(AFTER_DUE),
-            // It is late already.
+            // It is late. Once more before the lane would leave (design.md, law 6).
+            Some((_, by)) if by.plus(duration / 5) > now => by.plus(duration / 5),
             _ => now.plus(third + jitter(third / 10, rng)),
         };
         self.due = soon.max(self.allowed(duration));

@@ -6,23 +6,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::{mpsc, oneshot};
 
 use super::carry::Carried;
-use super::source::{EntryState, Source};
-use super::{Deps, Lane, Outcome, PoolSettings, Refusal, Slot};
-use crate::model::lane::{Failing, Held, Observed, Resource, Want, What};
-use crate::model::multivariant::Multivariant;
+use super::fetching::{Fetch, FetchError};
+use super::source::Source;
+use super::{Deps, Lane, PoolSettings, Refusal, Slot};
+use crate::model::lane::{Held, Observed};
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
-use crate::model::playlist::{self, Shape};
-use crate::model::uri;
 use crate::origin::{OriginError, PlaylistAnswer};
-use crate::segments::SegmentsError;
 
 /// What comes to the worker.
 pub enum Event {
@@ -43,27 +38,6 @@ pub enum Event {
     Newer(LaneId, oneshot::Sender<()>),
     /// Somebody asked for something: look again.
     Look,
-}
-
-/// A fetch of bytes for a track.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Fetch {
-    pub packager: PackagerId,
-    /// Place of the rendition on the packager.
-    pub found: usize,
-    pub run: u32,
-    pub what: What,
-}
-
-/// Why bytes are not held.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum FetchError {
-    #[error(transparent)]
-    Origin(#[from] OriginError),
-    #[error(transparent)]
-    Segments(#[from] SegmentsError),
-    #[error("is not media")]
-    NotMedia,
 }
 
 /// The worker of one stream.
@@ -220,228 +194,6 @@ impl Worker {
         counts
     }
 
-    /// Starts every request for a playlist that is due. Returns when the next one is.
-    fn ask_packagers(&mut self) -> UnixMs {
-        let now = self.deps.clock.now();
-        let mut wake = now.plus(Duration::from_secs(1));
-        let ids: Vec<PackagerId> = self.sources.keys().cloned().collect();
-        for id in ids {
-            self.show_wanted(&id);
-            let Some(source) = self.sources.get_mut(&id) else { continue };
-            if matches!(source.entry, EntryState::Unknown) {
-                if !source.asking && source.ask_at <= now {
-                    source.asking = true;
-                    self.ask_entry(&id);
-                } else if !source.asking {
-                    wake = wake.min(source.ask_at);
-                }
-                continue;
-            }
-            let mut due = Vec::new();
-            for (&at, shown) in &mut source.shown {
-                if shown.asking {
-                    continue;
-                }
-                if shown.pace.due() <= now {
-                    shown.asking = true;
-                    shown.pace.start(now);
-                    due.push((at, shown.path.clone(), shown.track.target_duration()));
-                } else {
-                    wake = wake.min(shown.pace.due());
-                }
-            }
-            for (at, path, target) in due {
-                self.ask_media(&id, at, path, target);
-            }
-        }
-        wake
-    }
-
-    /// The renditions that are refreshed: those that lanes' viewers ask for, or the first.
-    fn show_wanted(&mut self, id: &PackagerId) {
-        let since = self.deps.clock.now().minus(self.settings.idle_after);
-        let Some(source) = self.sources.get_mut(id) else { return };
-        if matches!(source.entry, EntryState::Unknown) {
-            return;
-        }
-        let mut wanted: HashSet<usize> = HashSet::new();
-        for lane in self.lanes.values() {
-            let asked = lane.shared.asked_since(since);
-            let matched = source.matched(lane.log.header());
-            wanted.extend(matched.iter().zip(asked).filter_map(|(m, asked)| m.filter(|_| asked)));
-        }
-        if wanted.is_empty() {
-            wanted.insert(0);
-        }
-        source.shown.retain(|at, s| wanted.contains(at) || s.asking);
-        for at in wanted {
-            source.show(at, &self.key.path_and_query());
-        }
-    }
-
-    fn ask_entry(&self, id: &PackagerId) {
-        let (deps, id, out) = (self.deps.clone(), id.clone(), self.outbox.clone());
-        let path = self.key.path_and_query();
-        tokio::spawn(async move {
-            let result = deps.playlist(&id, &path, Duration::from_secs(2)).await;
-            let _ = out.send(Event::Entry(id, result)).await;
-        });
-    }
-
-    fn ask_media(&self, id: &PackagerId, at: usize, path: String, target: u32) {
-        let (deps, id, out) = (self.deps.clone(), id.clone(), self.outbox.clone());
-        // Two tries fit into a target duration (design.md, law 6).
-        let deadline = Duration::from_secs(u64::from(target)) / 2;
-        let deadline = deadline.clamp(Duration::from_millis(800), Duration::from_secs(5));
-        tokio::spawn(async move {
-            let result = deps.playlist(&id, &path, deadline).await;
-            let _ = out.send(Event::Refreshed(id, at, result)).await;
-        });
-    }
-
-    fn take_entry(&mut self, now: UnixMs, id: &PackagerId, result: Result<PlaylistAnswer, OriginError>) {
-        let hosts = self.deps.hosts_of(id);
-        let limits = self.settings.playlist.clone();
-        let path = self.key.path_and_query();
-        let Some(source) = self.sources.get_mut(id) else { return };
-        source.asking = false;
-        let (error, gone) = match result {
-            Err(e) => (e.to_string(), e.is_gone()),
-            Ok(answer) => match playlist::shape(&answer.body) {
-                Ok(Shape::Media) => {
-                    source.entry = EntryState::Lone;
-                    source.failing = None;
-                    source.show(0, &path);
-                    if let Some(s) = source.shown.get_mut(&0) {
-                        s.pace.start(now);
-                    }
-                    self.take_refresh(now, id, 0, Ok(answer));
-                    return;
-                }
-                Ok(Shape::Multivariant) => match Multivariant::read(&answer.body, &limits) {
-                    Ok(m) => {
-                        let paths = m.found.iter().map(|f| uri::resolve(&path, &f.uri, &hosts).ok());
-                        let paths = paths.collect();
-                        source.entry = EntryState::Multivariant(Box::new(m), paths);
-                        source.failing = None;
-                        return;
-                    }
-                    Err(e) => (e.to_string(), false),
-                },
-                Err(e) => (e.to_string(), false),
-            },
-        };
-        let f = Failing::note(&mut source.failing, now, gone);
-        if f.count == 1 {
-            tracing::info!(stream = %self.key, packager = %id, %error, "no entry playlist");
-        }
-        let wait = Duration::from_millis(200 * (1 << f.count.min(5)) - 300);
-        source.ask_at = now.plus(wait);
-    }
-
-    fn take_refresh(
-        &mut self,
-        now: UnixMs,
-        id: &PackagerId,
-        at: usize,
-        result: Result<PlaylistAnswer, OriginError>,
-    ) {
-        let hosts = self.deps.hosts_of(id);
-        let Some(source) = self.sources.get_mut(id) else { return };
-        let Some(shown) = source.shown.get_mut(&at) else { return };
-        shown.asking = false;
-        let read = result.map_err(|e| (e.is_gone(), e.to_string())).and_then(|answer| {
-            super::reading::snapshot(&answer.body, &shown.path, &hosts, &self.settings.playlist)
-                .map(|s| (s, answer.reconnected))
-                .map_err(|e| (false, e))
-        });
-        let target = Duration::from_secs(u64::from(shown.track.target_duration().max(2)));
-        match read {
-            Ok((snapshot, reconnected)) => {
-                let seen = shown.track.observe(now, snapshot, reconnected);
-                if seen == Observed::NewRun && shown.track.run() > 1 {
-                    tracing::info!(stream = %self.key, packager = %id, "the packager began another run");
-                }
-                let target = Duration::from_secs(u64::from(shown.track.target_duration().max(1)));
-                shown.pace.plan(now, &shown.track, target, &mut self.rng);
-            }
-            Err((gone, error)) => {
-                shown.track.failed(now, gone);
-                let count = shown.track.failing().map_or(1, |f| f.count);
-                if count == 2 {
-                    tracing::info!(stream = %self.key, packager = %id, %error, "its playlist fails");
-                }
-                shown.pace.back_off(now, count, target, &mut self.rng);
-                // Its entry playlist may name others by now (a Wowza that restarted does).
-                if count >= 3 && matches!(source.entry, EntryState::Multivariant(..)) {
-                    source.ask_again(now);
-                }
-            }
-        }
-    }
-
-    fn take_bytes(&mut self, fetch: &Fetch, result: Result<Held, FetchError>) {
-        self.fetching.remove(fetch);
-        let held = match result {
-            Ok(held) => Some(held),
-            Err(error) => {
-                let what = match &fetch.what {
-                    What::Segment(_, r) | What::Init(r) => &r.path,
-                };
-                tracing::info!(stream = %self.key, packager = %fetch.packager, segment = what, %error, "cannot be had");
-                None
-            }
-        };
-        let shown = self.sources.get_mut(&fetch.packager).and_then(|s| s.shown.get_mut(&fetch.found));
-        let Some(shown) = shown else { return };
-        match &fetch.what {
-            What::Segment(msn, _) => shown.track.fetched(fetch.run, *msn, held),
-            What::Init(r) => shown.track.fetched_init(fetch.run, r, held),
-        }
-    }
-
-    /// Starts the fetches that `wants` names and that are not under way: one request per segment,
-    /// however many lanes and viewers wait for it.
-    pub(super) fn fetch(&mut self, wants: &[Want], matched: &BTreeMap<PackagerId, Vec<Option<usize>>>, target: Duration) {
-        for want in wants {
-            let Some(found) = matched.get(&want.packager).and_then(|m| *m.get(want.rendition)?) else {
-                continue;
-            };
-            let fetch = Fetch {
-                packager: want.packager.clone(),
-                found,
-                run: want.run,
-                what: want.what.clone(),
-            };
-            if !self.fetching.insert(fetch.clone()) {
-                continue;
-            }
-            let (deps, out) = (self.deps.clone(), self.outbox.clone());
-            let keep = self.settings.window.unwrap_or(target * 10) * 2 + target * 10;
-            tokio::spawn(async move {
-                let result = deps.bytes(&fetch, target, keep).await;
-                let _ = out.send(Event::Fetched(fetch, result)).await;
-            });
-        }
-    }
-
-    /// Starts the fetches that prove whether runs go on.
-    fn prove(&mut self) {
-        for source in self.sources.values_mut() {
-            for (&at, shown) in &mut source.shown {
-                let proof = shown.track.proof().filter(|_| !shown.proving);
-                let Some((doubt, resource)) = proof.map(|(n, r)| (n, r.clone())) else { continue };
-                shown.proving = true;
-                let target = Duration::from_secs(u64::from(shown.track.target_duration().max(1)));
-                let (deps, id, out) = (self.deps.clone(), source.id.clone(), self.outbox.clone());
-                tokio::spawn(async move {
-                    let hash = deps.hash_of(&id, &resource, target / 2).await;
-                    let _ = out.send(Event::Proved(id, at, doubt, hash)).await;
-                });
-            }
-        }
-    }
-
     /// Tells operators of each packager whose state for this stream changed.
     fn tell_states(&mut self) {
         use crate::model::lane::SpliceReason as R;
@@ -463,54 +215,5 @@ impl Worker {
                 self.deps.observer.stream_state(&self.key, &source.id, bad);
             }
         }
-    }
-}
-
-/// Fetches under way need their bytes' beginnings looked at: an error page is not a segment.
-pub(super) fn looks_like_media(resource: &Resource, bytes: &Bytes) -> bool {
-    let name = resource.path.split('?').next().unwrap_or_default();
-    let first = bytes.first().copied();
-    match first {
-        None => false,
-        // MPEG-TS packets begin with 0x47 (ISO/IEC 13818-1, 2.4.3.2); AES hides it.
-        _ if name.ends_with(".ts") && resource.range.is_none() => first == Some(0x47),
-        Some(c) => c != b'<',
-    }
-}
-
-impl super::Deps {
-    async fn playlist(&self, id: &PackagerId, path: &str, deadline: Duration) -> Result<PlaylistAnswer, OriginError> {
-        let started = self.clock.now();
-        let result = self.origin.playlist(id, path, deadline).await;
-        let outcome = outcome(&result);
-        self.observer.refreshed(id, outcome, self.clock.now().since(started));
-        result
-    }
-
-    /// Fetches and holds. On disk when this returns.
-    async fn bytes(&self, fetch: &Fetch, deadline: Duration, keep: Duration) -> Result<Held, FetchError> {
-        let (What::Segment(_, r) | What::Init(r)) = &fetch.what;
-        let result = self.origin.segment(&fetch.packager, &r.path, r.range, deadline).await;
-        let n = result.as_ref().map_or(0, Bytes::len);
-        self.observer.fetched(&fetch.packager, outcome(&result), n);
-        let bytes = result?;
-        if !looks_like_media(r, &bytes) {
-            return Err(FetchError::NotMedia);
-        }
-        Ok(self.segments.put(bytes, self.clock.now().plus(keep)).await?)
-    }
-
-    async fn hash_of(&self, id: &PackagerId, r: &Resource, deadline: Duration) -> Option<ContentHash> {
-        let result = self.origin.segment(id, &r.path, r.range, deadline).await;
-        self.observer.fetched(id, outcome(&result), result.as_ref().map_or(0, Bytes::len));
-        result.ok().map(|b| ContentHash::of(&b))
-    }
-}
-
-fn outcome<T>(result: &Result<T, OriginError>) -> Outcome {
-    match result {
-        Ok(_) => Outcome::Ok,
-        Err(e) if e.is_gone() => Outcome::Gone,
-        Err(_) => Outcome::Failed,
     }
 }

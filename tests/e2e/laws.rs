@@ -136,7 +136,7 @@ struct Watched {
 fn watch(entry: &str, shared: &Shared, keep: &Path) {
     let mut lists = Vec::new();
     while lists.is_empty() && !shared.ended.load(Ordering::SeqCst) {
-        lists = media_playlists(entry, shared);
+        lists = media_playlists(entry, shared, keep);
         thread::sleep(Duration::from_millis(300));
     }
     while !shared.ended.load(Ordering::SeqCst) {
@@ -148,7 +148,7 @@ fn watch(entry: &str, shared: &Shared, keep: &Path) {
     }
 }
 
-fn media_playlists(entry: &str, shared: &Shared) -> Vec<Watched> {
+fn media_playlists(entry: &str, shared: &Shared, keep: &Path) -> Vec<Watched> {
     let text = match http::get(entry, Duration::from_secs(8)) {
         Ok(answer) if answer.status == 200 => answer.text(),
         other => {
@@ -159,6 +159,10 @@ fn media_playlists(entry: &str, shared: &Shared) -> Vec<Watched> {
     let begin = |url: String| Watched { url, ..Watched::default() };
     if text.contains("#EXTINF") {
         return vec![begin(entry.to_owned())];
+    }
+    std::fs::write(keep.join("entry.m3u8"), &text).unwrap();
+    if let Err(e) = m3u8_rs::parse_master_playlist_res(text.as_bytes()) {
+        shared.breach(8, format!("m3u8-rs: {e:?}"));
     }
     let mut urls: Vec<String> = Vec::new();
     for line in text.lines() {

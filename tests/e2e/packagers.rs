@@ -193,9 +193,10 @@ impl Packager {
         let hls = self.folder.join("hls");
         let hls = hls.display();
         let rtmp = match &self.feed {
+            // By default it would read its old playlist after a restart and go on with its numbers.
             Feed::Rtmp { port, .. } => format!(
                 "rtmp {{ server {{ listen {}; application live {{ live on; hls on; hls_path {hls}; \
-                 hls_fragment {SEGMENT_SECONDS}s; hls_playlist_length {}s; }} }} }}\n",
+                 hls_fragment {SEGMENT_SECONDS}s; hls_playlist_length {}s; hls_continuous off; }} }} }}\n",
                 port.address(),
                 SEGMENT_SECONDS * LISTED
             ),

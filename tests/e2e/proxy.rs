@@ -138,11 +138,7 @@ impl Proxy {
     pub fn upgrade(&mut self) {
         let old = self.process.take().expect("the proxy runs");
         let new = self.spawn(&["--upgrade"]);
-        // The old process sends its sockets on SIGQUIT; the new one already waits for them.
-        let log = self.log_file();
-        wait_until("the new process waits for the sockets", Duration::from_secs(10), || {
-            std::fs::read_to_string(&log).is_ok_and(|t| !t.is_empty())
-        });
+        // The old process waits for the new one before it sends its sockets.
         old.signal(Signal::Quit);
         self.process = Some(new);
         self.former = Some(old);
@@ -210,10 +206,6 @@ impl Proxy {
         let mut segue = Command::new(env!("CARGO_BIN_EXE_segue"));
         segue.arg("--conf").arg(self.config_file()).args(more).current_dir(&self.folder);
         Process::spawn("segue", segue, self.folder.parent().unwrap())
-    }
-
-    fn log_file(&self) -> PathBuf {
-        self.folder.parent().unwrap().join("segue.log")
     }
 
     fn config_file(&self) -> PathBuf {

@@ -171,7 +171,8 @@ fn every_answer_is_told_and_logged_without_its_token() {
     let serving = Serving::start_with(Settings::default(), &[1000], Some(log));
     let mut client = Client::connect(serving.address);
     let token = token();
-    client.get(&serving.lanes.segment_path(&token, 0), "X-Amz-Cf-Id: cf-7\r\nX-Request-Id: r-1\r\n");
+    client
+        .get(&serving.lanes.segment_path(&token, 0), "X-Amz-Cf-Id: cf-7\r\nX-Request-Id: r-1\r\n");
     client.get("/live/cam/playlist.m3u8", "");
     client.get("/live/none.m3u8", "");
     wait_for("three answers told", || serving.told.0.lock().unwrap().len() == 3);

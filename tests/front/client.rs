@@ -71,7 +71,9 @@ impl Client {
     }
 
     pub fn ask(&mut self, method: &str, path: &str, more: &str) -> Answer {
-        self.send(format!("{method} {path} HTTP/1.1\r\nHost: media.example\r\n{more}\r\n").as_bytes());
+        self.send(
+            format!("{method} {path} HTTP/1.1\r\nHost: media.example\r\n{more}\r\n").as_bytes(),
+        );
         self.answer(method == "HEAD")
     }
 
@@ -86,7 +88,8 @@ impl Client {
     pub fn answer(&mut self, head_only: bool) -> Answer {
         let mut answer = self.head();
         let empty = head_only || matches!(answer.status, 204 | 304);
-        let length = if empty { 0 } else { answer.header("content-length").unwrap().parse().unwrap() };
+        let length =
+            if empty { 0 } else { answer.header("content-length").unwrap().parse().unwrap() };
         while self.buffer.len() < length {
             assert!(self.fill() > 0, "cut off after {} of {length} bytes", self.buffer.len());
         }
@@ -135,7 +138,8 @@ impl Client {
         self.stream.set_nonblocking(true).unwrap();
         let peeked = self.stream.peek(&mut [0]);
         self.stream.set_nonblocking(false).unwrap();
-        !matches!(peeked, Ok(1..)) && !matches!(&peeked, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+        !matches!(peeked, Ok(1..))
+            && !matches!(&peeked, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// At most `length` bytes of a body, in pieces of the buffer's size.

@@ -28,10 +28,8 @@ fn child() {
     let address = of("SEGUE_TEST_ADDRESS").unwrap();
     let upgrade = of("SEGUE_TEST_UPGRADE").is_some();
     let drain = Duration::from_millis(of("SEGUE_TEST_DRAIN_MS").unwrap().parse().unwrap());
-    let settings = lifecycle::Settings {
-        grace_period: GRACE,
-        ..process_settings(&dir, drain, upgrade)
-    };
+    let settings =
+        lifecycle::Settings { grace_period: GRACE, ..process_settings(&dir, drain, upgrade) };
     if !upgrade {
         listen::check([("listen[0]".to_owned(), address.as_str())]).unwrap();
     }

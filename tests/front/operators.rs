@@ -63,7 +63,10 @@ fn operators_read_and_change() {
     assert!(client.get("/metrics", "").text().contains("segue_lanes 7"));
     let status = client.get("/status.json", "");
     assert_eq!(status.header("content-type"), Some("application/json"));
-    assert_eq!(serde_json::from_slice::<serde_json::Value>(&status.body).unwrap()["lanes"][0], "a-1");
+    assert_eq!(
+        serde_json::from_slice::<serde_json::Value>(&status.body).unwrap()["lanes"][0],
+        "a-1"
+    );
     assert_eq!(client.ask("HEAD", "/healthz", "").status, 200);
     assert_eq!(client.get("/readyz", "").status, 503);
     assert_eq!(client.ask("POST", "/reload", "Content-Length: 0\r\n").status, 401);

@@ -58,7 +58,5 @@ fn a_viewer_that_leaves_is_counted_and_harms_nobody() {
     client.head();
     drop(client);
     wait_for("the answer to end", || serving.stages.in_flight() == 0);
-    wait_for("the cut to be told", || {
-        serving.told.0.lock().unwrap().iter().any(|told| told.cut)
-    });
+    wait_for("the cut to be told", || serving.told.0.lock().unwrap().iter().any(|told| told.cut));
 }

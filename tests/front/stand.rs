@@ -11,9 +11,7 @@ use bytes::Bytes;
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use segue::app::{lifecycle, listen};
 use segue::front::access_log::AccessLog;
-use segue::front::{
-    Answered, Front, Lanes, ListedLane, Observer, Settings, Stage, Stages,
-};
+use segue::front::{Answered, Front, Lanes, ListedLane, Observer, Settings, Stage, Stages};
 use segue::model::lane::{Container, FORMAT, Header, Held};
 use segue::model::names::{
     ContentHash, LaneId, OutputMsn, PoolName, RenditionId, StreamKey, UnixMs,

@@ -56,7 +56,7 @@ fn track(numbers: std::ops::Range<u64>) -> Track {
     track
 }
 
-fn header() -> Header {
+pub fn header() -> Header {
     Header {
         format: FORMAT,
         lane: LaneId::new("a-1"),
@@ -79,7 +79,7 @@ fn decide(log: &Log, now: UnixMs, track: &Track) -> segue::model::lane::Decision
     let candidates =
         [Candidate { id: &id, barred: None, over_since: None, tracks: vec![Some(track)] }];
     let end_after = Duration::from_secs(60);
-    next(&Situation { now, log, wanted: &[true], candidates: &candidates, end_after })
+    next(&Situation { now, log, wanted: &[true], candidates: &candidates, carried_since: at(0), end_after })
 }
 
 #[test]

@@ -65,6 +65,7 @@ pub fn step(n: u64, writer: &str) -> Step {
         }],
         listed_at: UnixMs((FIRST + 6 * n) * 1000),
         content_end: UnixMs((FIRST + 6 * n) * 1000 + 17),
+        wall_end: None,
         end: false,
     }
 }

@@ -7,17 +7,23 @@
 
 mod header;
 mod log;
+mod making;
 mod next;
 mod print;
+mod seen;
+mod situation;
 mod splice;
+mod standing;
 mod step;
 mod track;
 
 pub use header::{Container, FORMAT, Header};
 pub use log::{Log, LogError};
-pub use next::{Action, Candidate, Decision, Situation, Want, What, next};
+pub use next::next;
 pub use print::{init_name, print, segment_name};
+pub use seen::{Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot};
+pub use situation::{Action, Candidate, Decision, Situation, Want, What};
 pub use step::{
     ByteRange, Entry, Held, Init, Source, Splice, SpliceMethod, SpliceReason, Step,
 };
-pub use track::{Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot, Track};
+pub use track::Track;

@@ -5,85 +5,15 @@
 
 use std::time::Duration;
 
-use super::splice::{Offer, Place, place, same_moment, waited};
-use super::{
-    Entry, FORMAT, Init, Log, Resource, Seen, Source, Splice, SpliceMethod, SpliceReason, Step,
-    Track,
+use super::making::append;
+use super::splice::{Offer, Place, place};
+use super::standing::{
+    FAILING, Standing, failure, moment, readiness, reference, standing, succession, track_of,
 };
-use crate::model::names::{PackagerId, PackagerMsn, UnixMs};
-
-/// A packager that fails this many refreshes in a row has failed.
-const FAILING: u32 = 2;
-
-/// All that the decision looks at.
-pub struct Situation<'a> {
-    /// Now.
-    pub now: UnixMs,
-    /// The log so far.
-    pub log: &'a Log,
-    /// Per rendition of the header: its bytes are to be held before a step is appended.
-    pub wanted: &'a [bool],
-    /// The packagers whose playlists are refreshed, in the order of preference.
-    pub candidates: &'a [Candidate<'a>],
-    /// A stream that every packager calls gone or ended for this long is over.
-    pub end_after: Duration,
-}
-
-/// A packager as this lane may use it.
-pub struct Candidate<'a> {
-    /// Its id.
-    pub id: &'a PackagerId,
-    /// Why the lane must not use it; none where it may.
-    pub barred: Option<SpliceReason>,
-    /// Since when it has said that there is no such stream, or that it has ended.
-    pub over_since: Option<UnixMs>,
-    /// Its tracks, matched to the header's renditions.
-    pub tracks: Vec<Option<&'a Track>>,
-}
-
-/// Bytes that the next step waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Want {
-    /// From whom.
-    pub packager: PackagerId,
-    /// Of which rendition (place in the header).
-    pub rendition: usize,
-    /// The run that lists it.
-    pub run: u32,
-    /// What.
-    pub what: What,
-}
-
-/// A segment or an init segment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum What {
-    /// A segment, by number.
-    Segment(PackagerMsn, Resource),
-    /// An init segment.
-    Init(Resource),
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Append this step to the tail it was computed from.
-    Append(Box<Step>),
-    /// Nothing yet.
-    Wait,
-}
-
-/// The decision.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    /// What to do with the log.
-    pub action: Action,
-    /// Bytes to fetch, most urgent first.
-    pub wants: Vec<Want>,
-    /// When to look again, if nothing happens before.
-    pub wake: UnixMs,
-    /// In a word, for whoever looks at the lane.
-    pub why: &'static str,
-}
+use super::{
+    Action, Candidate, Decision, FORMAT, Seen, Situation, Splice, SpliceMethod, SpliceReason, Step,
+    Track, Want,
+};
 
 /// Decides the next step of a lane.
 #[must_use]
@@ -101,9 +31,15 @@ fn opening(s: &Situation) -> Decision {
     for c in s.candidates.iter().filter(|c| c.barred.is_none()) {
         let Some((r, track)) = reference(s, c) else { continue };
         let Some(start) = opening_start(s, track) else { continue };
-        let missing: Vec<Want> = (start..track.segments().len())
-            .flat_map(|at| readiness(s, c, &moment(s, c, r, at)).wants)
-            .collect();
+        let ready = (start..track.segments().len()).map(|at| readiness(s, c, &moment(s, c, r, at)));
+        let (lagging, missing) = ready.fold((false, Vec::new()), |(lagging, mut wants), ready| {
+            wants.extend(ready.wants);
+            (lagging | ready.lagging, wants)
+        });
+        // A rendition that is not seen in time begins later.
+        if lagging && s.now.since(s.log.header().opened_at) < s.log.header().target() / 2 {
+            return wait(s, "opening", missing);
+        }
         if missing.is_empty() {
             let discontinuity = s.log.header().reopened();
             let splice = discontinuity.then(|| Splice {
@@ -158,7 +94,7 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
     }
     let Some(track) = track_of(c, r) else { return wait(s, "no track", Vec::new()) };
     if at + 1 < track.segments().len() {
-        let successor = successors(s, c, tail, r, at + 1);
+        let successor = succession(s, c, tail, r, at);
         let ready = readiness(s, c, &successor);
         if ready.lost {
             return leave(s, tail, SpliceReason::SegmentLost, Vec::new());
@@ -182,7 +118,7 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
 /// segment is fetched side by side; a quarter more and the lane leaves (design.md, law 6: the
 /// next segment comes within 1.5 target durations).
 fn overdue(s: &Situation, tail: &Step, reason: SpliceReason, mut wants: Vec<Want>) -> Decision {
-    let waited = waited(tail, s.now);
+    let waited = waited(s, tail);
     if waited >= leave_after(s) {
         return leave(s, tail, reason, wants);
     }
@@ -212,7 +148,7 @@ fn try_splice(
     reason: SpliceReason,
     wants: &mut Vec<Want>,
 ) -> Option<Decision> {
-    let last_chance = waited(tail, s.now) >= leave_after(s);
+    let last_chance = waited(s, tail) >= leave_after(s);
     let mut offers: Vec<(&Candidate, usize, Place)> = s
         .candidates
         .iter()
@@ -312,265 +248,30 @@ fn over(s: &Situation, tail: &Step) -> Option<Decision> {
     })
 }
 
-/// Where the tail stands in what its packager shows now.
-enum Standing {
-    /// At this place of the track of this rendition.
-    At(usize, usize),
-    /// These bytes, fetched again, will tell.
-    Prove(Vec<Want>),
-    /// The packager has not been seen since this process knows the lane.
-    Unseen,
-    /// The run is over.
-    Left(SpliceReason),
-}
-
-fn standing(s: &Situation, c: &Candidate, tail: &Step) -> Standing {
-    let Some((r, track)) = reference(s, c) else { return Standing::Unseen };
-    let found = tail.entries.get(r).and_then(|e| track.find(&e.source));
-    let Some(at) = found.or_else(|| tail_by_other(c, tail, r, track)) else {
-        // In the first run that this process saw the tail never stood: it was away for long.
-        let away = track.run() <= 1;
-        return Standing::Left(if away { SpliceReason::Resumed } else { SpliceReason::Restarted });
-    };
-    match proven(s, track, r) {
-        Some(true) => Standing::At(r, at),
-        Some(false) => Standing::Left(SpliceReason::Restarted),
-        // What cannot be had again cannot be proven.
-        None if track.segments().get(at).is_none_or(Seen::lost) => {
-            Standing::Left(SpliceReason::Restarted)
-        }
-        None => Standing::Prove(want_segment(c, r, track, at).into_iter().collect()),
-    }
-}
-
-/// The reference was not held when the tail was appended (nobody had asked for it): its place is
-/// that of the same moment in a rendition that was.
-fn tail_by_other(c: &Candidate, tail: &Step, r: usize, track: &Track) -> Option<usize> {
-    c.tracks.iter().enumerate().filter(|(o, _)| *o != r).find_map(|(o, other)| {
-        let other = other.as_ref()?;
-        let at = other.find(&tail.entries.get(o)?.source)?;
-        same_moment(other, at, track)
-    })
-}
-
-/// The newest step of the tail's run whose bytes both the log and the track know tells whether
-/// it is one run: same names are not enough, since they start again after a restart.
-fn proven(s: &Situation, track: &Track, r: usize) -> Option<bool> {
-    for step in s.log.steps().rev() {
-        if let Some(entry) = step.entries.get(r)
-            && let Some(seen) = track.find(&entry.source).and_then(|at| track.segments().get(at))
-            && let (Some(logged), Some(held)) = (entry.held, seen.bytes.held)
-        {
-            return Some(logged == held);
-        }
-        if step.splice.is_some() {
-            break;
-        }
-    }
-    // Nothing of this rendition was held before: there is nothing to contradict.
-    let in_run = s.log.steps().rev().take_while(|st| st.splice.is_none());
-    let any = in_run.chain(s.log.steps().rev().find(|st| st.splice.is_some()));
-    let held_before = any.filter_map(|st| st.entries.get(r)?.held).next().is_some();
-    (!held_before).then_some(true)
-}
-
-fn failure(c: &Candidate) -> Option<SpliceReason> {
-    if c.barred.is_some() {
-        return c.barred;
-    }
-    let tracks = || c.tracks.iter().flatten();
-    if tracks().any(|t| t.failing().is_some_and(|f| f.count >= FAILING)) {
-        return Some(SpliceReason::Failed);
-    }
-    tracks().any(|t| t.ended_since().is_some()).then_some(SpliceReason::Ended)
-}
-
-/// The rendition that the others are aligned by: the first wanted one that this packager shows.
-fn reference<'a>(s: &Situation, c: &Candidate<'a>) -> Option<(usize, &'a Track)> {
-    let shown = |r: usize| track_of(c, r).filter(|t| !t.segments().is_empty());
-    let wanted = (0..c.tracks.len()).filter(|&r| s.wanted.get(r) == Some(&true));
-    wanted.chain(0..c.tracks.len()).find_map(|r| Some((r, shown(r)?)))
-}
-
-fn track_of<'a>(c: &Candidate<'a>, r: usize) -> Option<&'a Track> {
-    c.tracks.get(r).copied().flatten()
-}
-
-/// The same moment in every rendition.
-fn moment(s: &Situation, c: &Candidate, r: usize, at: usize) -> Vec<Option<usize>> {
-    let Some(track) = track_of(c, r) else { return Vec::new() };
-    (0..s.log.header().renditions.len())
-        .map(|o| if o == r { Some(at) } else { same_moment(track, at, track_of(c, o)?) })
-        .collect()
-}
-
-/// The segment at `at` of rendition `r` and, of each other, the direct successor of the tail's
-/// part: a rendition must not skip or repeat where the others go on. The same moment where the
-/// tail has nothing of it.
-fn successors(s: &Situation, c: &Candidate, tail: &Step, r: usize, at: usize) -> Vec<Option<usize>> {
-    let after_tail = |o: usize| -> Option<(&Track, usize)> {
-        let track = track_of(c, o)?;
-        Some((track, track.find(&tail.entries.get(o)?.source)? + 1))
-    };
-    let same = moment(s, c, r, at).into_iter().enumerate();
-    same.map(|(o, same)| match after_tail(o).filter(|_| o != r) {
-        Some((track, next)) => (next < track.segments().len()).then_some(next),
-        None => same,
-    })
-    .collect()
-}
-
-/// Whether a step can be made of these segments.
-struct Readiness {
-    wants: Vec<Want>,
-    /// A wanted rendition cannot be had.
-    lost: bool,
-    /// A wanted rendition does not list its part yet.
-    lagging: bool,
-}
-
-fn readiness(s: &Situation, c: &Candidate, moment: &[Option<usize>]) -> Readiness {
-    let mut out = Readiness { wants: Vec::new(), lost: false, lagging: false };
-    for (r, &at) in moment.iter().enumerate() {
-        if s.wanted.get(r) != Some(&true) {
-            continue;
-        }
-        let Some((track, at)) = track_of(c, r).zip(at) else {
-            out.lagging = true;
-            continue;
-        };
-        let Some(seen) = track.segments().get(at) else { continue };
-        out.lost |= seen.lost() || seen.listed.segment.encrypted;
-        out.wants.extend(want_segment(c, r, track, at));
-        if let Some(map) = &seen.listed.map {
-            let init = track.init(map);
-            out.lost |= init.lost();
-            if init.held.is_none() && !init.lost() {
-                out.wants.push(want(c, r, track, What::Init(map.clone())));
-            }
-        }
-    }
-    out
-}
-
-fn want(c: &Candidate, rendition: usize, track: &Track, what: What) -> Want {
-    Want { packager: c.id.clone(), rendition, run: track.run(), what }
-}
-
-/// What was lost is not asked for again: a refusal comes back at once, and so would the next.
-fn want_segment(c: &Candidate, r: usize, track: &Track, at: usize) -> Option<Want> {
-    let seen = track.segments().get(at)?;
-    let what = || What::Segment(seen.msn(), seen.listed.resource.clone());
-    (seen.bytes.held.is_none() && !seen.lost()).then(|| want(c, r, track, what()))
-}
-
-fn append(
-    s: &Situation,
-    c: &Candidate,
-    r: usize,
-    moment: &[Option<usize>],
-    discontinuity: bool,
-    splice: Option<Splice>,
-) -> Decision {
-    let made = (|| {
-        let track = track_of(c, r)?;
-        let at = (*moment.get(r)?)?;
-        let seen = track.segments().get(at)?;
-        let content_end = track.ends_at(at)?;
-        let entries = moment
-            .iter()
-            .enumerate()
-            .map(|(o, &at)| entry(s, c, o, at).unwrap_or_else(|| unlisted(seen)))
-            .collect();
-        Some(Step {
-            format: FORMAT,
-            msn: s.log.next_msn(),
-            packager: c.id.clone(),
-            discontinuity,
-            discontinuity_number: s.log.discontinuity_number() + u64::from(discontinuity),
-            splice,
-            entries,
-            listed_at: listed_at(s, content_end),
-            content_end,
-            wall_end: seen.wall_end,
-            end: false,
-        })
-    })();
-    match made {
-        Some(step) => Decision {
-            action: Action::Append(Box::new(step)),
-            wants: Vec::new(),
-            wake: s.now,
-            why: "append",
-        },
-        None => wait(s, "nothing to append", Vec::new()),
-    }
-}
-
-/// What a lane opens with was made before: it leaves the window by the time it was made, or the
-/// list would grow to twice its length first.
-fn listed_at(s: &Situation, content_end: UnixMs) -> UnixMs {
-    let opened = s.log.header().opened_at;
-    if content_end <= opened { content_end } else { s.now }
-}
-
-fn entry(s: &Situation, c: &Candidate, r: usize, at: Option<usize>) -> Option<Entry> {
-    let track = track_of(c, r)?;
-    let seen = track.segments().get(at?)?;
-    let held = seen.bytes.held.filter(|_| s.wanted.get(r) == Some(&true));
-    let map = match &seen.listed.map {
-        None => None,
-        Some(m) => track.init(m).held.map(|held| Init { held, extension: extension(&m.path, "mp4") }),
-    };
-    let default = if seen.listed.map.is_some() { "m4s" } else { "ts" };
-    Some(Entry {
-        source: seen.source(),
-        duration: seen.duration(),
-        lines: seen.listed.segment.lines.clone(),
-        extension: extension(&seen.listed.resource.path, default),
-        held: held.filter(|_| seen.listed.map.is_none() || map.is_some()),
-        map,
-    })
-}
-
-/// A rendition that nobody asks for and that is not refreshed: its playlist begins later.
-fn unlisted(reference: &Seen) -> Entry {
-    Entry {
-        source: Source { msn: PackagerMsn(0), path: String::new(), range: None },
-        duration: reference.duration(),
-        lines: Vec::new(),
-        extension: String::new(),
-        held: None,
-        map: None,
-    }
-}
-
-/// The ending of a name, as far as players know it.
-fn extension(path: &str, default: &str) -> String {
-    const KNOWN: [&str; 14] = [
-        "ts", "m4s", "mp4", "m4v", "m4a", "cmfv", "cmfa", "aac", "mp3", "ac3", "ec3", "vtt", "webvtt",
-        "m2ts",
-    ];
-    let name = path.split(['?', '#']).next().unwrap_or(path);
-    let ending = name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
-    if KNOWN.contains(&ending.as_str()) { ending } else { default.to_owned() }
-}
-
 fn moves(s: &Situation, track: &Track) -> bool {
     track.progressed_at().is_some_and(|p| s.now.since(p) < s.log.header().target())
+}
+
+/// How late the lane is: since its tail was listed.
+fn waited(s: &Situation, tail: &Step) -> Duration {
+    s.now.since(tail.listed_at.max(s.carried_since))
 }
 
 fn prefetch_after(s: &Situation) -> Duration {
     s.log.header().target()
 }
 
+/// A quarter after the next segment is due, which is a target duration after the last, or as long
+/// after it as that one was: rounding leaves up to half a second more (RFC 8216, 4.3.3.1).
 fn leave_after(s: &Situation) -> Duration {
-    s.log.header().target() * 5 / 4
+    let target = s.log.header().target();
+    let last = s.log.tail().map_or(target, Step::duration);
+    target.max(last.min(target * 9 / 8)) + target / 4
 }
 
-fn wait(s: &Situation, why: &'static str, wants: Vec<Want>) -> Decision {
+pub(super) fn wait(s: &Situation, why: &'static str, wants: Vec<Want>) -> Decision {
     let due = s.log.tail().map(|t| {
-        [prefetch_after(s), leave_after(s)].map(|d| t.listed_at.plus(d))
+        [prefetch_after(s), leave_after(s)].map(|d| t.listed_at.max(s.carried_since).plus(d))
     });
     let next_look = s.now.plus(s.log.header().target() / 2);
     let wake = due

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use super::{SpliceMethod, Step, Track};
-use crate::model::names::UnixMs;
 
 /// Two moments this near are the same border: arrival is seen through polling.
 const SAME_BORDER: Duration = Duration::from_millis(150);
@@ -45,7 +44,7 @@ pub fn place(tail: &Step, track: &Track, last_chance: bool) -> Offer {
     }
     let method = method(tail, track);
     let Some(borders) = borders(tail, track, from, method) else { return Offer::Nothing };
-    match by_borders(&borders) {
+    match by_borders(&borders, last_chance) {
         Some((i, gap_ms)) => Offer::Here(Place { at: from + i, gap_ms, method }),
         None if last_chance => {
             let gap_ms = borders.last().map_or(0, |b| b.start_ms);
@@ -63,18 +62,20 @@ struct Borders {
     end_ms: i64,
 }
 
-/// The segment that begins nearest to the content's end among those that carry content after it.
-/// None where that one is not listed yet.
-fn by_borders(borders: &[Borders]) -> Option<(usize, i64)> {
+/// The segment that holds the content's end, unless the next one begins clearly nearer to it. None
+/// where the one to take is not listed yet; the `last_chance` takes what is.
+fn by_borders(borders: &[Borders], last_chance: bool) -> Option<(usize, i64)> {
     let same = i64::try_from(SAME_BORDER.as_millis()).unwrap_or(i64::MAX);
     let at = borders.iter().position(|b| b.end_ms > same)?;
     let b = borders.get(at)?;
-    // What is left of this segment is less than what it would repeat: the next border is nearer.
-    let next_is_nearer = b.end_ms < -b.start_ms;
-    if !next_is_nearer {
-        return Some((at, b.start_ms));
+    // What would be lost, what would be repeated. A quarter of a segment is not worth waiting for.
+    let next_is_nearer = b.end_ms.saturating_add((b.end_ms - b.start_ms) / 4) < -b.start_ms;
+    let next = || borders.get(at + 1).map(|next| (at + 1, next.start_ms));
+    match next_is_nearer.then(next).flatten() {
+        None if next_is_nearer && !last_chance => None,
+        None => Some((at, b.start_ms)),
+        next => next,
     }
-    borders.get(at + 1).map(|next| (at + 1, next.start_ms))
 }
 
 fn borders(tail: &Step, track: &Track, from: usize, method: SpliceMethod) -> Option<Vec<Borders>> {
@@ -131,23 +132,26 @@ pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize>
         let wall = other.segments().get(o)?.wall_end.zip(seen.wall_end);
         Some(match wall {
             Some((a, b)) => a.signed_since(b).unsigned_abs(),
+            // An arrival that was not watched may be wrong by a segment.
+            None if !reference.arrival_watched() || !other.arrival_watched() => return None,
             None => other.starts_at(o)?.signed_since(start).unsigned_abs(),
         })
     };
-    let nearest = (other.listed_from()..other.segments().len()).min_by_key(|&o| distance(o))?;
+    let listed = other.listed_from()..other.segments().len();
+    let nearest = listed.filter(|&o| distance(o).is_some()).min_by_key(|&o| distance(o))?;
     let half = u64::try_from(seen.duration().as_millis() / 2).unwrap_or(u64::MAX);
     (distance(nearest)? <= half.max(500)).then_some(nearest)
-}
-
-/// How late the lane is: since its tail was listed.
-#[must_use]
-pub fn waited(tail: &Step, now: UnixMs) -> Duration {
-    now.since(tail.listed_at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Borders, by_borders};
+
+    #[test]
+    fn the_last_chance_repeats_rather_than_waits() {
+        assert_eq!(by_borders(&[b(-3000, 1000)], true), Some((0, -3000)));
+        assert_eq!(by_borders(&[b(-4000, 0)], true), None);
+    }
 
     fn b(start_ms: i64, end_ms: i64) -> Borders {
         Borders { start_ms, end_ms }
@@ -161,11 +165,12 @@ mod tests {
             ("equal borders, next not listed", vec![b(-8000, -4000), b(-4000, 0)], None),
             ("early in the segment: it is repeated", vec![b(-1000, 3000)], Some((0, -1000))),
             ("late in it: the next", vec![b(-3000, 1000), b(1000, 5000)], Some((1, 1000))),
+            ("in the middle: what is listed", vec![b(-2010, 1990)], Some((0, -2010))),
             ("late in it, the next not listed", vec![b(-3000, 1000)], None),
             ("the list begins later: a gap", vec![b(6000, 10_000)], Some((0, 6000))),
             ("all before", vec![b(-9000, -5000)], None),
         ] {
-            assert_eq!(by_borders(&list), want, "{name}");
+            assert_eq!(by_borders(&list, false), want, "{name}");
         }
     }
 }

@@ -4,48 +4,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::{ByteRange, Held, Source};
+use super::{Failing, Fetched, Held, Listed, Observed, Resource, Seen, Snapshot, Source};
 use crate::model::names::{ContentHash, PackagerMsn, UnixMs};
-use crate::model::playlist::Segment;
 
 /// How many segments a track remembers beyond the packager's list, so that a tail that has just
 /// left the list is still known to be the predecessor of what is listed.
 const REMEMBERED: usize = 64;
 /// How many arrivals the content clock looks at. Few, so that it follows a packager that drifts.
 const ARRIVALS: usize = 16;
-/// A segment or init segment is asked for so often before it counts as lost.
-const TRIES: u8 = 2;
-
-/// A resource on the packager: absolute path and query, and the part of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Resource {
-    /// Absolute path and query.
-    pub path: String,
-    /// The part, if not the whole.
-    pub range: Option<ByteRange>,
-}
-
-/// A segment of a list, its URIs resolved.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
-    /// As the packager wrote it.
-    pub segment: Segment,
-    /// Where its bytes are.
-    pub resource: Resource,
-    /// Where its init segment is.
-    pub map: Option<Resource>,
-}
-
-/// A media playlist as one refresh brought it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
-    /// EXT-X-TARGETDURATION, seconds.
-    pub target_duration: u32,
-    /// EXT-X-ENDLIST.
-    pub ended: bool,
-    /// Its segments.
-    pub segments: Vec<Listed>,
-}
 
 /// A listing, seen through polling: it came after a refresh that did not show the segment and not
 /// after the one that did. Both are Unix milliseconds less the run's content up to its end.
@@ -53,98 +19,6 @@ pub struct Snapshot {
 struct Arrival {
     after: i64,
     by: i64,
-}
-
-/// Whether bytes were asked for, and with what result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fetched {
-    /// Where they are, once held.
-    pub held: Option<Held>,
-    /// Tries that failed.
-    pub failures: u8,
-}
-
-impl Fetched {
-    /// It was tried often enough: it cannot be had.
-    #[must_use]
-    pub const fn lost(&self) -> bool {
-        self.held.is_none() && self.failures >= TRIES
-    }
-}
-
-/// A segment of the run that is on.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// As it was listed first.
-    pub listed: Listed,
-    /// Content of the run up to the end of this segment.
-    pub content_end: Duration,
-    /// EXT-X-PROGRAM-DATE-TIME of its end, Unix milliseconds, worked out from the last one given.
-    pub wall_end: Option<UnixMs>,
-    /// Its bytes.
-    pub bytes: Fetched,
-}
-
-impl Seen {
-    /// Its number on the packager.
-    #[must_use]
-    pub const fn msn(&self) -> PackagerMsn {
-        self.listed.segment.msn
-    }
-    /// Its length.
-    #[must_use]
-    pub const fn duration(&self) -> Duration {
-        self.listed.segment.duration
-    }
-    /// As a step names it.
-    #[must_use]
-    pub fn source(&self) -> Source {
-        Source {
-            msn: self.msn(),
-            path: self.listed.resource.path.clone(),
-            range: self.listed.resource.range,
-        }
-    }
-    /// The bytes cannot be had: tried, or the packager says so itself (EXT-X-GAP).
-    #[must_use]
-    pub const fn lost(&self) -> bool {
-        self.bytes.lost() || self.listed.segment.gap
-    }
-}
-
-/// Refreshes that failed in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failing {
-    /// When the first was given up.
-    pub since: UnixMs,
-    /// How many.
-    pub count: u32,
-    /// Since when each one has said that there is no such playlist, if the last did.
-    pub gone_since: Option<UnixMs>,
-}
-
-impl Failing {
-    /// One more failure at `now`. A packager that is started again refuses first and then says
-    /// for ever that there is no such playlist, so what came before does not count.
-    pub fn note(failing: &mut Option<Self>, now: UnixMs, gone: bool) -> Self {
-        let f = failing.get_or_insert(Self { since: now, count: 0, gone_since: None });
-        f.count = f.count.saturating_add(1);
-        f.gone_since = gone.then(|| f.gone_since.unwrap_or(now));
-        *f
-    }
-}
-
-/// What a refresh showed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Observed {
-    /// Nothing new.
-    Same,
-    /// The run went on.
-    Grew,
-    /// Another run began.
-    NewRun,
-    /// It may go on, or be another run under the same names: [`Track::proof`] tells what to fetch.
-    Doubtful,
 }
 
 /// Continuity to be proven before a list is believed.
@@ -250,6 +124,12 @@ impl Track {
         let (after, by) = self.rhythm()?;
         Some(at_offset(after.midpoint(by), self.segments.get(at)?.content_end))
     }
+    /// When at the latest the packager had listed the segment at `at`.
+    #[must_use]
+    pub fn listed_by(&self, at: usize) -> Option<UnixMs> {
+        let (_, by) = self.rhythm()?;
+        Some(at_offset(by, self.segments.get(at)?.content_end))
+    }
     /// Between which moments the next segment is to be listed, if it is as long as the newest.
     #[must_use]
     pub fn next_due(&self) -> Option<(UnixMs, UnixMs)> {
@@ -264,6 +144,12 @@ impl Track {
         let by = self.arrivals.iter().map(|a| a.by).min()?;
         let after = self.arrivals.iter().map(|a| a.after).max()?;
         Some((after.min(by), by))
+    }
+    /// A segment came to be listed while this track was refreshed. What the first refresh of a
+    /// run shows may have been listed up to a segment before.
+    #[must_use]
+    pub fn arrival_watched(&self) -> bool {
+        self.arrivals.len() >= 2
     }
     /// When, by arrival, the content of the segment at `at` began.
     #[must_use]

@@ -94,7 +94,7 @@ impl Inner {
         let player = record["player"].as_str().unwrap_or("page");
         let t = record["t"].as_u64().unwrap_or(0);
         if let Some(position) = record["position"].as_f64() {
-            self.timeline(player).moved(t, position);
+            self.timeline(player).at(t, position);
         } else if let Some(event) = record["event"].as_str() {
             let detail = record["detail"].as_str().unwrap_or_default();
             self.timeline(player).event(t, event, detail);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::Player;
-use super::timeline::{Shared, Timeline};
+use super::timeline::{Means, Shared, Timeline};
 use crate::process::{Process, now_ms};
 
 /// `gst-launch-1.0 playbin`.
@@ -22,7 +22,7 @@ pub struct GStreamer {
 impl GStreamer {
     /// A pipeline that has not started.
     pub fn new(folder: &Path) -> Self {
-        let (shared, stopping) = (Shared::default(), Arc::default());
+        let (shared, stopping) = (Shared::by(Means::Frames), Arc::default());
         Self { folder: folder.to_owned(), process: None, shared, stopping }
     }
 }
@@ -72,7 +72,7 @@ impl Drop for GStreamer {
 fn note(line: &str, shared: &Shared) {
     if line.contains("(frames:sink)") && line.contains("chain ") {
         let pts = line.split("pts: ").nth(1).and_then(seconds);
-        shared.moved(now_ms(), pts.unwrap_or_default());
+        shared.at(now_ms(), pts.unwrap_or_default());
     } else if line.contains("ERROR") || line.contains("Got EOS") {
         shared.event(now_ms(), "fatal", line);
     } else if line.starts_with("buffering") || line.contains("Setting pipeline to") {

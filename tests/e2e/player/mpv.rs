@@ -89,12 +89,10 @@ fn poll(socket: &Path, shared: &Shared, stopping: &AtomicBool) -> std::io::Resul
     };
     let mut orders = stream.try_clone()?;
     let mut answers = BufReader::new(stream);
-    let (mut last, mut waiting) = (None, false);
+    let mut waiting = false;
     while !stopping.load(Ordering::SeqCst) {
-        let position = ask(&mut orders, &mut answers, "time-pos", shared)?.as_f64();
-        if position.is_some() && position != last {
-            shared.moved(now_ms(), position.unwrap_or_default());
-            last = position;
+        if let Some(position) = ask(&mut orders, &mut answers, "time-pos", shared)?.as_f64() {
+            shared.at(now_ms(), position);
         }
         let paused = ask(&mut orders, &mut answers, "paused-for-cache", shared)?;
         let paused = paused.as_bool().unwrap_or(false);

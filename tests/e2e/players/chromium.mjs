@@ -3,8 +3,8 @@
 //
 // stdin, one JSON object a line:  {"do":"start","player":"hls.js","url":"http://…"}
 //                                 {"do":"stop","player":"hls.js"}
-// stdout, one JSON object a line: {"player":…,"t":<Unix ms>,"position":<s>} where the position
-// moved, and {"player":…,"t":…,"event":"fatal|error|ready|ended|waiting|playing|note","detail":…}.
+// stdout, one JSON object a line: {"player":…,"t":<Unix ms>,"position":<s>} every 50 ms
+// and {"player":…,"t":…,"event":"fatal|error|ready|ended|waiting|playing|note","detail":…}.
 // Ends when stdin ends.
 
 import { createServer } from 'node:http';

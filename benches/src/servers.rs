@@ -69,7 +69,9 @@ pools:
         );
         let conf = dir.join("segue.yaml");
         fs::write(&conf, text)?;
-        let mut command = pinned(env!("CARGO_BIN_EXE_segue"), Processor::Server);
+        // Built together, they lie side by side.
+        let own = std::env::current_exe()?.with_file_name("segue");
+        let mut command = pinned(own.to_str().context("own path")?, Processor::Server);
         command.arg("--conf").arg(conf);
         let server = Self::start(Kind::Segue, port, command, &dir)?;
         server.wait_for_a_whole_window()?;

@@ -40,8 +40,6 @@ impl Options {
                 "--delays" => options.delays = value()?.parse()?,
                 "--viewers" => options.viewers = value()?.parse()?,
                 "--bare" => options.bare = Some((value()?.parse()?, value()?.into())),
-                // What cargo adds.
-                "--bench" => {}
                 "--help" | "-h" => {
                     println!("{HELP}");
                     return Ok(None);

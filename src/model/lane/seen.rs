@@ -1,0 +1,133 @@
+//! What a refresh brings, and what is kept of it: resources, lists, segments with their bytes.
+
+use std::time::Duration;
+
+use super::{ByteRange, Held, Source};
+use crate::model::names::{PackagerMsn, UnixMs};
+use crate::model::playlist::Segment;
+
+/// A segment or init segment is asked for so often before it counts as lost.
+const TRIES: u8 = 2;
+
+/// A resource on the packager: absolute path and query, and the part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Resource {
+    /// Absolute path and query.
+    pub path: String,
+    /// The part, if not the whole.
+    pub range: Option<ByteRange>,
+}
+
+/// A segment of a list, its URIs resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// As the packager wrote it.
+    pub segment: Segment,
+    /// Where its bytes are.
+    pub resource: Resource,
+    /// Where its init segment is.
+    pub map: Option<Resource>,
+}
+
+/// A media playlist as one refresh brought it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// EXT-X-TARGETDURATION, seconds.
+    pub target_duration: u32,
+    /// EXT-X-ENDLIST.
+    pub ended: bool,
+    /// Its segments.
+    pub segments: Vec<Listed>,
+}
+
+/// Whether bytes were asked for, and with what result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// Where they are, once held.
+    pub held: Option<Held>,
+    /// Tries that failed.
+    pub failures: u8,
+}
+
+impl Fetched {
+    /// It was tried often enough: it cannot be had.
+    #[must_use]
+    pub const fn lost(&self) -> bool {
+        self.held.is_none() && self.failures >= TRIES
+    }
+}
+
+/// A segment of the run that is on.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// As it was listed first.
+    pub listed: Listed,
+    /// Content of the run up to the end of this segment.
+    pub content_end: Duration,
+    /// EXT-X-PROGRAM-DATE-TIME of its end, Unix milliseconds, worked out from the last one given.
+    pub wall_end: Option<UnixMs>,
+    /// Its bytes.
+    pub bytes: Fetched,
+}
+
+impl Seen {
+    /// Its number on the packager.
+    #[must_use]
+    pub const fn msn(&self) -> PackagerMsn {
+        self.listed.segment.msn
+    }
+    /// Its length.
+    #[must_use]
+    pub const fn duration(&self) -> Duration {
+        self.listed.segment.duration
+    }
+    /// As a step names it.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        Source {
+            msn: self.msn(),
+            path: self.listed.resource.path.clone(),
+            range: self.listed.resource.range,
+        }
+    }
+    /// The bytes cannot be had: tried, or the packager says so itself (EXT-X-GAP).
+    #[must_use]
+    pub const fn lost(&self) -> bool {
+        self.bytes.lost() || self.listed.segment.gap
+    }
+}
+
+/// Refreshes that failed in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// When the first was given up.
+    pub since: UnixMs,
+    /// How many.
+    pub count: u32,
+    /// Since when each one has said that there is no such playlist, if the last did.
+    pub gone_since: Option<UnixMs>,
+}
+
+impl Failing {
+    /// One more failure at `now`. A packager that is started again refuses first and then says
+    /// for ever that there is no such playlist, so what came before does not count.
+    pub fn note(failing: &mut Option<Self>, now: UnixMs, gone: bool) -> Self {
+        let f = failing.get_or_insert(Self { since: now, count: 0, gone_since: None });
+        f.count = f.count.saturating_add(1);
+        f.gone_since = gone.then(|| f.gone_since.unwrap_or(now));
+        *f
+    }
+}
+
+/// What a refresh showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// Nothing new.
+    Same,
+    /// The run went on.
+    Grew,
+    /// Another run began.
+    NewRun,
+    /// It may go on, or be another run under the same names: [`Track::proof`] tells what to fetch.
+    Doubtful,
+}

@@ -1,0 +1,78 @@
+//! What the decision looks at, and what it says.
+
+use std::time::Duration;
+
+use super::{Log, Resource, SpliceReason, Step, Track};
+use crate::model::names::{PackagerId, PackagerMsn, UnixMs};
+
+/// All that the decision looks at.
+pub struct Situation<'a> {
+    /// Now.
+    pub now: UnixMs,
+    /// The log so far.
+    pub log: &'a Log,
+    /// Per rendition of the header: its bytes are to be held before a step is appended.
+    pub wanted: &'a [bool],
+    /// The packagers whose playlists are refreshed, in the order of preference.
+    pub candidates: &'a [Candidate<'a>],
+    /// Since when this process has been able to carry the lane on: it is not late before.
+    pub carried_since: UnixMs,
+    /// A stream that every packager calls gone or ended for this long is over.
+    pub end_after: Duration,
+}
+
+/// A packager as this lane may use it.
+pub struct Candidate<'a> {
+    /// Its id.
+    pub id: &'a PackagerId,
+    /// Why the lane must not use it; none where it may.
+    pub barred: Option<SpliceReason>,
+    /// Since when it has said that there is no such stream, or that it has ended.
+    pub over_since: Option<UnixMs>,
+    /// Its tracks, matched to the header's renditions.
+    pub tracks: Vec<Option<&'a Track>>,
+}
+
+/// Bytes that the next step waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Want {
+    /// From whom.
+    pub packager: PackagerId,
+    /// Of which rendition (place in the header).
+    pub rendition: usize,
+    /// The run that lists it.
+    pub run: u32,
+    /// What.
+    pub what: What,
+}
+
+/// A segment or an init segment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum What {
+    /// A segment, by number.
+    Segment(PackagerMsn, Resource),
+    /// An init segment.
+    Init(Resource),
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Append this step to the tail it was computed from.
+    Append(Box<Step>),
+    /// Nothing yet.
+    Wait,
+}
+
+/// The decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What to do with the log.
+    pub action: Action,
+    /// Bytes to fetch, most urgent first.
+    pub wants: Vec<Want>,
+    /// When to look again, if nothing happens before.
+    pub wake: UnixMs,
+    /// In a word, for whoever looks at the lane.
+    pub why: &'static str,
+}

@@ -1,0 +1,167 @@
+//! Where a lane's tail stands in what its packager shows now, what is at the same moment in every
+//! rendition, and whether all of it is held.
+
+use super::splice::same_moment;
+use super::{Candidate, Seen, Situation, SpliceReason, Step, Track, Want, What};
+
+/// A packager that fails this many refreshes in a row has failed.
+pub(super) const FAILING: u32 = 2;
+
+/// Where the tail stands in what its packager shows now.
+pub(super) enum Standing {
+    /// At this place of the track of this rendition.
+    At(usize, usize),
+    /// These bytes, fetched again, will tell.
+    Prove(Vec<Want>),
+    /// The packager has not been seen since this process knows the lane.
+    Unseen,
+    /// The run is over.
+    Left(SpliceReason),
+}
+
+pub(super) fn standing(s: &Situation, c: &Candidate, tail: &Step) -> Standing {
+    let Some((r, track)) = reference(s, c) else { return Standing::Unseen };
+    let found = tail.entries.get(r).and_then(|e| track.find(&e.source));
+    let Some(at) = found.or_else(|| tail_by_other(c, tail, r, track)) else {
+        // The renditions that the tail names may not be shown here yet.
+        let named = |o: usize| tail.entries.get(o).is_some_and(|e| !e.source.path.is_empty());
+        let shown = |o: usize| track_of(c, o).is_some_and(|t| !t.segments().is_empty());
+        if !(0..c.tracks.len()).any(|o| named(o) && shown(o)) {
+            return Standing::Unseen;
+        }
+        // In the first run that this process saw the tail never stood: it was away for long.
+        let away = track.run() <= 1;
+        return Standing::Left(if away { SpliceReason::Resumed } else { SpliceReason::Restarted });
+    };
+    match proven(s, track, r) {
+        Some(true) => Standing::At(r, at),
+        Some(false) => Standing::Left(SpliceReason::Restarted),
+        // What cannot be had again cannot be proven.
+        None if track.segments().get(at).is_none_or(Seen::lost) => {
+            Standing::Left(SpliceReason::Restarted)
+        }
+        None => Standing::Prove(want_segment(c, r, track, at).into_iter().collect()),
+    }
+}
+
+/// The reference was not held when the tail was appended (nobody had asked for it): its place is
+/// that of the same moment in a rendition that was.
+pub(super) fn tail_by_other(c: &Candidate, tail: &Step, r: usize, track: &Track) -> Option<usize> {
+    c.tracks.iter().enumerate().filter(|(o, _)| *o != r).find_map(|(o, other)| {
+        let other = other.as_ref()?;
+        let at = other.find(&tail.entries.get(o)?.source)?;
+        same_moment(other, at, track)
+    })
+}
+
+/// The newest step of the tail's run whose bytes both the log and the track know tells whether
+/// it is one run: same names are not enough, since they start again after a restart.
+pub(super) fn proven(s: &Situation, track: &Track, r: usize) -> Option<bool> {
+    for step in s.log.steps().rev() {
+        if let Some(entry) = step.entries.get(r)
+            && let Some(seen) = track.find(&entry.source).and_then(|at| track.segments().get(at))
+            && let (Some(logged), Some(held)) = (entry.held, seen.bytes.held)
+        {
+            return Some(logged == held);
+        }
+        if step.splice.is_some() {
+            break;
+        }
+    }
+    // Nothing of this rendition was held before: there is nothing to contradict.
+    let in_run = s.log.steps().rev().take_while(|st| st.splice.is_none());
+    let any = in_run.chain(s.log.steps().rev().find(|st| st.splice.is_some()));
+    let held_before = any.filter_map(|st| st.entries.get(r)?.held).next().is_some();
+    (!held_before).then_some(true)
+}
+
+pub(super) fn failure(c: &Candidate) -> Option<SpliceReason> {
+    if c.barred.is_some() {
+        return c.barred;
+    }
+    let tracks = || c.tracks.iter().flatten();
+    if tracks().any(|t| t.failing().is_some_and(|f| f.count >= FAILING)) {
+        return Some(SpliceReason::Failed);
+    }
+    tracks().any(|t| t.ended_since().is_some()).then_some(SpliceReason::Ended)
+}
+
+/// The rendition that the others are aligned by: the first wanted one that this packager shows.
+pub(super) fn reference<'a>(s: &Situation, c: &Candidate<'a>) -> Option<(usize, &'a Track)> {
+    let shown = |r: usize| track_of(c, r).filter(|t| !t.segments().is_empty());
+    let wanted = (0..c.tracks.len()).filter(|&r| s.wanted.get(r) == Some(&true));
+    wanted.chain(0..c.tracks.len()).find_map(|r| Some((r, shown(r)?)))
+}
+
+pub(super) fn track_of<'a>(c: &Candidate<'a>, r: usize) -> Option<&'a Track> {
+    c.tracks.get(r).copied().flatten()
+}
+
+/// The same moment in every rendition.
+pub(super) fn moment(s: &Situation, c: &Candidate, r: usize, at: usize) -> Vec<Option<usize>> {
+    let Some(track) = track_of(c, r) else { return Vec::new() };
+    (0..s.log.header().renditions.len())
+        .map(|o| if o == r { Some(at) } else { same_moment(track, at, track_of(c, o)?) })
+        .collect()
+}
+
+/// What follows the tail in every rendition. Each goes on where it stands, so that a clock that
+/// is not sure yet neither repeats nor skips a segment; only where the tail did not carry a
+/// rendition is its moment looked for.
+pub(super) fn succession(s: &Situation, c: &Candidate, tail: &Step, r: usize, at: usize) -> Vec<Option<usize>> {
+    let mut moment = moment(s, c, r, at + 1);
+    for (o, place) in moment.iter_mut().enumerate().filter(|(o, _)| *o != r) {
+        let Some(entry) = tail.entries.get(o).filter(|e| e.held.is_some()) else { continue };
+        let Some(track) = track_of(c, o) else { continue };
+        if proven(s, track, o) == Some(false) {
+            *place = None;
+        } else if let Some(stands) = track.find(&entry.source) {
+            *place = Some(stands + 1).filter(|next| *next < track.segments().len());
+        }
+    }
+    moment
+}
+
+/// Whether a step can be made of these segments.
+pub(super) struct Readiness {
+    pub(super) wants: Vec<Want>,
+    /// A wanted rendition cannot be had.
+    pub(super) lost: bool,
+    /// A wanted rendition does not list its part yet.
+    pub(super) lagging: bool,
+}
+
+pub(super) fn readiness(s: &Situation, c: &Candidate, moment: &[Option<usize>]) -> Readiness {
+    let mut out = Readiness { wants: Vec::new(), lost: false, lagging: false };
+    for (r, &at) in moment.iter().enumerate() {
+        if s.wanted.get(r) != Some(&true) {
+            continue;
+        }
+        let Some((track, at)) = track_of(c, r).zip(at) else {
+            out.lagging = true;
+            continue;
+        };
+        let Some(seen) = track.segments().get(at) else { continue };
+        out.lost |= seen.lost() || seen.listed.segment.encrypted;
+        out.wants.extend(want_segment(c, r, track, at));
+        if let Some(map) = &seen.listed.map {
+            let init = track.init(map);
+            out.lost |= init.lost();
+            if init.held.is_none() && !init.lost() {
+                out.wants.push(want(c, r, track, What::Init(map.clone())));
+            }
+        }
+    }
+    out
+}
+
+pub(super) fn want(c: &Candidate, rendition: usize, track: &Track, what: What) -> Want {
+    Want { packager: c.id.clone(), rendition, run: track.run(), what }
+}
+
+/// What was lost is not asked for again: a refusal comes back at once, and so would the next.
+pub(super) fn want_segment(c: &Candidate, r: usize, track: &Track, at: usize) -> Option<Want> {
+    let seen = track.segments().get(at)?;
+    let what = || What::Segment(seen.msn(), seen.listed.resource.clone());
+    (seen.bytes.held.is_none() && !seen.lost()).then(|| want(c, r, track, what()))
+}

@@ -1,0 +1,148 @@
+//! Fetching bytes: one request per segment, however many lanes and viewers wait for it. On disk
+//! before anybody hears of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Outcome;
+use super::worker::{Event, Worker};
+use crate::model::lane::{Held, Resource, Want, What};
+use crate::model::names::{ContentHash, PackagerId};
+use crate::origin::{OriginError, PlaylistAnswer};
+use crate::segments::SegmentsError;
+
+/// A fetch of bytes for a track.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fetch {
+    pub packager: PackagerId,
+    /// Place of the rendition on the packager.
+    pub found: usize,
+    pub run: u32,
+    pub what: What,
+}
+
+/// Why bytes are not held.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FetchError {
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    #[error(transparent)]
+    Segments(#[from] SegmentsError),
+    #[error("is not media")]
+    NotMedia,
+}
+
+impl Worker {
+    pub(super) fn take_bytes(&mut self, fetch: &Fetch, result: Result<Held, FetchError>) {
+        self.fetching.remove(fetch);
+        let held = match result {
+            Ok(held) => Some(held),
+            Err(error) => {
+                let what = match &fetch.what {
+                    What::Segment(_, r) | What::Init(r) => &r.path,
+                };
+                tracing::info!(stream = %self.key, packager = %fetch.packager, segment = what, %error, "cannot be had");
+                None
+            }
+        };
+        let shown = self.sources.get_mut(&fetch.packager).and_then(|s| s.shown.get_mut(&fetch.found));
+        let Some(shown) = shown else { return };
+        match &fetch.what {
+            What::Segment(msn, _) => shown.track.fetched(fetch.run, *msn, held),
+            What::Init(r) => shown.track.fetched_init(fetch.run, r, held),
+        }
+    }
+
+    /// Starts the fetches that `wants` names and that are not under way: one request per segment,
+    /// however many lanes and viewers wait for it.
+    pub(super) fn fetch(&mut self, wants: &[Want], matched: &BTreeMap<PackagerId, Vec<Option<usize>>>, target: Duration) {
+        for want in wants {
+            let Some(found) = matched.get(&want.packager).and_then(|m| *m.get(want.rendition)?) else {
+                continue;
+            };
+            let fetch = Fetch {
+                packager: want.packager.clone(),
+                found,
+                run: want.run,
+                what: want.what.clone(),
+            };
+            if !self.fetching.insert(fetch.clone()) {
+                continue;
+            }
+            let (deps, out) = (self.deps.clone(), self.outbox.clone());
+            let keep = self.settings.window.unwrap_or(target * 10) * 2 + target * 10;
+            tokio::spawn(async move {
+                let result = deps.bytes(&fetch, target, keep).await;
+                let _ = out.send(Event::Fetched(fetch, result)).await;
+            });
+        }
+    }
+
+    /// Starts the fetches that prove whether runs go on.
+    pub(super) fn prove(&mut self) {
+        for source in self.sources.values_mut() {
+            for (&at, shown) in &mut source.shown {
+                let proof = shown.track.proof().filter(|_| !shown.proving);
+                let Some((doubt, resource)) = proof.map(|(n, r)| (n, r.clone())) else { continue };
+                shown.proving = true;
+                let target = Duration::from_secs(u64::from(shown.track.target_duration().max(1)));
+                let (deps, id, out) = (self.deps.clone(), source.id.clone(), self.outbox.clone());
+                tokio::spawn(async move {
+                    let hash = deps.hash_of(&id, &resource, target / 2).await;
+                    let _ = out.send(Event::Proved(id, at, doubt, hash)).await;
+                });
+            }
+        }
+    }
+}
+
+/// Fetches under way need their bytes' beginnings looked at: an error page is not a segment.
+pub(super) fn looks_like_media(resource: &Resource, bytes: &Bytes) -> bool {
+    let name = resource.path.split('?').next().unwrap_or_default();
+    let first = bytes.first().copied();
+    match first {
+        None => false,
+        // MPEG-TS packets begin with 0x47 (ISO/IEC 13818-1, 2.4.3.2); AES hides it.
+        _ if name.ends_with(".ts") && resource.range.is_none() => first == Some(0x47),
+        Some(c) => c != b'<',
+    }
+}
+
+impl super::Deps {
+    pub(super) async fn playlist(&self, id: &PackagerId, path: &str, deadline: Duration) -> Result<PlaylistAnswer, OriginError> {
+        let started = self.clock.now();
+        let result = self.origin.playlist(id, path, deadline).await;
+        let outcome = outcome(&result);
+        self.observer.refreshed(id, outcome, self.clock.now().since(started));
+        result
+    }
+
+    /// Fetches and holds. On disk when this returns.
+    pub(super) async fn bytes(&self, fetch: &Fetch, deadline: Duration, keep: Duration) -> Result<Held, FetchError> {
+        let (What::Segment(_, r) | What::Init(r)) = &fetch.what;
+        let result = self.origin.segment(&fetch.packager, &r.path, r.range, deadline).await;
+        let n = result.as_ref().map_or(0, Bytes::len);
+        self.observer.fetched(&fetch.packager, outcome(&result), n);
+        let bytes = result?;
+        if !looks_like_media(r, &bytes) {
+            return Err(FetchError::NotMedia);
+        }
+        Ok(self.segments.put(bytes, self.clock.now().plus(keep)).await?)
+    }
+
+    pub(super) async fn hash_of(&self, id: &PackagerId, r: &Resource, deadline: Duration) -> Option<ContentHash> {
+        let result = self.origin.segment(id, &r.path, r.range, deadline).await;
+        self.observer.fetched(id, outcome(&result), result.as_ref().map_or(0, Bytes::len));
+        result.ok().map(|b| ContentHash::of(&b))
+    }
+}
+
+fn outcome<T>(result: &Result<T, OriginError>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Ok,
+        Err(e) if e.is_gone() => Outcome::Gone,
+        Err(_) => Outcome::Failed,
+    }
+}

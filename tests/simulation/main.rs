@@ -1,0 +1,76 @@
+//! The streams' real code under a virtual clock, over packagers, proxies and a store to which
+//! everything happens that may happen: one seed, one trace.
+//!
+//! `world` is the truth; `script` what goes wrong; `parts` what the streams are given instead of
+//! network and database; `players` poll and fetch; `judge` holds what they see to the laws.
+//!
+//! `SEGUE_SEED=n cargo test --test simulation` runs one seed and prints its trace;
+//! `SEGUE_SEEDS=n` sets how many are run.
+
+mod judge;
+mod parts;
+mod players;
+mod run;
+mod script;
+mod world;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many seeds are run if nothing else is said.
+const SEEDS: u64 = 240;
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn every_seed_keeps_the_laws() {
+    if let Some(seed) = variable("SEGUE_SEED") {
+        let done = run::run(seed);
+        println!("{}", done.trace.join("\n"));
+        assert_eq!(done.breach, None, "seed {seed}");
+        return;
+    }
+    let seeds = variable("SEGUE_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(0);
+    let failed = parking_lot::Mutex::new(std::collections::BTreeMap::new());
+    let refreshes = AtomicU64::new(0);
+    let gaps = parking_lot::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|s| *s < seeds) {
+                    let done = run::run(seed);
+                    refreshes.fetch_add(done.refreshes, Ordering::Relaxed);
+                    gaps.lock().extend(done.gaps);
+                    if let Some(breach) = done.breach {
+                        failed.lock().insert(seed, (breach, done.trace));
+                    }
+                }
+            });
+        }
+    });
+    println!("{seeds} seeds, {} refreshes", refreshes.into_inner());
+    run::print_gaps(&gaps.into_inner());
+    let failed = failed.into_inner();
+    for (seed, (breach, _)) in &failed {
+        println!("seed {seed}: {breach}");
+    }
+    if let Some((seed, (breach, trace))) = failed.first_key_value() {
+        let end = trace.iter().position(|l| l.contains("BREACH")).map_or(trace.len(), |at| at + 1);
+        let last = &trace[end.saturating_sub(60)..end];
+        panic!("seed {seed} broke law {breach}\n{}\n{} seeds failed", last.join("\n"), failed.len());
+    }
+}
+
+#[test]
+fn one_seed_one_trace() {
+    for seed in [3, 10, 21, 31] {
+        let (one, two) = (run::run(seed).trace, run::run(seed).trace);
+        let differs = one.iter().zip(&two).position(|(a, b)| a != b);
+        if let Some(at) = differs {
+            panic!("seed {seed} differs at {at}:\n{}\n{}", one[at], two[at]);
+        }
+        assert_eq!(one.len(), two.len(), "seed {seed}");
+    }
+}
