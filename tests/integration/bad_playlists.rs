@@ -36,7 +36,10 @@ fn faults() -> Vec<(&'static str, Fault)> {
         ("ten_megabytes", long_playlist(10_000, 1000)),
         ("segments100000", long_playlist(100_000, 1)),
         ("long_line", Fault::Edited(|t| format!("{t}#EXT-X-LONG:{}\n", "x".repeat(1 << 20)))),
-        ("latin1", Fault::Body(b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\nm\xfcll.ts\n".to_vec())),
+        (
+            "latin1",
+            Fault::Body(b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\nm\xfcll.ts\n".to_vec()),
+        ),
         ("nan", Fault::Edited(|t| t.replace("#EXTINF:1.000", "#EXTINF:NaN"))),
         ("negative", Fault::Edited(|t| t.replace("#EXTINF:1.000", "#EXTINF:-1"))),
         ("endless", Fault::Edited(|t| t.replace("#EXTINF:1.000", "#EXTINF:1e300"))),

@@ -37,9 +37,8 @@ impl Label {
     /// The segment: MPEG-TS packets as far as their first byte and their length go.
     pub fn bytes(&self, packets: usize) -> Vec<u8> {
         let Self { packager, life, stream, rendition, number, start_ms, duration_ms } = self;
-        let text = format!(
-            "G|{packager}|{life}|{stream}|{rendition}|{number}|{start_ms}|{duration_ms}|"
-        );
+        let text =
+            format!("G|{packager}|{life}|{stream}|{rendition}|{number}|{start_ms}|{duration_ms}|");
         let mut packet = text.into_bytes();
         packet.resize(PACKET, 0xff);
         packet.repeat(packets)
@@ -50,7 +49,8 @@ impl Label {
         let (packet, _) = bytes.split_at_checked(PACKET).ok_or("shorter than a packet")?;
         let text = String::from_utf8_lossy(packet);
         let fields: Vec<&str> = text.split('|').collect();
-        let ["G", packager, life, stream, rendition, number, start, duration, _] = fields[..] else {
+        let ["G", packager, life, stream, rendition, number, start, duration, _] = fields[..]
+        else {
             return Err(format!("no segment of ours: {}", &text[..40.min(text.len())]));
         };
         let label = Self {
@@ -62,7 +62,11 @@ impl Label {
             start_ms: start.parse().map_err(|_| "start")?,
             duration_ms: duration.parse().map_err(|_| "duration")?,
         };
-        if label.bytes(bytes.len() / PACKET) == bytes { Ok(label) } else { Err(format!("damaged: {label:?}")) }
+        if label.bytes(bytes.len() / PACKET) == bytes {
+            Ok(label)
+        } else {
+            Err(format!("damaged: {label:?}"))
+        }
     }
 
     pub fn end_ms(&self) -> u64 {

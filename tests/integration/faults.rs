@@ -1,6 +1,7 @@
 //! The ways in which a packager's answer can be bad.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use flate2::{Compression, write::GzEncoder};
 use tokio::io::AsyncWriteExt;
@@ -19,6 +20,8 @@ pub enum Fault {
     Nothing,
     /// The connection stays open without an answer.
     Silence,
+    /// The good answer, after this time.
+    Late(Duration),
     /// Half of what Content-Length promises, then the end.
     Short,
     /// Half of what Content-Length promises, then silence.
@@ -58,6 +61,11 @@ pub async fn answer(fault: &Fault, good: Vec<u8>, w: &mut OwnedWriteHalf) -> std
         }
         Fault::Nothing => closed(),
         Fault::Silence => std::future::pending().await,
+        Fault::Late(wait) => {
+            tokio::time::sleep(*wait).await;
+            w.write_all(&head(200, &[], good.len())).await?;
+            w.write_all(&good).await
+        }
         Fault::Short => {
             w.write_all(&head(200, &[], good.len())).await?;
             w.write_all(&good[..good.len() / 2]).await?;
@@ -68,9 +76,7 @@ pub async fn answer(fault: &Fault, good: Vec<u8>, w: &mut OwnedWriteHalf) -> std
             w.write_all(&good[..good.len() / 2]).await?;
             std::future::pending().await
         }
-        Fault::Redirect(to) => {
-            w.write_all(&head(302, &[&format!("Location: {to}")], 0)).await
-        }
+        Fault::Redirect(to) => w.write_all(&head(302, &[&format!("Location: {to}")], 0)).await,
         Fault::Bomb(bytes) => {
             let bomb = bomb(*bytes);
             w.write_all(&head(200, &["Content-Encoding: gzip"], bomb.len())).await?;

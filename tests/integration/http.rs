@@ -40,7 +40,8 @@ pub async fn get(port: u16, path: &str) -> Result<Reply, String> {
 
 /// The same with more header lines, each ended by CRLF.
 pub async fn get_from(port: u16, path: &str, headers: &str) -> Result<Reply, String> {
-    let host = if headers.to_ascii_lowercase().contains("host:") { "" } else { "Host: localhost\r\n" };
+    let host =
+        if headers.to_ascii_lowercase().contains("host:") { "" } else { "Host: localhost\r\n" };
     let request = format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n{headers}\r\n");
     send(port, request.as_bytes()).await
 }

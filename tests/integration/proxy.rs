@@ -194,10 +194,8 @@ impl Proxy {
     /// Writes the configuration as it is now known here.
     pub fn write(&self) {
         let Settings { top, pool, packagers } = &self.settings;
-        let mut text = format!(
-            "listen: [\"127.0.0.1:{}\"]\nadmin: \"127.0.0.1:{}\"\n",
-            self.port, self.admin
-        );
+        let mut text =
+            format!("listen: [\"127.0.0.1:{}\"]\nadmin: \"127.0.0.1:{}\"\n", self.port, self.admin);
         for (key, default) in [
             ("zone", "zone: here"),
             ("store", "store: \"sqlite:segue.db\""),

@@ -71,9 +71,7 @@ async fn a_restart_within_a_refresh_is_seen_by_its_bytes() {
     viewer.more(2).await;
     for restarts in 1..=4 {
         a.restart_unseen().await;
-        viewer
-            .until("the new life", |v| v.newest().label.life == restarts + 1)
-            .await;
+        viewer.until("the new life", |v| v.newest().label.life == restarts + 1).await;
         viewer.more(1).await;
         assert_eq!(viewer.borders().len(), restarts as usize, "{viewer}");
         // Not in step with the refreshes.

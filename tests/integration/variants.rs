@@ -1,5 +1,10 @@
 //! Several variants, other names and another order on the sibling, other target durations.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::faults::Fault;
 use crate::packager::Packager;
 use crate::proxy::Proxy;
 
@@ -14,10 +19,16 @@ async fn variants_splice_together_whatever_they_are_called() {
         .segments_of(1500, 2)
         .shifted(700)
         .numbered_from(77)
-        .variants(&[("chunklist_b790", "640x360", 790_000), ("chunklist_b2100", "1280x720", 2_100_000)])
+        .variants(&[
+            ("chunklist_b790", "640x360", 790_000),
+            ("chunklist_b2100", "1280x720", 2_100_000),
+        ])
         .live();
     let proxy = Proxy::over(&[&a, &b]).start().await;
+    // The sibling answers later: its target duration is waited for.
+    b.break_playlists("cam", Fault::Late(Duration::from_millis(300)));
     let mut viewer = proxy.viewer("cam").await.with_all_renditions();
+    b.mend("cam");
     viewer.more(2).await;
     // One target duration for all, from the start, that holds for the longer segments too.
     assert_eq!(viewer.playlist().target.as_secs(), 2);
@@ -42,12 +53,17 @@ async fn variants_splice_together_whatever_they_are_called() {
 async fn a_rendition_asked_for_late_has_the_same_numbers() {
     let variants = [("high", "1280x720", 2_000_000), ("low", "640x360", 800_000)];
     let a = Packager::fake("a").variants(&variants).live();
-    let proxy = Proxy::over(&[&a]).start().await;
-    let mut viewer = proxy.viewer("cam").await;
-    viewer.more(2).await;
-    let mut viewer = viewer.with_all_renditions();
-    viewer.more(3).await;
-    viewer.check_all_listed().await;
-    assert!(viewer.borders_of_all().iter().all(Vec::is_empty), "{viewer}");
-    assert_eq!(viewer.same_moments(), Ok(()), "{viewer}");
+    let proxy = &Proxy::over(&[&a]).start().await;
+    join_all((0..5).map(|n| async move {
+        let mut viewer = proxy.viewer(&format!("cam{n}")).await;
+        viewer.more(2).await;
+        // Not in step with the packager's lists.
+        tokio::time::sleep(Duration::from_millis(190 * n)).await;
+        let mut viewer = viewer.with_all_renditions();
+        viewer.more(3).await;
+        viewer.check_all_listed().await;
+        assert!(viewer.borders_of_all().iter().all(Vec::is_empty), "{viewer}");
+        assert_eq!(viewer.same_moments(), Ok(()), "{viewer}");
+    }))
+    .await;
 }
