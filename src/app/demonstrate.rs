@@ -56,7 +56,7 @@ async fn start(
     match told.await {
         Ok(running) => Ok(demo::Proxy {
             entry: format!("http://{}{}", options.listen, demo::ENTRY),
-            status: Box::new(move || running.status()["streams"].take()),
+            status: Box::new(move || running.status().get("streams").cloned().unwrap_or_default()),
         }),
         Err(_) => Err(match failed.join() {
             Ok(Err(error)) => format!("{error:#}"),

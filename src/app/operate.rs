@@ -119,7 +119,7 @@ impl Operations for Running {
             *carried.entry(packager).or_default() += 1;
         }
         let packagers = self.pools.all().into_iter().flat_map(|pool| pool.packagers().to_vec());
-        let states = status.iter().flat_map(|s| s.packagers.iter().map(move |p| (s, p)));
+        let on_packagers = status.iter().flat_map(|s| s.packagers.iter().map(move |p| (s, p)));
         Gauges {
             ready: self.stages.ready(),
             in_flight: self.stages.in_flight() as u64,
@@ -135,7 +135,7 @@ impl Operations for Running {
                     packager: p.id.clone(),
                 })
                 .collect(),
-            stream_states: states
+            stream_states: on_packagers
                 .map(|(s, p)| StreamGauge {
                     stream: s.stream.clone(),
                     packager: p.packager.clone(),

@@ -99,7 +99,7 @@ impl Worker {
 
     pub(super) fn take_entry(&mut self, now: UnixMs, id: &PackagerId, result: Result<PlaylistAnswer, OriginError>) {
         let hosts = self.deps.hosts_of(id);
-        let limits = self.settings.playlist.clone();
+        let limits = self.settings.playlist;
         let path = self.key.path_and_query();
         let Some(source) = self.sources.get_mut(id) else { return };
         source.asking = false;

@@ -15,8 +15,9 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Reads the system's time now.
+    /// Reads the system's time now: the only place where streams meet it.
     #[must_use]
+    #[allow(clippy::disallowed_methods)]
     pub fn system() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::starting_at(UnixMs(u64::try_from(unix.as_millis()).unwrap_or_default()))

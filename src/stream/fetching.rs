@@ -101,11 +101,12 @@ impl Worker {
 /// Fetches under way need their bytes' beginnings looked at: an error page is not a segment.
 pub(super) fn looks_like_media(resource: &Resource, bytes: &Bytes) -> bool {
     let name = resource.path.split('?').next().unwrap_or_default();
+    let is_ts = name.rsplit_once('.').is_some_and(|(_, e)| e.eq_ignore_ascii_case("ts"));
     let first = bytes.first().copied();
     match first {
         None => false,
         // MPEG-TS packets begin with 0x47 (ISO/IEC 13818-1, 2.4.3.2); AES hides it.
-        _ if name.ends_with(".ts") && resource.range.is_none() => first == Some(0x47),
+        _ if is_ts && resource.range.is_none() => first == Some(0x47),
         Some(c) => c != b'<',
     }
 }

@@ -3,19 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use super::carry::Carried;
 use super::lane::PATIENCE;
 use super::source::{EntryState, Source};
-use super::worker::Worker;
+use super::worker::{Answer, Worker};
 use super::{Lane, Refusal};
 use crate::model::lane::{Container, FORMAT, Header, Log, Seen, Track, Want, What};
 use crate::model::multivariant;
 use crate::model::names::{LaneId, OutputMsn, PackagerId, RenditionId, UnixMs};
 use crate::model::rendition::{Rendition, Traits};
-
-type Answer = oneshot::Sender<Result<Arc<Lane>, Refusal>>;
 
 /// Siblings' target durations are waited for this long before a header is frozen.
 const SIBLINGS: Duration = Duration::from_millis(1500);
@@ -186,19 +182,16 @@ impl Worker {
             let _ = answer.send(Ok(lane.shared.clone()));
             return;
         }
-        match self.load(&id).await {
-            Some(lane) => {
-                lane.shared.ask(0);
-                let _ = answer.send(Ok(lane.shared.clone()));
-            }
-            None => {
-                // Its log is lost: it is opened anew, above its old numbers, as soon as a
-                // packager shows what to open it with.
-                let now = self.deps.clock.now();
-                self.reopening.entry(id.clone()).or_insert(now);
-                self.slot.wait_for(id, answer);
-            }
+        if let Some(lane) = self.load(&id).await {
+            lane.shared.ask(0);
+            let _ = answer.send(Ok(lane.shared.clone()));
+            return;
         }
+        // Its log is lost: it is opened anew, above its old numbers, as soon as a packager shows
+        // what to open it with.
+        let now = self.deps.clock.now();
+        self.reopening.entry(id.clone()).or_insert(now);
+        self.slot.wait_for(id, answer);
     }
 
     pub(super) async fn load(&mut self, id: &LaneId) -> Option<&Carried> {
@@ -224,7 +217,10 @@ impl Worker {
         let on = id.as_str().rsplit_once('-').map(|(p, _)| PackagerId::new(p));
         let mut lane = Carried::new(shared.clone(), log, on, self.deps.clock.now());
         for r in 0..lane.held_from.len() {
-            lane.held_from[r] = self.held_from(&lane.log, r).await;
+            let from = self.held_from(&lane.log, r).await;
+            if let Some(slot) = lane.held_from.get_mut(r) {
+                *slot = from;
+            }
         }
         tracing::info!(lane = %id, stream = %self.key, steps = lane.log.steps().len(), "lane loaded");
         self.slot.remember(id, shared);

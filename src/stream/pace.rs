@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::model::lane::Track;
+use crate::model::lane::{Seen, Track};
 use crate::model::names::UnixMs;
 
 /// Requests per segment duration at the most.
@@ -46,7 +46,7 @@ impl Pace {
     pub fn plan(&mut self, now: UnixMs, track: &Track, target: Duration, rng: &mut StdRng) {
         let duration = track
             .newest()
-            .map_or(target, |s| s.duration())
+            .map_or(target, Seen::duration)
             .clamp(LEAST * 3, Duration::from_secs(30));
         let third = duration / 3;
         let soon = match track.next_due() {

@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
 
-use super::worker::{Event, Worker};
+use super::worker::{Answer, Event, Worker};
 use super::{Capacity, Clock, Lane, Observer, PoolSettings, Refusal, StreamStatus};
 use crate::model::names::{LaneId, PackagerId, PoolName, StreamKey, UnixMs};
 use crate::origin::Origin;
@@ -24,7 +24,7 @@ use crate::store::LaneStore;
 /// Events that may wait for one worker.
 const INBOX: usize = 1024;
 /// A lane found for one new viewer is given to others for this long without asking again.
-const OPEN_FOR: Duration = Duration::from_millis(1000);
+const OPEN_FOR: Duration = Duration::from_secs(1);
 
 /// What streams are carried with.
 pub struct Parts {
@@ -97,8 +97,6 @@ pub(super) struct Slot {
     closed: AtomicBool,
     pub status: ArcSwapOption<StreamStatus>,
 }
-
-type Answer = oneshot::Sender<Result<Arc<Lane>, Refusal>>;
 
 impl Slot {
     pub fn opened(&self, lane: Arc<Lane>) {

@@ -19,12 +19,15 @@ use crate::model::lane::{Held, Observed};
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
 
+/// Where a request waits for its lane.
+pub type Answer = oneshot::Sender<Result<Arc<Lane>, Refusal>>;
+
 /// What comes to the worker.
 pub enum Event {
     /// A new viewer.
-    Join(oneshot::Sender<Result<Arc<Lane>, Refusal>>),
+    Join(Answer),
     /// A viewer with a valid token of this lane.
-    Lane(LaneId, oneshot::Sender<Result<Arc<Lane>, Refusal>>),
+    Lane(LaneId, Answer),
     /// The entry playlist of a packager.
     Entry(PackagerId, Result<PlaylistAnswer, OriginError>),
     /// The media playlist of a packager's rendition.
@@ -50,7 +53,7 @@ pub struct Worker {
     pub(super) outbox: mpsc::Sender<Event>,
     pub(super) sources: BTreeMap<PackagerId, Source>,
     pub(super) lanes: BTreeMap<LaneId, Carried>,
-    pub(super) joining: Vec<(UnixMs, oneshot::Sender<Result<Arc<Lane>, Refusal>>)>,
+    pub(super) joining: Vec<(UnixMs, Answer)>,
     pub(super) reopening: BTreeMap<LaneId, UnixMs>,
     pub(super) fetching: HashSet<Fetch>,
     pub(super) asked_at: UnixMs,

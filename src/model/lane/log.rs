@@ -58,11 +58,13 @@ impl Log {
     }
 
     /// The steps kept, oldest first.
+    #[must_use]
     pub fn steps(&self) -> impl DoubleEndedIterator<Item = &Step> + ExactSizeIterator {
         self.steps.iter()
     }
 
     /// The steps from `from` on.
+    #[must_use]
     pub fn from(&self, from: OutputMsn) -> impl DoubleEndedIterator<Item = &Step> {
         let skip = self.first().map_or(0, |f| from.0.saturating_sub(f.0));
         self.steps.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX))

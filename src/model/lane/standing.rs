@@ -71,7 +71,7 @@ pub(super) fn proven(s: &Situation, track: &Track, r: usize) -> Option<bool> {
     // Nothing of this rendition was held before: there is nothing to contradict.
     let in_run = s.log.steps().rev().take_while(|st| st.splice.is_none());
     let any = in_run.chain(s.log.steps().rev().find(|st| st.splice.is_some()));
-    let held_before = any.filter_map(|st| st.entries.get(r)?.held).next().is_some();
+    let held_before = any.into_iter().any(|st| st.entries.get(r).is_some_and(|e| e.held.is_some()));
     (!held_before).then_some(true)
 }
 
