@@ -427,6 +427,15 @@ impl Track {
     fn note_arrival(&mut self, now: UnixMs) {
         let Some(newest) = self.newest() else { return };
         let offset = offset_of(now, newest.content_end);
+        // Late by more than a segment: its encoder or feed was away, and that time has no content.
+        // The clock begins again, or siblings' content would be placed wrong by as much for long.
+        let late = newest.duration().mul_f32(1.5);
+        let known = self.arrivals.iter().min().map(|base| at_offset(*base, newest.content_end));
+        if known.is_some_and(|known| now.since(known) > late) {
+            // Twice: this arrival was watched.
+            self.arrivals.clear();
+            self.arrivals.push_back(offset);
+        }
         self.arrivals.push_back(offset);
         while self.arrivals.len() > ARRIVALS {
             self.arrivals.pop_front();
