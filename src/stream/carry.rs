@@ -1,6 +1,6 @@
 //! Letting each lane go on: the decision, the append, the list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +30,10 @@ pub struct Carried {
     floor: Vec<OutputMsn>,
     /// Steps that the store has not taken yet, since it does not answer.
     pub unsaved: usize,
-    /// When steps left the window: what is kept until their time has come.
-    pub left: Vec<(OutputMsn, UnixMs)>,
+    /// Steps before these have left the lists, and are kept until then.
+    pub left: VecDeque<(OutputMsn, UnixMs)>,
+    /// Content of the longest list as last printed.
+    pub listed: Duration,
     /// Since when this process can carry it on.
     pub since: UnixMs,
     /// When what is listed was last told to be kept.
@@ -59,7 +61,8 @@ impl Carried {
             first: vec![None; n],
             floor: vec![from; n],
             unsaved: 0,
-            left: Vec::new(),
+            left: VecDeque::new(),
+            listed: Duration::ZERO,
             since: now.minus(before),
             kept_at: UnixMs(0),
             held_elsewhere,
@@ -289,9 +292,13 @@ impl Worker {
         let first = lane.first.clone();
         lane.shared.publish(&lane.log, &first);
         let lowest = first.iter().flatten().min().copied().unwrap_or(window).min(window);
-        if lane.left.last().is_none_or(|(m, _)| *m < lowest) {
-            lane.left.push((lowest, now));
+        let listed = lane.log.from(lowest).map(Step::duration).sum();
+        if lane.left.back().is_none_or(|(m, _)| *m < lowest) {
+            // The list may be shorter by the time they go than it was while they stood in it.
+            let stays = lane.log.header().window.max(lane.listed).max(listed) + lane.target() * 2;
+            lane.left.push_back((lowest, now.plus(stays)));
         }
+        lane.listed = listed;
         self.keep(id, now);
         self.trim(id, now).await;
     }
@@ -312,18 +319,12 @@ impl Worker {
     /// A step may go one target duration and a window after it left the list (design.md, law 5).
     async fn trim(&mut self, id: &LaneId, now: UnixMs) {
         let Some(lane) = self.lanes.get_mut(id) else { return };
-        let listed: Duration = lane
-            .first
-            .iter()
-            .flatten()
-            .min()
-            .map_or(Duration::ZERO, |f| lane.log.from(*f).map(Step::duration).sum());
-        let stays = lane.log.header().window.max(listed) + lane.target() * 2;
-        let due = lane.left.partition_point(|(_, at)| now.since(*at) > stays);
-        let Some((keep_from, _)) = due.checked_sub(1).and_then(|d| lane.left.get(d)).copied() else {
-            return;
-        };
-        lane.left.drain(..due - 1);
+        let mut keep_from = None;
+        while let Some((from, _)) = lane.left.front().copied().filter(|(_, until)| *until < now) {
+            keep_from = Some(from);
+            lane.left.pop_front();
+        }
+        let Some(keep_from) = keep_from else { return };
         if lane.log.first().is_some_and(|f| f < keep_from) {
             lane.log.trim(keep_from);
             if let Err(error) = self.deps.store.trim(id, keep_from).await {

@@ -143,3 +143,14 @@ fn what_was_lost_is_not_asked_for_again() {
     let decision = decide(&log, at(1), &fresh);
     assert_eq!((decision.action, decision.wants), (Action::Wait, vec![]));
 }
+
+#[test]
+fn the_clock_of_a_packager_begins_again_after_its_feed_was_away() {
+    let mut track = track(0..5);
+    track.observe(at(4), list(1..6), false);
+    assert_eq!(track.ends_at(5), Some(at(4)));
+    // Ten seconds without content, then the next segment.
+    track.observe(at(18), list(2..7), false);
+    assert_eq!(track.ends_at(6), Some(at(18)));
+    assert!(track.arrival_watched());
+}

@@ -141,7 +141,8 @@ impl Judge {
         let Some(seen) = self.lanes.get(lane) else { return };
         let (Some(last), Some(target), Some(good)) = (seen.last_step, seen.target, good) else { return };
         let target = target * 1000;
-        let patience = target * 3 / 2;
+        // A request may take a quarter of a second each way here, longer than deadlines reckon with.
+        let patience = target * 3 / 2 + 300;
         // It is known to be good after it has listed two segments more.
         let from = last.max(good + target * 2).max(calm + target * 2);
         if now > from + patience {

@@ -327,12 +327,20 @@ impl Track {
     /// at most its own length ago, or the next one would be there.
     fn note_arrival(&mut self, now: UnixMs, before: Option<UnixMs>) {
         let Some(newest) = self.newest() else { return };
+        // Late by more than a segment: its encoder or feed was away, and that time has no content.
+        // The clock begins again, or siblings' content would be placed wrong by as much for long.
+        let late = newest.duration() * 3 / 2;
+        let known = self.rhythm().map(|(_, by)| at_offset(by, newest.content_end));
+        let away = known.is_some_and(|known| now.since(known) > late);
         let least = now.minus(newest.duration());
         let after = before.map_or(least, |b| b.max(least));
         let arrival = Arrival {
             after: offset_of(after, newest.content_end),
             by: offset_of(now, newest.content_end),
         };
+        if away {
+            self.arrivals.clear();
+        }
         self.arrivals.push_back(arrival);
         if self.arrivals.len() > ARRIVALS {
             self.arrivals.pop_front();
