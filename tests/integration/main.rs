@@ -3,7 +3,17 @@
 //!
 //! `packager`, `faults` and `content` play the packagers, `proxy` runs the process, `viewer` and
 //! `http` watch it. The rest are tests, by what they try.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    clippy::cast_precision_loss,
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::similar_names,
+    reason = "a test may"
+)]
 
 mod content;
 mod faults;
