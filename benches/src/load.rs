@@ -23,6 +23,9 @@ pub struct Load {
     pub cpu_us_range: (f64, f64),
     /// Requests in a second of the clock.
     pub per_second: f64,
+    /// What the first server's request cost, to this one's: the median of the rounds' own ratios.
+    /// Runs of one round are seconds apart, so that a busy machine weighs on both alike.
+    pub first_to_this: f64,
 }
 
 /// Connections of wrk. Enough to keep the server busy, few enough that nothing queues for long.
@@ -48,18 +51,21 @@ pub fn measure(servers: &[&Server], options: &Options) -> Result<Loads> {
             }
             eprintln!("{target:?}: round {round} of {}", options.rounds);
         }
-        loads.push(rounds.into_iter().map(summary).collect());
+        let first = rounds.first().cloned().unwrap_or_default();
+        loads.push(rounds.into_iter().map(|own| summary(own, &first)).collect());
     }
     let segment = loads.pop().context("segments")?;
     Ok(Loads { playlist: loads.pop().context("playlists")?, segment })
 }
 
-fn summary(rounds: Vec<(f64, f64)>) -> Load {
+fn summary(rounds: Vec<(f64, f64)>, first: &[(f64, f64)]) -> Load {
+    let ratios = first.iter().zip(&rounds).map(|((first, _), (own, _))| first / own);
+    let first_to_this = median(ratios.collect());
     let mut cpu: Vec<f64> = rounds.iter().map(|(cpu, _)| *cpu).collect();
     let per_second = rounds.into_iter().map(|(_, rate)| rate).collect();
     cpu.sort_by(f64::total_cmp);
     let range = (cpu.first().copied().unwrap_or(0.0), cpu.last().copied().unwrap_or(0.0));
-    Load { cpu_us: median(cpu), cpu_us_range: range, per_second: median(per_second) }
+    Load { cpu_us: median(cpu), cpu_us_range: range, per_second: median(per_second), first_to_this }
 }
 
 /// The middle one, or the mean of the middle two.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 const HELP: &str = "benches/run [--rounds N] [--seconds S] [--delays N] [--viewers N]
-  --rounds N    rounds over all servers, of which the median counts (5)
-  --seconds S   length of one run of wrk (4)
+  --rounds N    rounds over all servers, of which the median counts (15)
+  --seconds S   length of one run of wrk (2)
   --delays N    segments whose listing delay is measured (20)
   --viewers N   idle connections (5000)";
 
@@ -25,8 +25,8 @@ impl Options {
     /// None: help was asked for, and given.
     pub fn read() -> Result<Option<Self>> {
         let mut options = Self {
-            rounds: 5,
-            run: Duration::from_secs(4),
+            rounds: 15,
+            run: Duration::from_secs(2),
             delays: 20,
             viewers: 5000,
             bare: None,

@@ -39,8 +39,7 @@ pub fn print(
     ];
     let mut all = true;
     for (name, loads, other, most) in bars {
-        let cost = |kind| cost(servers, loads, kind);
-        let ratio = cost(Kind::Segue) / cost(other);
+        let ratio = ratio(servers, loads, other);
         let holds = ratio <= most;
         all &= holds;
         let verdict = if holds { "pass" } else { "FAIL" };
@@ -49,13 +48,13 @@ pub fn print(
     all
 }
 
-fn cost(servers: &[&Server], loads: &[Load], kind: Kind) -> f64 {
+/// Segue, which stands first, to another.
+fn ratio(servers: &[&Server], loads: &[Load], kind: Kind) -> f64 {
     let found = servers.iter().zip(loads).find(|(server, _)| server.kind == kind);
-    found.map_or(f64::NAN, |(_, load)| load.cpu_us)
+    found.map_or(f64::NAN, |(_, load)| load.first_to_this)
 }
 
 fn table(what: &str, servers: &[&Server], loads: &[Load]) {
-    let segue = cost(servers, loads, Kind::Segue);
     println!("\n{what:<20} CPU µs/request (least to most)    requests/s   Segue's CPU to it");
     for (server, load) in servers.iter().zip(loads) {
         let (least, most) = load.cpu_us_range;
@@ -64,7 +63,7 @@ fn table(what: &str, servers: &[&Server], loads: &[Load]) {
             server.kind.name(),
             load.cpu_us,
             load.per_second,
-            segue / load.cpu_us,
+            load.first_to_this,
         );
     }
 }
