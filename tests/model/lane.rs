@@ -147,10 +147,24 @@ fn what_was_lost_is_not_asked_for_again() {
 #[test]
 fn the_clock_of_a_packager_begins_again_after_its_feed_was_away() {
     let mut track = track(0..5);
+    let tenth = Duration::from_millis(100);
+    track.observe(at(4).minus(tenth * 2), list(0..5), false);
     track.observe(at(4), list(1..6), false);
-    assert_eq!(track.ends_at(5), Some(at(4)));
+    assert_eq!(track.ends_at(5), Some(at(4).minus(tenth)), "between the two refreshes");
     // Ten seconds without content, then the next segment.
+    track.observe(at(18).minus(tenth * 2), list(1..6), false);
     track.observe(at(18), list(2..7), false);
-    assert_eq!(track.ends_at(6), Some(at(18)));
+    assert_eq!(track.ends_at(6), Some(at(18).minus(tenth)));
     assert!(track.arrival_watched());
+}
+
+/// A packager that restarts under the same names gives its new bytes for the old list.
+#[test]
+fn bytes_that_come_while_it_fails_are_not_believed() {
+    let mut track = Track::default();
+    track.observe(at(0), list(0..3), false);
+    track.failed(at(4), true);
+    track.fetched(1, PackagerMsn(0), Some(held(2, 0)));
+    let bytes = track.segments().front().map(|seen| seen.bytes);
+    assert_eq!(bytes.and_then(|b| b.held), None);
 }

@@ -40,6 +40,8 @@ pub(super) fn standing(s: &Situation, c: &Candidate, tail: &Step) -> Standing {
         None if track.segments().get(at).is_none_or(Seen::lost) => {
             Standing::Left(SpliceReason::Restarted)
         }
+        // Bytes of now prove nothing about a list of before.
+        None if track.unsure() => Standing::Unseen,
         None => Standing::Prove(want_segment(c, r, track, at).into_iter().collect()),
     }
 }
@@ -143,6 +145,10 @@ pub(super) fn readiness(s: &Situation, c: &Candidate, moment: &[Option<usize>]) 
         };
         let Some(seen) = track.segments().get(at) else { continue };
         out.lost |= seen.lost() || seen.listed.segment.encrypted;
+        if track.unsure() && seen.bytes.held.is_none() {
+            out.lagging = true;
+            continue;
+        }
         out.wants.extend(want_segment(c, r, track, at));
         if let Some(map) = &seen.listed.map {
             let init = track.init(map);

@@ -19,6 +19,8 @@ const ARRIVALS: usize = 16;
 struct Arrival {
     after: i64,
     by: i64,
+    /// A refresh before did not show it.
+    watched: bool,
 }
 
 /// Continuity to be proven before a list is believed.
@@ -149,7 +151,7 @@ impl Track {
     /// run shows may have been listed up to a segment before.
     #[must_use]
     pub fn arrival_watched(&self) -> bool {
-        self.arrivals.len() >= 2
+        self.arrivals.iter().any(|a| a.watched)
     }
     /// When, by arrival, the content of the segment at `at` began.
     #[must_use]
@@ -224,9 +226,16 @@ impl Track {
         }
     }
 
-    /// The bytes of a segment of run `run` were fetched, or not.
+    /// Since the last list that was believed the packager may have restarted: what comes under the
+    /// names of that list now may be another run's.
+    #[must_use]
+    pub const fn unsure(&self) -> bool {
+        self.failing.is_some() || self.doubt.is_some()
+    }
+
+    /// The bytes of a segment of run `run` were fetched, or not. Not believed while unsure.
     pub fn fetched(&mut self, run: u32, msn: PackagerMsn, held: Option<Held>) {
-        if run != self.run {
+        if run != self.run || self.unsure() {
             return;
         }
         if let Some(seen) = self.position(msn).and_then(|at| self.segments.get_mut(at)) {
@@ -234,9 +243,9 @@ impl Track {
         }
     }
 
-    /// The bytes of an init segment of run `run` were fetched, or not.
+    /// The bytes of an init segment of run `run` were fetched, or not. Not believed while unsure.
     pub fn fetched_init(&mut self, run: u32, resource: &Resource, held: Option<Held>) {
-        if run == self.run {
+        if run == self.run && !self.unsure() {
             note(self.inits.entry(resource.clone()).or_default(), held);
         }
     }
@@ -337,6 +346,7 @@ impl Track {
         let arrival = Arrival {
             after: offset_of(after, newest.content_end),
             by: offset_of(now, newest.content_end),
+            watched: before.is_some(),
         };
         if away {
             self.arrivals.clear();
