@@ -19,11 +19,9 @@ fn main() -> ExitCode {
         Some(Command::Health { url }) => cli::health::health(&url),
         Some(Command::Watch(options)) => return watch(&options),
         Some(Command::Demo(options)) => segue::app::demonstrate(&options),
-        None => args
-            .run
-            .conf
-            .context("--conf is missing")
-            .and_then(|conf| run(&conf, args.run.upgrade)),
+        None => {
+            args.run.conf.context("--conf is missing").and_then(|conf| run(&conf, args.run.upgrade))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

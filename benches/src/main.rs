@@ -60,7 +60,11 @@ fn run() -> Result<bool> {
     println!("Segue plays a packager of {} s segments of 1 MB.", packager::SEGMENT.as_secs());
     let delays = delay::measure(&segue, &packager, options.delays)?;
     let (playlist, segment) = answers(&segue)?;
-    println!("A playlist of {} and a segment of {} bytes.", playlist.body.len(), segment.body.len());
+    println!(
+        "A playlist of {} and a segment of {} bytes.",
+        playlist.body.len(),
+        segment.body.len()
+    );
     playlist.save(&folder.path().join("files"), "playlist.m3u8")?;
     segment.save(&folder.path().join("files"), "segment.ts")?;
 

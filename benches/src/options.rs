@@ -24,13 +24,8 @@ pub struct Options {
 impl Options {
     /// None: help was asked for, and given.
     pub fn read() -> Result<Option<Self>> {
-        let mut options = Self {
-            rounds: 15,
-            run: Duration::from_secs(2),
-            delays: 20,
-            viewers: 5000,
-            bare: None,
-        };
+        let mut options =
+            Self { rounds: 15, run: Duration::from_secs(2), delays: 20, viewers: 5000, bare: None };
         let mut args = std::env::args().skip(1);
         while let Some(name) = args.next() {
             let mut value = || args.next().with_context(|| format!("{name} needs a value"));

@@ -25,10 +25,13 @@ pub fn pinned(program: &str, processor: Processor) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("taskset");
-    command.args(["-c", match processor {
-        Processor::Server => "0",
-        Processor::Load => "1",
-    }]);
+    command.args([
+        "-c",
+        match processor {
+            Processor::Server => "0",
+            Processor::Load => "1",
+        },
+    ]);
     command.arg(program);
     command
 }
@@ -81,7 +84,8 @@ impl Drop for Tree {
         let mut ids = self.ids();
         ids.reverse();
         for id in ids {
-            let _ = Command::new("kill").args(["-9", &id.to_string()]).stderr(Stdio::null()).status();
+            let _ =
+                Command::new("kill").args(["-9", &id.to_string()]).stderr(Stdio::null()).status();
         }
         let _ = self.child.wait();
     }

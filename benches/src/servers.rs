@@ -185,12 +185,7 @@ backend origin
     }
 
     /// Waits until it answers, with the same bytes as all others.
-    fn start(
-        kind: Kind,
-        port: u16,
-        command: std::process::Command,
-        dir: &Path,
-    ) -> Result<Self> {
+    fn start(kind: Kind, port: u16, command: std::process::Command, dir: &Path) -> Result<Self> {
         let log = dir.join("log");
         let mut server = Self { kind, port, tree: Tree::start(command, &log)? };
         let began = Instant::now();

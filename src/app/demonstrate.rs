@@ -16,9 +16,13 @@ use crate::ops::Operations as _;
 /// # Errors
 /// What cannot be started.
 pub fn demonstrate(options: &demo::Options) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let ended =
-        runtime.block_on(demo::run(options, |packagers| start(options, packagers), asked_to_stop()));
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let ended = runtime.block_on(demo::run(
+        options,
+        |packagers| start(options, packagers),
+        asked_to_stop(),
+    ));
     let _ = std::fs::remove_dir_all(run_dir());
     Ok(ended?)
 }

@@ -95,7 +95,9 @@ impl Running {
         });
         match &result {
             Ok(()) => tracing::info!(file = %self.path.display(), "configuration reloaded"),
-            Err(error) => tracing::error!(file = %self.path.display(), %error, "the changed configuration is not taken"),
+            Err(error) => {
+                tracing::error!(file = %self.path.display(), %error, "the changed configuration is not taken")
+            }
         }
         result
     }

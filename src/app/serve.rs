@@ -70,10 +70,8 @@ pub(super) fn serve_and_tell(
     let running = Arc::new(running);
 
     let viewers = listen::viewers(&server.configuration, &running.front, &listen);
-    let admin_service = listen::admin(
-        Admin::new(metrics, running.clone(), running.admin.clone()),
-        &admin,
-    );
+    let admin_service =
+        listen::admin(Admin::new(metrics, running.clone(), running.admin.clone()), &admin);
     let checks = HealthChecks::new(running.pools.clone(), running.client.clone());
     server.add_service(viewers);
     server.add_service(admin_service);
@@ -116,11 +114,7 @@ fn assemble(
         hosts: parts::hosts(&config),
         seed: rand::random(),
     });
-    let live = Live {
-        pools: pools.clone(),
-        streams: streams.clone(),
-        segments: segments.clone(),
-    };
+    let live = Live { pools: pools.clone(), streams: streams.clone(), segments: segments.clone() };
     let keyring = Running::keyring(&config, &own_key).context("token_keys")?;
     let mut front =
         Front::new(live, keyring, parts::front(&config), stages.clone()).observed_by(counting);

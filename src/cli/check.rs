@@ -57,11 +57,7 @@ fn summary(conf: &Path, config: &Config) -> String {
         let mut first = (pool.name.as_str(), hosts.as_str());
         for packager in &pool.packagers {
             let (name, hosts) = std::mem::take(&mut first);
-            let zone = if packager.zone.is_empty() {
-                "-"
-            } else {
-                &packager.zone
-            };
+            let zone = if packager.zone.is_empty() { "-" } else { &packager.zone };
             let url = packager.url.to_string();
             rows.push(row([
                 name,
@@ -90,9 +86,7 @@ fn table(text: &mut String, rows: &[Vec<String>]) {
             .map(|cell: &String| cell.chars().count())
             .max()
     };
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| width(column).unwrap_or(0))
-        .collect();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     for row in rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {

@@ -18,20 +18,15 @@ pub fn health(url: &str) -> anyhow::Result<()> {
     };
     let port = uri.port_u16().unwrap_or(80);
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let address = (bare, port)
-        .to_socket_addrs()
-        .with_context(|| format!("{host} has no address"))?
-        .next();
+    let address =
+        (bare, port).to_socket_addrs().with_context(|| format!("{host} has no address"))?.next();
     let address = address.with_context(|| format!("{host} has no address"))?;
 
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)
         .with_context(|| format!("cannot connect to {address}"))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n")?;
     match status_line(&mut stream, deadline).with_context(|| format!("{url} does not answer"))? {
         line if line.starts_with("HTTP/1.1 200") || line.starts_with("HTTP/1.0 200") => Ok(()),
         line => bail!("{url} answers `{line}`"),

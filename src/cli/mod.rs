@@ -59,10 +59,7 @@ pub enum Command {
     /// Ask a running proxy whether it is alive; exit 1 if it does not say so within 2 s.
     Health {
         /// What to ask.
-        #[arg(
-            value_name = "URL",
-            default_value = "http://127.0.0.1:8080/.segue/healthz"
-        )]
+        #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080/.segue/healthz")]
         url: String,
     },
 }

@@ -15,15 +15,10 @@ pub fn reload(conf: &Path) -> anyhow::Result<()> {
     check::print_warnings(conf, &config);
     let pid = pid::running(&config.server.pid_file)?;
     // The shell's own kill: a signal cannot be sent from safe Rust, and slim images have no /bin/kill.
-    let sent = Command::new("sh")
-        .args(["-c", "kill -HUP \"$0\"", &pid.to_string()])
-        .status();
+    let sent = Command::new("sh").args(["-c", "kill -HUP \"$0\"", &pid.to_string()]).status();
     if !sent.context("cannot run sh")?.success() {
         bail!("cannot send SIGHUP to process {pid}");
     }
-    println!(
-        "Process {pid} was told to take {}; its log says whether it did.",
-        conf.display()
-    );
+    println!("Process {pid} was told to take {}; its log says whether it did.", conf.display());
     Ok(())
 }

@@ -50,11 +50,7 @@ pub(super) fn parse(
             // The line stands before the message already.
             let why = why.split(" at line ").next().unwrap_or_default();
             return (
-                Err(ConfigErrors::whole(
-                    file,
-                    line,
-                    format!("is not YAML: {why}"),
-                )),
+                Err(ConfigErrors::whole(file, line, format!("is not YAML: {why}"))),
                 BTreeSet::new(),
             );
         }
@@ -75,13 +71,7 @@ pub(super) fn parse(
         problems
     };
     if !errors.is_empty() {
-        return (
-            Err(ConfigErrors {
-                file: file.to_owned(),
-                problems: problems(errors),
-            }),
-            known,
-        );
+        return (Err(ConfigErrors { file: file.to_owned(), problems: problems(errors) }), known);
     }
     config.warnings = problems(warnings);
     (Ok(config), known)
@@ -106,18 +96,12 @@ pub(super) fn reload(running: &Config, path: &FilePath) -> Result<Config, Config
         key: key.to_owned(),
         text: "cannot change in a running process; start a new one with --upgrade".to_owned(),
     };
-    let problems: Vec<Problem> = changed
-        .into_iter()
-        .filter(|(_, changed)| *changed)
-        .map(problem)
-        .collect();
+    let problems: Vec<Problem> =
+        changed.into_iter().filter(|(_, changed)| *changed).map(problem).collect();
     if problems.is_empty() {
         Ok(config)
     } else {
-        Err(ConfigErrors {
-            file: path.display().to_string(),
-            problems,
-        })
+        Err(ConfigErrors { file: path.display().to_string(), problems })
     }
 }
 
@@ -125,10 +109,7 @@ pub(super) fn reload(running: &Config, path: &FilePath) -> Result<Config, Config
 fn check(config: &Config, report: &Report) {
     let top = Path::default();
     if config.listen.is_empty() {
-        report.error(
-            &top.key("listen"),
-            "is empty; write such as [\"0.0.0.0:8080\"]",
-        );
+        report.error(&top.key("listen"), "is empty; write such as [\"0.0.0.0:8080\"]");
     }
     if config.listen.contains(&config.admin) {
         report.error(
@@ -141,17 +122,10 @@ fn check(config: &Config, report: &Report) {
                     admin_token nothing can be changed through it";
         report.warning(&top.key("admin"), text);
     }
-    let largest = config
-        .pools
-        .iter()
-        .map(|pool| pool.origin.segment_bytes)
-        .max();
+    let largest = config.pools.iter().map(|pool| pool.origin.segment_bytes).max();
     let limits = [
         ("memory", Some(config.segments.memory)),
-        (
-            "disk",
-            config.segments.dir.as_ref().map(|_| config.segments.disk),
-        ),
+        ("disk", config.segments.dir.as_ref().map(|_| config.segments.disk)),
     ];
     for (key, limit) in limits {
         if let (Some(limit), Some(largest)) = (limit, largest)

@@ -80,11 +80,7 @@ mod tests {
             ("$$${A}", "$${A}"),
             ("$A {A}", "$A {A}"),
         ] {
-            assert_eq!(
-                substituted(text, &environment).as_deref(),
-                Ok(new),
-                "{text}"
-            );
+            assert_eq!(substituted(text, &environment).as_deref(), Ok(new), "{text}");
         }
         for text in ["${B}", "${", "${}", "${a-b}", "a ${A} ${A"] {
             assert!(substituted(text, &environment).is_err(), "{text}");

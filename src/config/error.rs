@@ -40,14 +40,7 @@ pub struct ConfigErrors {
 impl ConfigErrors {
     /// The whole file has one problem, such as not being there.
     pub(super) fn whole(file: &str, line: Option<usize>, text: impl Into<String>) -> Self {
-        let problem = Problem {
-            line,
-            key: String::new(),
-            text: text.into(),
-        };
-        Self {
-            file: file.to_owned(),
-            problems: vec![problem],
-        }
+        let problem = Problem { line, key: String::new(), text: text.into() };
+        Self { file: file.to_owned(), problems: vec![problem] }
     }
 }

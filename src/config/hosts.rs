@@ -31,17 +31,12 @@ pub(super) fn host_pattern(text: &str) -> Result<String, String> {
     if text == "*" || is_host(name) {
         return Ok(text);
     }
-    Err(format!(
-        "`{text}` is no host; write a name without scheme and port, *.example.com, or *"
-    ))
+    Err(format!("`{text}` is no host; write a name without scheme and port, *.example.com, or *"))
 }
 
 /// A DNS name or an IP address (IPv6 in brackets).
 fn is_host(text: &str) -> bool {
-    if let Some(address) = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse::<Ipv6Addr>().is_ok();
     }
     is_dns_name(text)
@@ -82,9 +77,7 @@ mod tests {
         for good in ["*", "*.Example.com", "a", "a.b-c.d", "[::1]", "10.0.0.1"] {
             assert!(host_pattern(good).is_ok(), "{good}");
         }
-        for bad in [
-            "", "*a", "a.*", "http://a", "a:80", "a..b", "a/b", "[x]", "*.*",
-        ] {
+        for bad in ["", "*a", "a.*", "http://a", "a:80", "a..b", "a/b", "[x]", "*.*"] {
             assert!(host_pattern(bad).is_err(), "{bad}");
         }
         for (text, ok) in [

@@ -59,14 +59,8 @@ impl fmt::Display for Path {
 pub(super) fn line_of(text: &str, path: &Path) -> Option<usize> {
     (1..=path.0.len()).rev().find_map(|length| {
         let seek = Seek(path.0.get(..length)?);
-        let found = seek
-            .deserialize(serde_yaml::Deserializer::from_str(text))
-            .err()?;
-        found
-            .to_string()
-            .contains(FOUND)
-            .then(|| found.location())?
-            .map(|location| location.line())
+        let found = seek.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+        found.to_string().contains(FOUND).then(|| found.location())?.map(|location| location.line())
     })
 }
 
@@ -93,11 +87,7 @@ macro_rules! scalars {
 
 impl Seek<'_> {
     fn end<E: Error>(self) -> Result<(), E> {
-        if self.0.is_empty() {
-            Err(E::custom(FOUND))
-        } else {
-            Ok(())
-        }
+        if self.0.is_empty() { Err(E::custom(FOUND)) } else { Ok(()) }
     }
 }
 
@@ -108,13 +98,7 @@ impl<'de> Visitor<'de> for Seek<'_> {
         f.write_str("anything")
     }
 
-    scalars!(
-        visit_bool(bool),
-        visit_i64(i64),
-        visit_u64(u64),
-        visit_f64(f64),
-        visit_str(&str)
-    );
+    scalars!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
         self.end()
@@ -122,11 +106,7 @@ impl<'de> Visitor<'de> for Seek<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Some((Part::Item(wanted), rest)) = self.0.split_first() else {
-            return if self.0.is_empty() {
-                self.end()
-            } else {
-                skip_items(seq)
-            };
+            return if self.0.is_empty() { self.end() } else { skip_items(seq) };
         };
         for _ in 0..*wanted {
             if seq.next_element::<IgnoredAny>()?.is_none() {
@@ -145,10 +125,7 @@ impl<'de> Visitor<'de> for Seek<'_> {
             Some(_) => ("", self.0),
             None => return self.end(),
         };
-        while let Some(is_it) = map.next_key_seed(SeekKey {
-            wanted,
-            last: rest.is_empty(),
-        })? {
+        while let Some(is_it) = map.next_key_seed(SeekKey { wanted, last: rest.is_empty() })? {
             if is_it && !rest.is_empty() {
                 map.next_value_seed(Seek(rest))?;
             } else {

@@ -137,10 +137,7 @@ impl LogLevel {
     /// The level's name, which log filters read.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(_, level)| *level == self)
-            .map_or("info", |(name, _)| name)
+        Self::ALL.iter().find(|(_, level)| *level == self).map_or("info", |(name, _)| name)
     }
 }
 
@@ -204,17 +201,11 @@ impl Config {
         let zone = section.parsed("zone", hosts::id).unwrap_or_default();
         let address = |path: &lines::Path, text: &str| {
             let address = hosts::address(text)?;
-            section
-                .report
-                .claim("address", &address.to_string(), path)
-                .map(|()| address)
+            section.report.claim("address", &address.to_string(), path).map(|()| address)
         };
         let pools = section.sections("pools", |pool| Pool::read(pool, &zone));
         if pools.is_empty() {
-            section.error(
-                "pools",
-                "is empty; name one or more, each with its packagers",
-            );
+            section.error("pools", "is empty; name one or more, each with its packagers");
         }
         Self {
             listen: section.parsed_list("listen", &["127.0.0.1:8080"], address),
@@ -273,11 +264,8 @@ impl Limits {
         // What an ALB lets through (64 KiB) is let through here as well: a smaller limit would refuse
         // viewers whom the load balancer takes and would spare no memory, since Pingora has read the
         // lines, up to 1 MiB, before they can be counted.
-        let header_bytes = section.size(
-            "header_bytes",
-            ByteSize::kib(64),
-            ByteSize::kib(1)..=ByteSize::mib(1),
-        );
+        let header_bytes =
+            section.size("header_bytes", ByteSize::kib(64), ByteSize::kib(1)..=ByteSize::mib(1));
         Self {
             streams: section.count("streams", 2_000, 1..=1_000_000),
             lanes: section.count("lanes", 10_000, 1..=10_000_000),
@@ -286,11 +274,7 @@ impl Limits {
             header_bytes: header_bytes.as_usize(),
             // CloudFront's own limit for a URL.
             uri_bytes: section
-                .size(
-                    "uri_bytes",
-                    ByteSize(8192),
-                    ByteSize(256)..=ByteSize::kib(64),
-                )
+                .size("uri_bytes", ByteSize(8192), ByteSize(256)..=ByteSize::kib(64))
                 .as_usize(),
         }
     }
@@ -299,12 +283,8 @@ impl Limits {
 impl Log {
     fn read(section: &Section<'_>) -> Self {
         let level = |text: &str| one_of(text, &LogLevel::ALL);
-        let format = |text: &str| {
-            one_of(
-                text,
-                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-            )
-        };
+        let format =
+            |text: &str| one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
         Self {
             level: section.parsed("level", level).unwrap_or(LogLevel::Info),
             format: section.parsed("format", format).unwrap_or(LogFormat::Text),

@@ -166,10 +166,7 @@ fn required(section: &Section<'_>, key: &'static str, what: &'static str) -> Opt
     must_be_there(section, key);
     section.parsed(key, |text| {
         let id = hosts::id(text)?;
-        section
-            .report
-            .claim(what, &id, &section.path.key(key))
-            .map(|()| id)
+        section.report.claim(what, &id, &section.path.key(key)).map(|()| id)
     })
 }
 
@@ -198,16 +195,7 @@ impl Packager {
         let weight = section.small("weight", 1, 1..=1000);
         let host = section.parsed("host", hosts::host_header);
         let headers = headers(section);
-        Some(Self {
-            id: PackagerId::new(id?),
-            url: url?,
-            zone,
-            weight,
-            host,
-            headers,
-            ca,
-            sni,
-        })
+        Some(Self { id: PackagerId::new(id?), url: url?, zone, weight, host, headers, ca, sni })
     }
 }
 
@@ -236,28 +224,17 @@ fn headers(section: &Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
             } else {
                 "Segue sets this header itself"
             };
-            section
-                .report
-                .error(&path, format!("cannot be set here: {hint}"));
+            section.report.error(&path, format!("cannot be set here: {hint}"));
             continue;
         }
         let Ok(mut value) = HeaderValue::try_from(value) else {
-            section.report.error(
-                &path,
-                "has a value that no header can carry: visible ASCII only",
-            );
+            section.report.error(&path, "has a value that no header can carry: visible ASCII only");
             continue;
         };
         // Often an Authorization: not for logs.
         value.set_sensitive(true);
-        if headers
-            .insert(name.as_str().to_owned(), (name, value))
-            .is_some()
-        {
-            section.report.error(
-                &path,
-                "stands twice: names of headers do not differ by case",
-            );
+        if headers.insert(name.as_str().to_owned(), (name, value)).is_some() {
+            section.report.error(&path, "stands twice: names of headers do not differ by case");
         }
     }
     headers.into_values().collect()
@@ -265,11 +242,7 @@ fn headers(section: &Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
 
 fn ca_file(text: &str) -> Result<PathBuf, String> {
     match std::fs::read(text) {
-        Ok(bytes)
-            if bytes
-                .windows(27)
-                .any(|part| part == b"-----BEGIN CERTIFICATE-----") =>
-        {
+        Ok(bytes) if bytes.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") => {
             Ok(PathBuf::from(text))
         }
         Ok(_) => Err(format!("`{text}` holds no certificate; wants a PEM file")),
@@ -280,9 +253,7 @@ fn ca_file(text: &str) -> Result<PathBuf, String> {
 fn query_name(text: &str) -> Result<String, String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     if text.is_empty() || text.len() > 64 || !text.bytes().all(plain) {
-        return Err(format!(
-            "`{text}` is no name of a query; write the name alone, such as DVR"
-        ));
+        return Err(format!("`{text}` is no name of a query; write the name alone, such as DVR"));
     }
     Ok(text.to_owned())
 }
@@ -371,24 +342,17 @@ impl Answers {
 }
 
 fn cors_origin(text: &str) -> Result<String, String> {
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     if text == "*" || rest.is_some_and(|host| hosts::host_header(host).is_ok()) {
         return Ok(text.to_ascii_lowercase());
     }
-    Err(format!(
-        "`{text}` is no origin; write https://HOST[:PORT] without a path, or *"
-    ))
+    Err(format!("`{text}` is no origin; write https://HOST[:PORT] without a path, or *"))
 }
 
 /// What a secret of the file may be shown as.
 pub(super) fn secret_text(text: &str, shortest: usize) -> Result<Secret<String>, String> {
     if text.len() < shortest {
-        return Err(format!(
-            "has {} letters and wants {shortest} or more",
-            text.len()
-        ));
+        return Err(format!("has {} letters and wants {shortest} or more", text.len()));
     }
     Ok(Secret::new(text.to_owned()))
 }

@@ -42,9 +42,7 @@ impl Report {
     /// Takes `value` for `path`; an error if another key has it. `what` says among what it is unique.
     pub fn claim(&self, what: &'static str, value: &str, path: &Path) -> Result<(), String> {
         let mut claimed = self.claimed.borrow_mut();
-        let first = claimed
-            .entry((what, value.to_owned()))
-            .or_insert_with(|| path.clone());
+        let first = claimed.entry((what, value.to_owned())).or_insert_with(|| path.clone());
         if first == path {
             Ok(())
         } else {
@@ -53,11 +51,7 @@ impl Report {
     }
     /// Errors, warnings and the shapes of all keys that can be set.
     pub fn take(self) -> (Found, Found, BTreeSet<String>) {
-        (
-            self.errors.into_inner(),
-            self.warnings.into_inner(),
-            self.known.into_inner(),
-        )
+        (self.errors.into_inner(), self.warnings.into_inner(), self.known.into_inner())
     }
 }
 
@@ -96,19 +90,11 @@ impl<'a> Section<'a> {
             Some(Value::Mapping(map)) => Some(map),
             None | Some(Value::Null) => None,
             Some(other) => {
-                report.error(
-                    &path,
-                    format!("wants a map of keys, this is {}", kind(other)),
-                );
+                report.error(&path, format!("wants a map of keys, this is {}", kind(other)));
                 None
             }
         };
-        let section = Self {
-            report,
-            path,
-            map,
-            asked: RefCell::default(),
-        };
+        let section = Self { report, path, map, asked: RefCell::default() };
         let checked = read(&section);
         section.refuse_unknown_keys();
         checked
@@ -118,10 +104,8 @@ impl<'a> Section<'a> {
         let asked = self.asked.borrow();
         for key in self.map.into_iter().flat_map(Mapping::keys) {
             let Value::String(key) = key else {
-                self.report.error(
-                    &self.path,
-                    format!("has a key that is {}: keys are text", kind(key)),
-                );
+                self.report
+                    .error(&self.path, format!("has a key that is {}: keys are text", kind(key)));
                 continue;
             };
             if asked.contains(&key.as_str()) {
@@ -132,8 +116,7 @@ impl<'a> Section<'a> {
                 || format!("known here: {}", asked.join(", ")),
                 |known| format!("did you mean `{known}`?"),
             );
-            self.report
-                .error(&self.path.key(key), format!("unknown key; {hint}"));
+            self.report.error(&self.path.key(key), format!("unknown key; {hint}"));
         }
     }
 
@@ -145,10 +128,7 @@ impl<'a> Section<'a> {
     /// The value of `key`, where it has one.
     fn value(&self, key: &'static str) -> Option<&'a Value> {
         self.asked.borrow_mut().push(key);
-        self.report
-            .known
-            .borrow_mut()
-            .insert(self.path.key(key).shape());
+        self.report.known.borrow_mut().insert(self.path.key(key).shape());
         self.map?.get(key)
     }
 
@@ -177,13 +157,7 @@ impl<'a> Section<'a> {
         match self.value(key)? {
             Value::Sequence(items) => {
                 let path = self.path.key(key);
-                Some(
-                    items
-                        .iter()
-                        .enumerate()
-                        .map(|(n, item)| (path.item(n), item))
-                        .collect(),
-                )
+                Some(items.iter().enumerate().map(|(n, item)| (path.item(n), item)).collect())
             }
             other => {
                 self.error(key, format!("wants {wanted}; this is {}", kind(other)));
@@ -194,8 +168,7 @@ impl<'a> Section<'a> {
 
     /// Text.
     pub fn text(&self, key: &'static str) -> Option<&'a str> {
-        self.value(key)
-            .and_then(|value| as_text(self.report, &self.path.key(key), value))
+        self.value(key).and_then(|value| as_text(self.report, &self.path.key(key), value))
     }
 
     /// Text that `parse` turns into something better, or says why not.
@@ -204,8 +177,7 @@ impl<'a> Section<'a> {
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        self.text(key)
-            .and_then(|text| parse(text).map_err(|why| self.error(key, why)).ok())
+        self.text(key).and_then(|text| parse(text).map_err(|why| self.error(key, why)).ok())
     }
 
     /// A list of texts that `parse` turns into something better; `default` where the key is absent.
@@ -217,20 +189,13 @@ impl<'a> Section<'a> {
     ) -> Vec<T> {
         let path = self.path.key(key);
         let parse = |path: &Path, text: &str| {
-            parse(path, text)
-                .map_err(|why| self.report.error(path, why))
-                .ok()
+            parse(path, text).map_err(|why| self.report.error(path, why)).ok()
         };
         if !self.has(key) {
             self.value(key);
-            return default
-                .iter()
-                .filter_map(|text| parse(&path, text))
-                .collect();
+            return default.iter().filter_map(|text| parse(&path, text)).collect();
         }
-        let items = self
-            .items(key, "a list, such as [\"...\"]")
-            .unwrap_or_default();
+        let items = self.items(key, "a list, such as [\"...\"]").unwrap_or_default();
         let text = |(path, value): (Path, _)| parse(&path, as_text(self.report, &path, value)?);
         items.into_iter().filter_map(text).collect()
     }
@@ -243,10 +208,7 @@ impl<'a> Section<'a> {
             None | Some(Value::Null) => return names,
             Some(Value::Mapping(map)) => map,
             Some(other) => {
-                self.error(
-                    key,
-                    format!("wants a map of names to text; this is {}", kind(other)),
-                );
+                self.error(key, format!("wants a map of names to text; this is {}", kind(other)));
                 return names;
             }
         };
@@ -280,10 +242,7 @@ impl<'a> Section<'a> {
                 other => kind(other).to_owned(),
             };
             let (low, high) = range.into_inner();
-            self.error(
-                key,
-                format!("wants a whole number from {low} to {high}; this is {shown}"),
-            );
+            self.error(key, format!("wants a whole number from {low} to {high}; this is {shown}"));
         }
         number
     }
@@ -345,10 +304,7 @@ fn as_text<'a>(report: &Report, path: &Path, value: &'a Value) -> Option<&'a str
             None
         }
         other => {
-            report.error(
-                path,
-                format!("wants text in quotes; this is {}", kind(other)),
-            );
+            report.error(path, format!("wants text in quotes; this is {}", kind(other)));
             None
         }
     }

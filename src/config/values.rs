@@ -12,12 +12,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
-const UNITS: [(&str, u64); 4] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("", 1),
-];
+const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("", 1)];
 
 impl ByteSize {
     /// `count` times 1024 bytes.
@@ -47,24 +42,19 @@ impl ByteSize {
     }
     /// Reads what [`fmt::Display`] prints, with or without a space before the unit.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let (digits, unit) = UNITS
-            .iter()
-            .find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))?;
+        let (digits, unit) =
+            UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))?;
         let digits = digits.trim_end();
-        let number = digits
-            .bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| digits.parse::<u64>().ok())??;
+        let number =
+            digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u64>().ok())??;
         number.checked_mul(*unit).map(Self)
     }
 }
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, unit) = UNITS
-            .iter()
-            .find(|(_, unit)| self.0.is_multiple_of(*unit))
-            .unwrap_or(&("", 1));
+        let (name, unit) =
+            UNITS.iter().find(|(_, unit)| self.0.is_multiple_of(*unit)).unwrap_or(&("", 1));
         write!(f, "{}{name}", self.0 / unit)
     }
 }
@@ -106,22 +96,15 @@ impl StoreSpec {
         }
         if let Some(path) = text.strip_prefix("sqlite:") {
             return if path.is_empty() || path.starts_with("//") {
-                Err(
-                    "wants a file, such as sqlite:segue.db or sqlite:/var/lib/segue/segue.db"
-                        .to_owned(),
-                )
+                Err("wants a file, such as sqlite:segue.db or sqlite:/var/lib/segue/segue.db"
+                    .to_owned())
             } else {
                 Ok(Self::Sqlite(PathBuf::from(path)))
             };
         }
-        if ["redis:", "rediss:", "valkey:"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme))
-        {
-            return Err(
-                "a store for several proxies comes with a later version; use sqlite:PATH"
-                    .to_owned(),
-            );
+        if ["redis:", "rediss:", "valkey:"].iter().any(|scheme| text.starts_with(scheme)) {
+            return Err("a store for several proxies comes with a later version; use sqlite:PATH"
+                .to_owned());
         }
         Err(format!("`{text}` is no store; write sqlite:PATH or memory"))
     }
@@ -158,31 +141,23 @@ impl PackagerUrl {
                 ));
             }
         };
-        let uri: http::Uri = text
-            .parse()
-            .map_err(|why| format!("`{text}` is no URL: {why}"))?;
+        let uri: http::Uri = text.parse().map_err(|why| format!("`{text}` is no URL: {why}"))?;
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() || text.contains('#') {
             return Err(
                 "wants no path and no query: viewers' paths are asked of the packager as they are"
                     .to_owned(),
             );
         }
-        if uri
-            .authority()
-            .is_some_and(|authority| authority.as_str().contains('@'))
-        {
-            return Err(
-                "wants no user and password; set the header Authorization under `headers`"
-                    .to_owned(),
-            );
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err("wants no user and password; set the header Authorization under `headers`"
+                .to_owned());
         }
         let host = uri.host().unwrap_or_default();
         if host.is_empty() {
             return Err("has no host".to_owned());
         }
-        let explicit = uri
-            .authority()
-            .is_some_and(|authority| authority.as_str().len() > host.len());
+        let explicit =
+            uri.authority().is_some_and(|authority| authority.as_str().len() > host.len());
         let port = match uri.port_u16() {
             Some(port) if port > 0 => port,
             None if !explicit => {
@@ -194,21 +169,15 @@ impl PackagerUrl {
             }
             _ => return Err("has a bad port; ports go from 1 to 65535".to_owned()),
         };
-        let host = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_ascii_lowercase();
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         Ok(Self { tls, host, port })
     }
 
     /// `HOST:PORT` as the Host header and sockets want it: brackets around IPv6, no default port.
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == if self.tls { 443 } else { 80 } {
             host
         } else {
@@ -219,12 +188,7 @@ impl PackagerUrl {
 
 impl fmt::Display for PackagerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}://{}",
-            if self.tls { "https" } else { "http" },
-            self.authority()
-        )
+        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.authority())
     }
 }
 
@@ -232,11 +196,7 @@ impl fmt::Display for PackagerUrl {
 pub(super) fn token_key(text: &str) -> Result<Secret<Vec<u8>>, String> {
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let decode = |alphabet| {
-        GeneralPurpose::new(alphabet, config)
-            .decode(text.trim())
-            .ok()
-    };
+    let decode = |alphabet| GeneralPurpose::new(alphabet, config).decode(text.trim()).ok();
     let key = decode(&alphabet::STANDARD).or_else(|| decode(&alphabet::URL_SAFE));
     // Never the text itself in a message: it may be a secret with a typing error.
     match key {
@@ -270,13 +230,9 @@ mod tests {
         ] {
             assert_eq!(ByteSize::parse(text).map(ByteSize::bytes), bytes, "{text}");
         }
-        for size in [
-            ByteSize::gib(4),
-            ByteSize::mib(1500),
-            ByteSize::kib(3),
-            ByteSize(1025),
-            ByteSize(1),
-        ] {
+        for size in
+            [ByteSize::gib(4), ByteSize::mib(1500), ByteSize::kib(3), ByteSize(1025), ByteSize(1)]
+        {
             assert_eq!(ByteSize::parse(&size.to_string()), Some(size));
         }
     }
@@ -284,20 +240,13 @@ mod tests {
     #[test]
     fn packager_urls() {
         for (text, printed, authority) in [
-            (
-                "http://127.0.0.1:8951",
-                "http://127.0.0.1:8951",
-                "127.0.0.1:8951",
-            ),
+            ("http://127.0.0.1:8951", "http://127.0.0.1:8951", "127.0.0.1:8951"),
             ("http://A.example/", "http://a.example", "a.example"),
             ("https://a:443", "https://a", "a"),
             ("https://[::1]:8443", "https://[::1]:8443", "[::1]:8443"),
         ] {
             let url = PackagerUrl::parse(text).unwrap();
-            assert_eq!(
-                (url.to_string().as_str(), url.authority().as_str()),
-                (printed, authority)
-            );
+            assert_eq!((url.to_string().as_str(), url.authority().as_str()), (printed, authority));
         }
         for text in [
             "",

@@ -41,7 +41,11 @@ impl Response {
     }
     /// A 404 with a reason.
     pub fn not_found(why: &str) -> Self {
-        Self { status: 404, content_type: "text/plain", body: Bytes::copy_from_slice(why.as_bytes()) }
+        Self {
+            status: 404,
+            content_type: "text/plain",
+            body: Bytes::copy_from_slice(why.as_bytes()),
+        }
     }
 }
 

@@ -130,7 +130,12 @@ impl Packager {
     ///
     /// # Errors
     /// Where no port can be bound.
-    pub fn start(id: PackagerId, clip: Clip, shape: Shape, clock: Instant) -> std::io::Result<Self> {
+    pub fn start(
+        id: PackagerId,
+        clip: Clip,
+        shape: Shape,
+        clock: Instant,
+    ) -> std::io::Result<Self> {
         let socket = reserve(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = socket.local_addr()?;
         let listener = socket.listen(BACKLOG)?;
@@ -369,7 +374,8 @@ mod tests {
     #[test]
     fn a_life_counts_whole_segments_from_its_own_beginning() {
         let life = Life { mode: Mode::Live, begin: 31, restarts: 0 };
-        let table = [(30, None), (31, None), (32, None), (33, Some(0)), (34, Some(0)), (35, Some(1))];
+        let table =
+            [(30, None), (31, None), (32, None), (33, Some(0)), (34, Some(0)), (35, Some(1))];
         for (made, number) in table {
             assert_eq!(newest(life, made), number, "{made}");
         }

@@ -52,10 +52,7 @@ pub struct Gauge {
 
 impl Default for Gauge {
     fn default() -> Self {
-        Self {
-            health: Health::Unknown,
-            against: 0,
-        }
+        Self { health: Health::Unknown, against: 0 }
     }
 }
 
@@ -132,11 +129,7 @@ mod tests {
             (&[Unknown, Down], Unknown),
             (&[Down, Down], Down),
         ] {
-            assert_eq!(
-                Health::of_any(addresses.iter().copied()),
-                want,
-                "{addresses:?}"
-            );
+            assert_eq!(Health::of_any(addresses.iter().copied()), want, "{addresses:?}");
         }
     }
 }

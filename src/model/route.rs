@@ -144,37 +144,20 @@ fn named<'a>(stem: &'a str, token: &'a str, rest: &'a str) -> Option<Route<'a>> 
     if !is_rendition(rendition) {
         return None;
     }
-    let place = Place {
-        stream: StreamPath { stem },
-        token,
-        rendition,
-    };
+    let place = Place { stream: StreamPath { stem }, token, rendition };
     if file == "index.m3u8" {
         return Some(Route::Playlist(place));
     }
     let (name, extension) = file.split_once('.')?;
     let (kind, short) = name.split_once('-')?;
-    if short.len() != 8
-        || !short
-            .bytes()
-            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    {
+    if short.len() != 8 || !short.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return None;
     }
     if kind == "init" {
-        return is_init_extension(extension).then_some(Route::Init {
-            place,
-            short,
-            extension,
-        });
+        return is_init_extension(extension).then_some(Route::Init { place, short, extension });
     }
     let msn = OutputMsn(decimal(kind)?);
-    is_segment_extension(extension).then_some(Route::Segment {
-        place,
-        msn,
-        short,
-        extension,
-    })
+    is_segment_extension(extension).then_some(Route::Segment { place, msn, short, extension })
 }
 
 /// A letter and a number, as [`crate::model::multivariant`] gives them out.
@@ -225,11 +208,7 @@ fn check(path: &str) -> Result<(), RouteError> {
         length += 1;
         dots &= byte == b'.';
     }
-    if encoded {
-        check_encoding(path)
-    } else {
-        Ok(())
-    }
+    if encoded { check_encoding(path) } else { Ok(()) }
 }
 
 /// Decodes once to see that nothing hides in it. Rare, so it may allocate.
@@ -297,55 +276,22 @@ mod tests {
     use super::*;
 
     fn place<'a>(stem: &'a str, token: &'a str, rendition: &'a str) -> Place<'a> {
-        Place {
-            stream: StreamPath { stem },
-            token,
-            rendition,
-        }
+        Place { stream: StreamPath { stem }, token, rendition }
     }
 
     #[test]
     fn our_names() {
         let cam = place("/live/cam/playlist", "1.00ff.a-9f.MAC", "v0");
         let cases = [
-            (
-                "/live/cam/playlist.m3u8",
-                Route::Entry {
-                    path: "/live/cam/playlist.m3u8",
-                },
-            ),
+            ("/live/cam/playlist.m3u8", Route::Entry { path: "/live/cam/playlist.m3u8" }),
             ("/cam.m3u8", Route::Entry { path: "/cam.m3u8" }),
-            (
-                "/~user/v0/index.m3u8",
-                Route::Entry {
-                    path: "/~user/v0/index.m3u8",
-                },
-            ),
-            (
-                "/a~b/c/d.m3u8",
-                Route::Entry {
-                    path: "/a~b/c/d.m3u8",
-                },
-            ),
-            (
-                "/my%20cam.m3u8",
-                Route::Entry {
-                    path: "/my%20cam.m3u8",
-                },
-            ),
+            ("/~user/v0/index.m3u8", Route::Entry { path: "/~user/v0/index.m3u8" }),
+            ("/a~b/c/d.m3u8", Route::Entry { path: "/a~b/c/d.m3u8" }),
+            ("/my%20cam.m3u8", Route::Entry { path: "/my%20cam.m3u8" }),
             ("/.segue/healthz", Route::Own { rest: "healthz" }),
-            (
-                "/live/cam/playlist~1.00ff.a-9f.MAC/v0/index.m3u8",
-                Route::Playlist(cam),
-            ),
-            (
-                "/cam~x/s12/index.m3u8",
-                Route::Playlist(place("/cam", "x", "s12")),
-            ),
-            (
-                "/c~am~x/v0/index.m3u8",
-                Route::Playlist(place("/c~am", "x", "v0")),
-            ),
+            ("/live/cam/playlist~1.00ff.a-9f.MAC/v0/index.m3u8", Route::Playlist(cam)),
+            ("/cam~x/s12/index.m3u8", Route::Playlist(place("/cam", "x", "s12"))),
+            ("/c~am~x/v0/index.m3u8", Route::Playlist(place("/c~am", "x", "v0"))),
             (
                 "/live/cam/playlist~1.00ff.a-9f.MAC/v0/1794834570-00c0ffee.ts",
                 Route::Segment {
@@ -357,11 +303,7 @@ mod tests {
             ),
             (
                 "/live/cam/playlist~1.00ff.a-9f.MAC/v0/init-00c0ffee.mp4",
-                Route::Init {
-                    place: cam,
-                    short: "00c0ffee",
-                    extension: "mp4",
-                },
+                Route::Init { place: cam, short: "00c0ffee", extension: "mp4" },
             ),
         ];
         for (path, wanted) in cases {

@@ -21,9 +21,7 @@ pub fn preference(candidates: &[Candidate]) -> Vec<usize> {
     // Stable, so that equals keep the order of the configuration.
     order.sort_by(|(_, a), (_, b)| {
         let rank = |c: &Candidate| (!c.usable, !c.near, c.weight == 0);
-        rank(a)
-            .cmp(&rank(b))
-            .then_with(|| load(a, b).cmp(&load(b, a)))
+        rank(a).cmp(&rank(b)).then_with(|| load(a, b).cmp(&load(b, a)))
     });
     order.into_iter().map(|(i, _)| i).collect()
 }
@@ -39,68 +37,28 @@ mod tests {
     use super::*;
 
     const fn c(usable: bool, near: bool, lanes: usize, weight: u32) -> Candidate {
-        Candidate {
-            usable,
-            near,
-            lanes,
-            weight,
-        }
+        Candidate { usable, near, lanes, weight }
     }
 
     #[test]
     fn orders() {
         for (name, candidates, want) in [
             ("none", &[][..], &[][..]),
-            (
-                "as configured",
-                &[c(true, true, 0, 1), c(true, true, 0, 1)],
-                &[0, 1],
-            ),
-            (
-                "down goes last",
-                &[c(false, true, 0, 1), c(true, false, 9, 1)],
-                &[1, 0],
-            ),
-            (
-                "all down keep their order",
-                &[c(false, true, 0, 1), c(false, true, 0, 1)],
-                &[0, 1],
-            ),
-            (
-                "own zone first",
-                &[c(true, false, 0, 1), c(true, true, 9, 1)],
-                &[1, 0],
-            ),
-            (
-                "fewer lanes first",
-                &[c(true, true, 2, 1), c(true, true, 1, 1)],
-                &[1, 0],
-            ),
-            (
-                "lanes against weight",
-                &[c(true, true, 2, 1), c(true, true, 5, 3)],
-                &[1, 0],
-            ),
-            (
-                "equal load",
-                &[c(true, true, 2, 1), c(true, true, 6, 3)],
-                &[0, 1],
-            ),
+            ("as configured", &[c(true, true, 0, 1), c(true, true, 0, 1)], &[0, 1]),
+            ("down goes last", &[c(false, true, 0, 1), c(true, false, 9, 1)], &[1, 0]),
+            ("all down keep their order", &[c(false, true, 0, 1), c(false, true, 0, 1)], &[0, 1]),
+            ("own zone first", &[c(true, false, 0, 1), c(true, true, 9, 1)], &[1, 0]),
+            ("fewer lanes first", &[c(true, true, 2, 1), c(true, true, 1, 1)], &[1, 0]),
+            ("lanes against weight", &[c(true, true, 2, 1), c(true, true, 5, 3)], &[1, 0]),
+            ("equal load", &[c(true, true, 2, 1), c(true, true, 6, 3)], &[0, 1]),
             (
                 "weight 0 last in its zone",
-                &[
-                    c(true, true, 0, 0),
-                    c(true, true, 50, 1),
-                    c(true, false, 0, 1),
-                ],
+                &[c(true, true, 0, 0), c(true, true, 50, 1), c(true, false, 0, 1)],
                 &[1, 0, 2],
             ),
             (
                 "no overflow",
-                &[
-                    c(true, true, usize::MAX, u32::MAX),
-                    c(true, true, 0, u32::MAX),
-                ],
+                &[c(true, true, usize::MAX, u32::MAX), c(true, true, 0, u32::MAX)],
                 &[1, 0],
             ),
             (

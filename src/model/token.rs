@@ -89,10 +89,7 @@ impl Key {
     fn new(bytes: &[u8]) -> Self {
         let mac = blake3::derive_key(KEY_CONTEXT, bytes);
         let [high, low, ..] = *blake3::hash(&mac).as_bytes();
-        Self {
-            id: u16::from_be_bytes([high, low]),
-            mac,
-        }
+        Self { id: u16::from_be_bytes([high, low]), mac }
     }
 
     /// Each field goes in with its length before it, so that no two sets of claims are one text.
@@ -148,10 +145,7 @@ impl Keyring {
         }
         let mut keys = made.into_iter();
         let first = keys.next().ok_or(KeyringError::Empty)?;
-        Ok(Self {
-            first,
-            others: keys.collect(),
-        })
+        Ok(Self { first, others: keys.collect() })
     }
 
     /// The token for `claims`. Claims outside the limits of this module give a text that does
@@ -164,9 +158,7 @@ impl Keyring {
             viewer: claims.viewer.as_deref(),
             expires: claims.expires_unix_s,
         };
-        let mac = self
-            .first
-            .mac(claims.stream.pool.as_str(), &claims.stream.path, &fields);
+        let mac = self.first.mac(claims.stream.pool.as_str(), &claims.stream.path, &fields);
         let mut text = format!("{VERSION}.{:04x}.{}", self.first.id, fields.lane);
         if !fields.query.is_empty() {
             text.push_str(".q");
@@ -199,10 +191,7 @@ impl Keyring {
         let (signed, mac) = text.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let mac = mac_of(mac)?;
         let (key_id, fields, query) = read(text, signed).ok_or(TokenError::Malformed)?;
-        let fields = Fields {
-            query: &query,
-            ..fields
-        };
+        let fields = Fields { query: &query, ..fields };
         let mut known = false;
         let mut ours = false;
         for key in std::iter::once(&self.first).chain(&self.others) {
@@ -224,11 +213,7 @@ impl Keyring {
             lane: LaneId::new(fields.lane),
             viewer: fields.viewer.map(str::to_owned),
             expires_unix_s: fields.expires,
-            stream: StreamKey {
-                pool: pool.clone(),
-                path: Arc::from(path),
-                query: query.into(),
-            },
+            stream: StreamKey { pool: pool.clone(), path: Arc::from(path), query: query.into() },
         })
     }
 }
@@ -272,12 +257,7 @@ fn read<'a>(text: &str, signed: &'a str) -> Option<(u16, Fields<'a>, String)> {
         viewer?;
         part = parts.next();
     }
-    let fields = Fields {
-        lane,
-        query: "",
-        viewer,
-        expires,
-    };
+    let fields = Fields { lane, query: "", viewer, expires };
     part.is_none().then_some((key_id, fields, query))
 }
 
@@ -335,12 +315,7 @@ mod tests {
     }
 
     fn verify(ring: &Keyring, text: &str) -> Result<Claims, TokenError> {
-        ring.verify(
-            text,
-            &PoolName::new("live"),
-            "/live/cam/playlist.m3u8",
-            1_799_999_999,
-        )
+        ring.verify(text, &PoolName::new("live"), "/live/cam/playlist.m3u8", 1_799_999_999)
     }
 
     #[test]
@@ -369,18 +344,9 @@ mod tests {
         let text = ring.sign(&claims());
         let live = PoolName::new("live");
         let path = "/live/cam/playlist.m3u8";
-        assert_eq!(
-            ring.verify(&text, &live, "/live/b.m3u8", 0),
-            Err(TokenError::Forged)
-        );
-        assert_eq!(
-            ring.verify(&text, &PoolName::new("b"), path, 0),
-            Err(TokenError::Forged)
-        );
-        assert_eq!(
-            ring.verify(&text, &live, path, 1_800_000_000),
-            Err(TokenError::Expired)
-        );
+        assert_eq!(ring.verify(&text, &live, "/live/b.m3u8", 0), Err(TokenError::Forged));
+        assert_eq!(ring.verify(&text, &PoolName::new("b"), path, 0), Err(TokenError::Forged));
+        assert_eq!(ring.verify(&text, &live, path, 1_800_000_000), Err(TokenError::Expired));
     }
 
     #[test]
@@ -392,14 +358,8 @@ mod tests {
         assert_ne!(both.sign(&claims()), text);
         let new = Keyring::new([vec![9; 40]]).unwrap();
         assert_eq!(verify(&new, &text), Err(TokenError::UnknownKey));
-        assert!(matches!(
-            Keyring::new([[7; 31]]),
-            Err(KeyringError::Short { index: 0 })
-        ));
-        assert!(matches!(
-            Keyring::new::<[u8; 32]>([]),
-            Err(KeyringError::Empty)
-        ));
+        assert!(matches!(Keyring::new([[7; 31]]), Err(KeyringError::Short { index: 0 })));
+        assert!(matches!(Keyring::new::<[u8; 32]>([]), Err(KeyringError::Empty)));
     }
 
     #[test]

@@ -49,10 +49,7 @@ pub fn resolve(playlist_path: &str, uri: &str, own_hosts: &[String]) -> Result<S
     if uri.is_empty() || uri.chars().any(char::is_control) {
         return Err(UriError::Bad);
     }
-    let base = playlist_path
-        .split(['?', '#'])
-        .next()
-        .unwrap_or(playlist_path);
+    let base = playlist_path.split(['?', '#']).next().unwrap_or(playlist_path);
     let (path, query) = cut_query(local(uri, own_hosts)?);
     if path.starts_with('/') {
         finish(path, query)
@@ -85,13 +82,9 @@ fn local<'a>(uri: &'a str, own_hosts: &[String]) -> Result<&'a str, UriError> {
     };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).ok_or(UriError::Bad)?;
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if !own_hosts.iter().any(|own| same_host(own, host, port)) {
-        return Err(UriError::Elsewhere {
-            authority: host.to_owned(),
-        });
+        return Err(UriError::Elsewhere { authority: host.to_owned() });
     }
     match path.strip_prefix('?') {
         None if path.is_empty() => Ok("/"),
@@ -127,8 +120,7 @@ fn cut_port(authority: &str) -> (&str, Option<&str>) {
 }
 
 fn cut_query(text: &str) -> (&str, Option<&str>) {
-    text.split_once('?')
-        .map_or((text, None), |(path, query)| (path, Some(query)))
+    text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)))
 }
 
 fn finish(path: &str, query: Option<&str>) -> Result<String, UriError> {
@@ -223,10 +215,7 @@ fn ending(path: &str, known: &[&'static str]) -> Option<&'static str> {
     let path = path.split(['?', '#']).next().unwrap_or(path);
     let name = path.rsplit('/').next().unwrap_or(path);
     let (_, ending) = name.rsplit_once('.')?;
-    known
-        .iter()
-        .copied()
-        .find(|known| known.eq_ignore_ascii_case(ending))
+    known.iter().copied().find(|known| known.eq_ignore_ascii_case(ending))
 }
 
 #[cfg(test)]
@@ -234,11 +223,7 @@ mod tests {
     use super::*;
 
     fn hosts() -> Vec<String> {
-        vec![
-            "packager.example".into(),
-            "127.0.0.1:8951".into(),
-            "[::1]:1935".into(),
-        ]
+        vec!["packager.example".into(), "127.0.0.1:8951".into(), "[::1]:1935".into()]
     }
 
     #[test]
@@ -246,10 +231,7 @@ mod tests {
         let base = "/live/cam/playlist.m3u8?DVR";
         let cases = [
             ("media_1.ts", "/live/cam/media_1.ts"),
-            (
-                "media_0.ts?isPrimary=true&a=/../b",
-                "/live/cam/media_0.ts?isPrimary=true&a=/../b",
-            ),
+            ("media_0.ts?isPrimary=true&a=/../b", "/live/cam/media_0.ts?isPrimary=true&a=/../b"),
             ("/live/x.m3u8?hls_ctx=abc", "/live/x.m3u8?hls_ctx=abc"),
             ("../b/./c.ts", "/live/b/c.ts"),
             ("../../../../etc/passwd", "/etc/passwd"),
@@ -280,25 +262,14 @@ mod tests {
 
     #[test]
     fn refuses_what_leads_elsewhere() {
-        let elsewhere = |authority: &str| UriError::Elsewhere {
-            authority: authority.into(),
-        };
+        let elsewhere = |authority: &str| UriError::Elsewhere { authority: authority.into() };
         let cases = [
             ("http://other.example/a.ts", elsewhere("other.example")),
-            (
-                "http://packager.example:81/a.ts",
-                elsewhere("packager.example:81"),
-            ),
+            ("http://packager.example:81/a.ts", elsewhere("packager.example:81")),
             ("http://127.0.0.1/a.ts", elsewhere("127.0.0.1")),
-            (
-                "http://packager.example@other.example/a.ts",
-                elsewhere("other.example"),
-            ),
+            ("http://packager.example@other.example/a.ts", elsewhere("other.example")),
             ("//other.example/a.ts", elsewhere("other.example")),
-            (
-                "//packager.example:81/a.ts",
-                elsewhere("packager.example:81"),
-            ),
+            ("//packager.example:81/a.ts", elsewhere("packager.example:81")),
             ("data:text/plain,hi", UriError::Scheme),
             ("skd://key", UriError::Scheme),
             ("http:a.ts", UriError::Scheme),
@@ -309,11 +280,7 @@ mod tests {
             ("a\r\nHost: x", UriError::Bad),
         ];
         for (uri, wanted) in cases {
-            assert_eq!(
-                resolve("/live/cam.m3u8", uri, &hosts()),
-                Err(wanted),
-                "{uri}"
-            );
+            assert_eq!(resolve("/live/cam.m3u8", uri, &hosts()), Err(wanted), "{uri}");
         }
         let long = "a".repeat(PATH_BYTES_MAX);
         assert_eq!(resolve("/cam.m3u8", &long, &[]), Err(UriError::TooLong));

@@ -28,10 +28,20 @@ impl Make {
     pub fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
         self.registered(IntGauge::new(name, help)?)
     }
-    pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    pub fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntGaugeVec> {
         self.registered(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
-    pub fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+    pub fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+    ) -> prometheus::Result<Histogram> {
         self.registered(Histogram::with_opts(
             HistogramOpts::new(name, help).buckets(buckets.to_vec()),
         )?)

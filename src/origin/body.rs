@@ -35,14 +35,9 @@ impl Framing {
                 Self::UntilClose
             };
         }
-        let length = header
-            .headers
-            .get(CONTENT_LENGTH)
-            .and_then(|v| v.to_str().ok());
+        let length = header.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok());
         // Pingora has refused lists of different lengths by now.
-        let first = length
-            .and_then(|v| v.split(',').next())
-            .and_then(|v| v.trim().parse().ok());
+        let first = length.and_then(|v| v.split(',').next()).and_then(|v| v.trim().parse().ok());
         first.map_or(Self::UntilClose, Self::Length)
     }
 }
@@ -109,9 +104,7 @@ pub(super) fn decode(
 /// The content coding in lower case; empty where there is none.
 pub(super) fn coding(header: &ResponseHeader) -> Result<String, OriginError> {
     let mut all = header.headers.get_all(CONTENT_ENCODING).iter();
-    let first = all
-        .next()
-        .map(|v| v.to_str().unwrap_or("?").trim().to_ascii_lowercase());
+    let first = all.next().map(|v| v.to_str().unwrap_or("?").trim().to_ascii_lowercase());
     if all.next().is_some() {
         return Err(OriginError::Protocol("several content codings".to_owned()));
     }
@@ -133,18 +126,13 @@ fn inflate(decoder: impl Read, limit: u64) -> Result<Bytes, OriginError> {
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
             Err(OriginError::Truncated(out.len() as u64))
         }
-        Err(_) => Err(OriginError::Protocol(
-            "a compressed body that is damaged".to_owned(),
-        )),
+        Err(_) => Err(OriginError::Protocol("a compressed body that is damaged".to_owned())),
     }
 }
 
 /// A 206 holds exactly `range` (RFC 9110, 14.4).
 pub(super) fn is_range(header: &ResponseHeader, range: ByteRange) -> bool {
-    let value = header
-        .headers
-        .get(CONTENT_RANGE)
-        .and_then(|v| v.to_str().ok());
+    let value = header.headers.get(CONTENT_RANGE).and_then(|v| v.to_str().ok());
     let Some((unit, rest)) = value.and_then(|v| v.trim().split_once(' ')) else {
         return false;
     };
@@ -154,11 +142,7 @@ pub(super) fn is_range(header: &ResponseHeader, range: ByteRange) -> bool {
     let Some((first, last)) = span.trim().split_once('-') else {
         return false;
     };
-    let last = last
-        .trim()
-        .parse::<u64>()
-        .ok()
-        .and_then(|l| l.checked_add(1));
+    let last = last.trim().parse::<u64>().ok().and_then(|l| l.checked_add(1));
     unit.eq_ignore_ascii_case("bytes")
         && first.trim().parse() == Ok(range.offset)
         && last.is_some()
@@ -168,10 +152,7 @@ pub(super) fn is_range(header: &ResponseHeader, range: ByteRange) -> bool {
 /// The part `range` of a whole body, as a copy: a slice would keep the whole in memory.
 pub(super) fn cut(body: &Bytes, range: ByteRange) -> Result<Bytes, OriginError> {
     let start = usize::try_from(range.offset).ok();
-    let end = range
-        .offset
-        .checked_add(range.length)
-        .and_then(|e| usize::try_from(e).ok());
+    let end = range.offset.checked_add(range.length).and_then(|e| usize::try_from(e).ok());
     start
         .zip(end)
         .and_then(|(start, end)| body.get(start..end))
@@ -197,10 +178,7 @@ mod tests {
             (&[("Content-Length", "5")][..], Framing::Length(5)),
             (&[("Content-Length", "5, 5")], Framing::Length(5)),
             (&[("Transfer-Encoding", "gzip, Chunked")], Framing::Chunked),
-            (
-                &[("Transfer-Encoding", "chunked, gzip")],
-                Framing::UntilClose,
-            ),
+            (&[("Transfer-Encoding", "chunked, gzip")], Framing::UntilClose),
             (&[], Framing::UntilClose),
         ] {
             assert_eq!(Framing::of(&header(lines)), want, "{lines:?}");
@@ -209,10 +187,7 @@ mod tests {
 
     #[test]
     fn content_ranges() {
-        let range = ByteRange {
-            offset: 10,
-            length: 5,
-        };
+        let range = ByteRange { offset: 10, length: 5 };
         for (value, want) in [
             ("bytes 10-14/100", true),
             ("bytes 10-14/*", true),
@@ -223,11 +198,7 @@ mod tests {
             ("bytes 10-18446744073709551615/*", false),
             ("10-14", false),
         ] {
-            assert_eq!(
-                is_range(&header(&[("Content-Range", value)]), range),
-                want,
-                "{value}"
-            );
+            assert_eq!(is_range(&header(&[("Content-Range", value)]), range), want, "{value}");
         }
         assert!(!is_range(&header(&[]), range));
     }
@@ -235,36 +206,8 @@ mod tests {
     #[test]
     fn cuts() {
         let body = Bytes::from_static(b"0123456789");
-        assert_eq!(
-            cut(
-                &body,
-                ByteRange {
-                    offset: 2,
-                    length: 3
-                }
-            )
-            .unwrap(),
-            "234"
-        );
-        assert_eq!(
-            cut(
-                &body,
-                ByteRange {
-                    offset: 8,
-                    length: 3
-                }
-            ),
-            Err(OriginError::Truncated(10))
-        );
-        assert!(
-            cut(
-                &body,
-                ByteRange {
-                    offset: u64::MAX,
-                    length: 3
-                }
-            )
-            .is_err()
-        );
+        assert_eq!(cut(&body, ByteRange { offset: 2, length: 3 }).unwrap(), "234");
+        assert_eq!(cut(&body, ByteRange { offset: 8, length: 3 }), Err(OriginError::Truncated(10)));
+        assert!(cut(&body, ByteRange { offset: u64::MAX, length: 3 }).is_err());
     }
 }

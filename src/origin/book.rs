@@ -83,10 +83,7 @@ impl Entry {
         ca: Option<(Authorities, Vec<Vec<u8>>)>,
         serial: u64,
     ) -> Result<Self, EndpointError> {
-        let requests = endpoint
-            .limits
-            .requests_max
-            .clamp(1, Semaphore::MAX_PERMITS);
+        let requests = endpoint.limits.requests_max.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
             host: endpoint.host_value()?,
             headers: endpoint.header_values()?,
@@ -105,11 +102,7 @@ impl Entry {
 
     /// The peer at `address`, in the connection group `group`, with every timeout set.
     pub(super) fn peer(&self, address: SocketAddr, group: u64) -> HttpPeer {
-        let sni = if self.endpoint.tls {
-            self.endpoint.server_name()
-        } else {
-            String::new()
-        };
+        let sni = if self.endpoint.tls { self.endpoint.server_name() } else { String::new() };
         let mut peer = HttpPeer::new(address, self.endpoint.tls, sni);
         let connect = self.endpoint.limits.connect_timeout;
         peer.group_key = group;
@@ -126,10 +119,7 @@ impl Entry {
             Kind::Playlist => None,
             Kind::Segment => Some(self.turns.take(&self.turns.segments).await?),
         };
-        Ok(Turn {
-            _all: self.turns.take(&self.turns.all).await?,
-            _segments: segments,
-        })
+        Ok(Turn { _all: self.turns.take(&self.turns.all).await?, _segments: segments })
     }
 }
 
@@ -142,10 +132,7 @@ impl Turns {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
             return Err(OriginError::Busy);
         }
-        let place = Arc::clone(places)
-            .acquire_owned()
-            .await
-            .map_err(|_| OriginError::Busy);
+        let place = Arc::clone(places).acquire_owned().await.map_err(|_| OriginError::Busy);
         drop(waiter);
         place
     }

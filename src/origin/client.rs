@@ -115,9 +115,7 @@ impl Client {
         let probe = async {
             let Some(path) = path else {
                 let connected = tokio::net::TcpStream::connect(address).await;
-                return connected
-                    .map(|_| None)
-                    .map_err(|e| OriginError::Connect(e.to_string()));
+                return connected.map(|_| None).map_err(|e| OriginError::Connect(e.to_string()));
             };
             let target = request_target(path)?;
             let ask = Ask {
@@ -134,26 +132,17 @@ impl Client {
             reply.shutdown().await;
             Ok(status)
         };
-        timeout(deadline, probe)
-            .await
-            .unwrap_or(Err(OriginError::Timeout(deadline)))
+        timeout(deadline, probe).await.unwrap_or(Err(OriginError::Timeout(deadline)))
     }
 
     fn entry(&self, packager: &PackagerId) -> Result<Arc<Entry>, OriginError> {
-        self.book
-            .load()
-            .get(packager)
-            .cloned()
-            .ok_or(OriginError::Unknown)
+        self.book.load().get(packager).cloned().ok_or(OriginError::Unknown)
     }
 
     async fn resolve(&self, entry: &Entry) -> Result<Vec<SocketAddr>, OriginError> {
         let at = &entry.endpoint;
         let patience = at.limits.connect_timeout;
-        entry
-            .names
-            .addresses(&*self.resolver, &at.host, at.port, patience)
-            .await
+        entry.names.addresses(&*self.resolver, &at.host, at.port, patience).await
     }
 
     fn next_serial(&self) -> u64 {
@@ -176,12 +165,9 @@ impl Client {
         let entry = self.entry(packager)?;
         let work = async {
             let _turn = entry.turn(kind).await?;
-            self.follow(&entry, kind, request_target(path)?, range, deadline)
-                .await
+            self.follow(&entry, kind, request_target(path)?, range, deadline).await
         };
-        timeout(deadline, work)
-            .await
-            .unwrap_or(Err(OriginError::Timeout(deadline)))
+        timeout(deadline, work).await.unwrap_or(Err(OriginError::Timeout(deadline)))
     }
 
     /// One request and its redirects.
@@ -211,10 +197,7 @@ impl Client {
             let promised = kind == Kind::Playlist && self.promises.take(group);
             let mut reply = ask.send(&self.resolve(entry).await?).await?;
             reconnected |= promised && !reply.reused;
-            let status = reply
-                .session
-                .response_header()
-                .map_or(0, |h| h.status.as_u16());
+            let status = reply.session.response_header().map_or(0, |h| h.status.as_u16());
             match status {
                 200 | 206 => {
                     let body = whole(&mut reply, entry, kind, status, range, deadline).await?;
@@ -234,9 +217,7 @@ impl Client {
                 }
             }
         }
-        Err(OriginError::Redirect(format!(
-            "more than {REDIRECTS_MAX} times"
-        )))
+        Err(OriginError::Redirect(format!("more than {REDIRECTS_MAX} times")))
     }
 
     /// Reads a short body of no use, so that the connection can be kept.
@@ -269,18 +250,14 @@ impl Client {
             HttpSession::H1(mut h1) => {
                 h1.respect_keepalive();
                 // HTTP/1.0 servers that keep connections are too various to be relied on.
-                let plain = h1
-                    .resp_header()
-                    .is_some_and(|h| h.version == Version::HTTP_11);
+                let plain = h1.resp_header().is_some_and(|h| h.version == Version::HTTP_11);
                 let promise =
                     (plain && h1.will_keepalive()).then(|| keep_alive_timeout(h1.resp_header()));
                 (HttpSession::H1(h1), promise)
             }
             other => (other, None),
         };
-        connector
-            .release_http_session(session, &peer, Some(IDLE))
-            .await;
+        connector.release_http_session(session, &peer, Some(IDLE)).await;
         if let (Kind::Playlist, Some(limit)) = (kind, promise) {
             self.promises.give(group, limit);
         }
@@ -318,18 +295,14 @@ async fn whole(
     let framing = Framing::of(&header);
     if kind == Kind::Segment && framing == Framing::UntilClose {
         // A packager that is killed closes its connections as cleanly as one that is done.
-        return Err(OriginError::Protocol(
-            "a segment without a length".to_owned(),
-        ));
+        return Err(OriginError::Protocol("a segment without a length".to_owned()));
     }
     match (status, range) {
         (206, Some(range)) => {
             if !body::is_range(&header, range)
                 || !matches!(body::coding(&header)?.as_str(), "" | "identity")
             {
-                return Err(OriginError::Protocol(
-                    "another range than was asked for".to_owned(),
-                ));
+                return Err(OriginError::Protocol("another range than was asked for".to_owned()));
             }
             let part = body::read(&mut reply.session, framing, limit, deadline).await?;
             if part.len() as u64 != range.length {
@@ -349,9 +322,7 @@ async fn whole(
 /// `Keep-Alive: timeout=5`, in seconds.
 fn keep_alive_timeout(header: Option<&pingora::http::ResponseHeader>) -> Option<Duration> {
     let value = header?.headers.get("keep-alive")?.to_str().ok()?;
-    let seconds = value
-        .split(',')
-        .find_map(|p| p.trim().strip_prefix("timeout="))?;
+    let seconds = value.split(',').find_map(|p| p.trim().strip_prefix("timeout="))?;
     seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
@@ -370,13 +341,8 @@ impl Origin for Client {
         path: &str,
         deadline: Duration,
     ) -> Result<PlaylistAnswer, OriginError> {
-        let fetched = self
-            .fetch(packager, Kind::Playlist, path, None, deadline)
-            .await?;
-        Ok(PlaylistAnswer {
-            body: fetched.body,
-            reconnected: fetched.reconnected,
-        })
+        let fetched = self.fetch(packager, Kind::Playlist, path, None, deadline).await?;
+        Ok(PlaylistAnswer { body: fetched.body, reconnected: fetched.reconnected })
     }
 
     async fn segment(
@@ -395,9 +361,6 @@ impl Origin for Client {
                 return Err(OriginError::Protocol("a range that is none".to_owned()));
             }
         }
-        Ok(self
-            .fetch(packager, Kind::Segment, path, range, deadline)
-            .await?
-            .body)
+        Ok(self.fetch(packager, Kind::Segment, path, range, deadline).await?.body)
     }
 }

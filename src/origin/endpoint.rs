@@ -114,11 +114,8 @@ impl Endpoint {
     /// What stands in the Host header: the override, or the host with a port other than the
     /// scheme's own (RFC 9110, 7.2).
     pub(super) fn host_value(&self) -> Result<HeaderValue, EndpointError> {
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let text = match &self.host_header {
             Some(own) => own.clone(),
             None if self.port == default_port(self.tls) => host,
@@ -129,14 +126,7 @@ impl Endpoint {
 
     /// The configured headers, checked.
     pub(super) fn header_values(&self) -> Result<Vec<(HeaderName, HeaderValue)>, EndpointError> {
-        let own = [
-            HOST,
-            CONNECTION,
-            CONTENT_LENGTH,
-            TRANSFER_ENCODING,
-            TE,
-            UPGRADE,
-        ];
+        let own = [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, TE, UPGRADE];
         let mut all = Vec::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
             let bad = || EndpointError::Header(name.clone());
@@ -166,11 +156,7 @@ pub(super) const fn default_port(tls: bool) -> u16 {
 
 /// The port of an authority. None where it is written and is no port, which `http` passes over.
 pub(super) fn port_of(authority: &Authority, tls: bool) -> Option<u16> {
-    match authority
-        .as_str()
-        .strip_prefix(authority.host())?
-        .strip_prefix(':')
-    {
+    match authority.as_str().strip_prefix(authority.host())?.strip_prefix(':') {
         Some(port) => port.parse().ok(),
         None => Some(default_port(tls)),
     }
@@ -178,9 +164,7 @@ pub(super) fn port_of(authority: &Authority, tls: bool) -> Option<u16> {
 
 /// An IPv6 host without its brackets.
 pub(super) fn bare(host: &str) -> &str {
-    host.strip_prefix('[')
-        .and_then(|h| h.strip_suffix(']'))
-        .unwrap_or(host)
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
 }
 
 /// Authorities in the form that Pingora's peers take.
@@ -188,10 +172,8 @@ pub(super) type Authorities = Arc<[WrappedX509]>;
 
 /// Reads the certificates of a PEM file. Returns their DER form too, which can be compared.
 pub(super) fn authorities(path: &Path) -> Result<(Authorities, Vec<Vec<u8>>), EndpointError> {
-    let bad = |cause: String| EndpointError::Authorities {
-        path: path.display().to_string(),
-        cause,
-    };
+    let bad =
+        |cause: String| EndpointError::Authorities { path: path.display().to_string(), cause };
     let pem = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
     let mut store = RootCertStore::empty();
     let mut ders = Vec::new();
@@ -248,11 +230,7 @@ mod tests {
             ("https://a", None, "a"),
             ("https://a:80", None, "a:80"),
             ("http://[::1]:8081", None, "[::1]:8081"),
-            (
-                "http://a:8080",
-                Some("live.example.com"),
-                "live.example.com",
-            ),
+            ("http://a:8080", Some("live.example.com"), "live.example.com"),
         ] {
             let mut e = Endpoint::from_url(url).unwrap();
             e.host_header = own.map(str::to_owned);
@@ -274,12 +252,9 @@ mod tests {
         let mut e = Endpoint::from_url("http://a").unwrap();
         e.headers = vec![("X-Key".into(), "k".into())];
         assert_eq!(e.header_values().unwrap().len(), 1);
-        for (name, value) in [
-            ("host", "b"),
-            ("Connection", "close"),
-            ("a b", "c"),
-            ("x", "a\r\nb: c"),
-        ] {
+        for (name, value) in
+            [("host", "b"), ("Connection", "close"), ("a b", "c"), ("x", "a\r\nb: c")]
+        {
             e.headers = vec![(name.into(), value.into())];
             assert!(e.header_values().is_err(), "{name}");
         }

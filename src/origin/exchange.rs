@@ -70,11 +70,7 @@ impl Ask<'_> {
             match outcome {
                 Ok((session, reused)) => {
                     self.entry.names.good(*address);
-                    return Ok(Reply {
-                        session,
-                        peer,
-                        reused,
-                    });
+                    return Ok(Reply { session, peer, reused });
                 }
                 Err(Failure::Answered(e)) => return Err(e),
                 Err(Failure::Unreached(e)) => last = e,
@@ -95,9 +91,8 @@ impl Ask<'_> {
     }
 
     async fn once(&self, peer: &HttpPeer) -> Result<(HttpSession, bool), Failure> {
-        let request = self
-            .request()
-            .map_err(|e| Failure::Answered(OriginError::Protocol(brief(&e))))?;
+        let request =
+            self.request().map_err(|e| Failure::Answered(OriginError::Protocol(brief(&e))))?;
         let (mut session, reused) = self
             .connector
             .get_http_session(peer)
@@ -161,18 +156,11 @@ async fn head(session: &mut HttpSession, request: RequestHeader) -> pingora::Res
             return Ok(());
         }
     }
-    Error::e_explain(
-        ErrorType::InvalidHTTPHeader,
-        "informational answers without end",
-    )
+    Error::e_explain(ErrorType::InvalidHTTPHeader, "informational answers without end")
 }
 
 fn header_bytes(header: &ResponseHeader) -> usize {
-    header
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum()
+    header.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// A cause in few words: Pingora's errors may hold the whole of what was received.
@@ -183,9 +171,5 @@ pub(super) fn brief(e: &Error) -> String {
     } else {
         root.to_string()
     };
-    text.trim()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(CAUSE_MAX)
-        .collect()
+    text.trim().chars().filter(|c| !c.is_control()).take(CAUSE_MAX).collect()
 }

@@ -17,17 +17,12 @@ const SHOWN_MAX: usize = 200;
 pub(super) fn request_target(path: &str) -> Result<String, OriginError> {
     let path = path.split('#').next().unwrap_or_default();
     if !path.starts_with('/') || path.starts_with("//") {
-        return Err(OriginError::Protocol(
-            "a path that is not absolute".to_owned(),
-        ));
+        return Err(OriginError::Protocol("a path that is not absolute".to_owned()));
     }
     let mut target = String::with_capacity(path.len());
     for byte in path.bytes() {
         if matches!(byte, 0x21..=0x7e)
-            && !matches!(
-                byte,
-                b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'
-            )
+            && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
         {
             target.push(char::from(byte));
         } else {
@@ -35,9 +30,7 @@ pub(super) fn request_target(path: &str) -> Result<String, OriginError> {
         }
     }
     if target.len() > PATH_MAX {
-        return Err(OriginError::Protocol(format!(
-            "a path over {PATH_MAX} bytes"
-        )));
+        return Err(OriginError::Protocol(format!("a path over {PATH_MAX} bytes")));
     }
     Ok(target)
 }
@@ -62,9 +55,7 @@ pub(super) fn redirect_target(
         if !same_server(endpoint, scheme, &uri) {
             return Err(elsewhere());
         }
-        let target = uri
-            .path_and_query()
-            .map_or("/", http::uri::PathAndQuery::as_str);
+        let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let slash = if target.starts_with('/') { "" } else { "/" };
         return request_target(&format!("{slash}{target}"));
     }
@@ -76,9 +67,7 @@ pub(super) fn redirect_target(
     } else if location.is_empty() {
         Err(elsewhere())
     } else {
-        let folder = base
-            .rfind('/')
-            .map_or("/", |i| base.get(..=i).unwrap_or("/"));
+        let folder = base.rfind('/').map_or("/", |i| base.get(..=i).unwrap_or("/"));
         request_target(&without_dots(&format!("{folder}{location}")))
     }
 }
@@ -87,9 +76,7 @@ pub(super) fn redirect_target(
 fn has_scheme(location: &str) -> bool {
     location.split_once(':').is_some_and(|(scheme, _)| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
     })
 }
 
@@ -101,11 +88,7 @@ fn same_server(endpoint: &Endpoint, scheme: &str, uri: &Uri) -> bool {
         return false;
     }
     // A packager that builds its redirects from the Host header names the override.
-    if endpoint
-        .host_header
-        .as_deref()
-        .is_some_and(|h| h.eq_ignore_ascii_case(authority.as_str()))
-    {
+    if endpoint.host_header.as_deref().is_some_and(|h| h.eq_ignore_ascii_case(authority.as_str())) {
         return true;
     }
     bare(authority.host()).eq_ignore_ascii_case(&endpoint.host)

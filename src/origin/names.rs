@@ -130,11 +130,7 @@ mod tests {
         async fn lookup(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
             self.asked.fetch_add(1, Ordering::Relaxed);
             let answer = self.answer.lock().clone();
-            if answer.is_empty() {
-                Err(io::Error::other("down"))
-            } else {
-                Ok(answer)
-            }
+            if answer.is_empty() { Err(io::Error::other("down")) } else { Ok(answer) }
         }
     }
 
@@ -149,21 +145,13 @@ mod tests {
         let ask = || names.addresses(&server, "pack", 80, patience);
         assert!(ask().await.is_err());
         *server.answer.lock() = vec![at(1), at(2)];
-        assert_eq!(
-            ask().await.unwrap(),
-            [at(1), at(2)],
-            "a failure is not kept"
-        );
+        assert_eq!(ask().await.unwrap(), [at(1), at(2)], "a failure is not kept");
         names.good(at(2));
         assert_eq!(ask().await.unwrap(), [at(2), at(1)]);
         assert_eq!(server.asked.load(Ordering::Relaxed), 2, "kept for a while");
         server.answer.lock().clear();
         tokio::time::advance(FRESH).await;
-        assert_eq!(
-            ask().await.unwrap(),
-            [at(2), at(1)],
-            "the old answer is better than none"
-        );
+        assert_eq!(ask().await.unwrap(), [at(2), at(1)], "the old answer is better than none");
         *server.answer.lock() = vec![at(3)];
         tokio::time::advance(FRESH).await;
         assert_eq!(ask().await.unwrap(), [at(3)], "it moved");

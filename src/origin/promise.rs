@@ -50,22 +50,15 @@ impl Promises {
     /// The packager keeps the connection of `group`, for `timeout` if it said so.
     pub(super) fn give(&self, group: u64, timeout: Option<Duration>) {
         // One second less: the packager's timer began before ours.
-        let length = timeout.map_or(RELIED_ON, |t| {
-            t.saturating_sub(Duration::from_secs(1)).min(RELIED_ON)
-        });
+        let length =
+            timeout.map_or(RELIED_ON, |t| t.saturating_sub(Duration::from_secs(1)).min(RELIED_ON));
         let now = Instant::now();
         let mut promises = self.by_group.lock();
         if promises.len() >= SWEEP_AT {
             promises.retain(|_, p| p.until > now);
         }
         let evictions = self.evictions.load(Ordering::Relaxed);
-        promises.insert(
-            group,
-            Promise {
-                until: now + length,
-                evictions,
-            },
-        );
+        promises.insert(group, Promise { until: now + length, evictions });
     }
 }
 

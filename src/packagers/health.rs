@@ -27,22 +27,11 @@ pub(super) struct Checked {
 
 impl Checked {
     pub(super) fn new(state: Arc<State>, spec: CheckSpec, client: Arc<Client>) -> Self {
-        let discovery = Names {
-            state: Arc::clone(&state),
-            client: Arc::clone(&client),
-        };
-        let check = Check {
-            state: Arc::clone(&state),
-            spec: spec.clone(),
-            client,
-        };
+        let discovery = Names { state: Arc::clone(&state), client: Arc::clone(&client) };
+        let check = Check { state: Arc::clone(&state), spec: spec.clone(), client };
         let mut backends = Backends::new(Box::new(discovery));
         backends.set_health_check(Box::new(check));
-        Self {
-            state,
-            spec,
-            backends,
-        }
+        Self { state, spec, backends }
     }
 
     /// One round: resolve, then check all addresses side by side.
@@ -51,16 +40,13 @@ impl Checked {
         let found = self.backends.update(|_| {}).await;
         let backends = self.backends.get_backend();
         if backends.is_empty() {
-            let cause = found
-                .err()
-                .map_or_else(|| "no address".to_owned(), |e| e.root_cause().to_string());
+            let cause =
+                found.err().map_or_else(|| "no address".to_owned(), |e| e.root_cause().to_string());
             self.state.observe_nameless(cause, self.spec.thresholds);
             return;
         }
-        let addresses: Vec<SocketAddr> = backends
-            .iter()
-            .filter_map(|b| b.addr.as_inet().copied())
-            .collect();
+        let addresses: Vec<SocketAddr> =
+            backends.iter().filter_map(|b| b.addr.as_inet().copied()).collect();
         self.state.addresses(&addresses);
         self.backends.run_health_check(true).await;
     }
@@ -100,15 +86,10 @@ struct Check {
 impl Check {
     async fn outcome(&self, address: SocketAddr) -> Result<(), String> {
         let path = self.spec.path.as_deref();
-        match self
-            .client
-            .probe(&self.state.id, address, path, self.spec.timeout)
-            .await
-        {
-            Ok(Some(status)) if status != self.spec.status => Err(format!(
-                "health check answered {status}, not {}",
-                self.spec.status
-            )),
+        match self.client.probe(&self.state.id, address, path, self.spec.timeout).await {
+            Ok(Some(status)) if status != self.spec.status => {
+                Err(format!("health check answered {status}, not {}", self.spec.status))
+            }
             Ok(_) => Ok(()),
             Err(e) => Err(e.to_string()),
         }

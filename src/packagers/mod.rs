@@ -130,11 +130,7 @@ impl State {
             gauges: HashMap::new(),
             nameless: Gauge::default(),
         };
-        Self {
-            id,
-            ticks,
-            inner: Mutex::new(inner),
-        }
+        Self { id, ticks, inner: Mutex::new(inner) }
     }
 
     /// The addresses that there are now; what was known of others is forgotten.

@@ -46,10 +46,7 @@ impl Pool {
                 weight: p.weight,
             })
             .collect();
-        preference(&candidates)
-            .into_iter()
-            .filter_map(|i| packagers.get(i).cloned())
-            .collect()
+        preference(&candidates).into_iter().filter_map(|i| packagers.get(i).cloned()).collect()
     }
 }
 
@@ -109,10 +106,7 @@ impl Pools {
             });
             let members = Arc::new(members.collect::<Vec<_>>());
             let pool = old.pools.get(&spec.name).cloned().unwrap_or_else(|| {
-                Arc::new(Pool {
-                    name: spec.name.clone(),
-                    packagers: ArcSwap::default(),
-                })
+                Arc::new(Pool { name: spec.name.clone(), packagers: ArcSwap::default() })
             });
             pool.packagers.store(members);
             for host in &spec.hosts {
@@ -121,17 +115,12 @@ impl Pools {
                 } else if let Some(suffix) = host.strip_prefix('*') {
                     table.suffixes.push((suffix.to_owned(), Arc::clone(&pool)));
                 } else {
-                    table
-                        .hosts
-                        .entry(host.clone())
-                        .or_insert_with(|| Arc::clone(&pool));
+                    table.hosts.entry(host.clone()).or_insert_with(|| Arc::clone(&pool));
                 }
             }
             table.pools.insert(spec.name.clone(), pool);
         }
-        table
-            .suffixes
-            .sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        table.suffixes.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
         for (name, pool) in &old.pools {
             if !table.pools.contains_key(name) {
                 pool.packagers.store(Arc::default());
@@ -154,18 +143,9 @@ impl Pools {
         let table = self.table.load();
         let wild = || {
             let fits = |s: &str| host.strip_suffix(s).is_some_and(|rest| !rest.is_empty());
-            table
-                .suffixes
-                .iter()
-                .find(|(s, _)| fits(s))
-                .map(|(_, pool)| pool)
+            table.suffixes.iter().find(|(s, _)| fits(s)).map(|(_, pool)| pool)
         };
-        table
-            .hosts
-            .get(host)
-            .or_else(wild)
-            .or(table.any.as_ref())
-            .cloned()
+        table.hosts.get(host).or_else(wild).or(table.any.as_ref()).cloned()
     }
 
     /// All pools, in no order.
@@ -215,16 +195,9 @@ mod tests {
     }
 
     fn order(pools: &Pools, zone: &str, lanes: &[(&str, usize)]) -> String {
-        let lanes = |id: &PackagerId| {
-            lanes
-                .iter()
-                .find(|(l, _)| *l == id.as_str())
-                .map_or(0, |(_, n)| *n)
-        };
-        let order = pools
-            .get(&PoolName::new("live"))
-            .unwrap()
-            .preference(zone, &lanes);
+        let lanes =
+            |id: &PackagerId| lanes.iter().find(|(l, _)| *l == id.as_str()).map_or(0, |(_, n)| *n);
+        let order = pools.get(&PoolName::new("live")).unwrap().preference(zone, &lanes);
         order.iter().map(|p| p.id.as_str()).collect()
     }
 
@@ -248,19 +221,14 @@ mod tests {
             assert_eq!(pools.for_host(host).unwrap().name.as_str(), want, "{host}");
         }
         assert!(
-            Pools::new(&[pool("wild", &["*.example.com"], &[])])
-                .for_host("example.com")
-                .is_none()
+            Pools::new(&[pool("wild", &["*.example.com"], &[])]).for_host("example.com").is_none()
         );
     }
 
     #[test]
     fn preference_follows_health_zone_and_lanes() {
-        let pools = Pools::new(&[pool(
-            "live",
-            &["*"],
-            &[("a", "1", 1), ("b", "2", 1), ("c", "2", 2)],
-        )]);
+        let pools =
+            Pools::new(&[pool("live", &["*"], &[("a", "1", 1), ("b", "2", 1), ("c", "2", 2)])]);
         for (zone, down, lanes, want) in [
             ("", "", &[][..], "abc"),
             ("2", "", &[], "bca"),
@@ -271,18 +239,10 @@ mod tests {
             ("3", "", &[("a", 1)], "bca"),
         ] {
             for id in ["a", "b", "c"] {
-                let health = if down.contains(id) {
-                    Health::Down
-                } else {
-                    Health::Up
-                };
+                let health = if down.contains(id) { Health::Down } else { Health::Up };
                 pools.set_health(&PackagerId::new(id), health);
             }
-            assert_eq!(
-                order(&pools, zone, lanes),
-                want,
-                "zone {zone}, down {down}, {lanes:?}"
-            );
+            assert_eq!(order(&pools, zone, lanes), want, "zone {zone}, down {down}, {lanes:?}");
         }
     }
 
@@ -297,9 +257,7 @@ mod tests {
         ticks.mark_unchanged();
         let now = held.packagers();
         assert_eq!(
-            now.iter()
-                .map(|p| (p.id.as_str(), p.health()))
-                .collect::<Vec<_>>(),
+            now.iter().map(|p| (p.id.as_str(), p.health())).collect::<Vec<_>>(),
             [("c", Health::Unknown), ("a", Health::Down)]
         );
         assert_eq!((now[1].zone.as_str(), now[1].weight), ("z", 7));

@@ -58,11 +58,7 @@ impl HealthChecks {
                 let checked =
                     Checked::new(Arc::clone(&state), spec.clone(), Arc::clone(&self.client));
                 let interval = spec.interval;
-                Loop {
-                    state,
-                    spec,
-                    task: tokio::spawn(rounds(checked, interval)),
-                }
+                Loop { state, spec, task: tokio::spawn(rounds(checked, interval)) }
             });
         }
     }

@@ -56,8 +56,7 @@ pub struct Directory {
 impl Directory {
     pub fn open(root: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(root.join(TEMPORARY))?;
-        let directory =
-            Self { root, stripes: (0..STRIPES).map(|_| Mutex::default()).collect() };
+        let directory = Self { root, stripes: (0..STRIPES).map(|_| Mutex::default()).collect() };
         // Told at start-up rather than at the first segment.
         let probe = directory.temporary();
         File::create(&probe)?;

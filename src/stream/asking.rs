@@ -97,7 +97,12 @@ impl Worker {
         });
     }
 
-    pub(super) fn take_entry(&mut self, now: UnixMs, id: &PackagerId, result: Result<PlaylistAnswer, OriginError>) {
+    pub(super) fn take_entry(
+        &mut self,
+        now: UnixMs,
+        id: &PackagerId,
+        result: Result<PlaylistAnswer, OriginError>,
+    ) {
         let hosts = self.deps.hosts_of(id);
         let limits = self.settings.playlist;
         let path = self.key.path_and_query();
@@ -118,7 +123,8 @@ impl Worker {
                 }
                 Ok(Shape::Multivariant) => match Multivariant::read(&answer.body, &limits) {
                     Ok(m) => {
-                        let paths = m.found.iter().map(|f| uri::resolve(&path, &f.uri, &hosts).ok());
+                        let paths =
+                            m.found.iter().map(|f| uri::resolve(&path, &f.uri, &hosts).ok());
                         let paths = paths.collect();
                         source.entry = EntryState::Multivariant(Box::new(m), paths);
                         source.failing = None;

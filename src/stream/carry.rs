@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::Lane;
 use super::worker::Worker;
-use crate::model::lane::{Action, Candidate, Decision, Log, Situation, SpliceReason, Step, Track, next};
+use crate::model::lane::{
+    Action, Candidate, Decision, Log, Situation, SpliceReason, Step, Track, next,
+};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 
 /// How many decisions are kept for whoever asks why a lane does what it does.
@@ -46,12 +48,20 @@ pub struct Carried {
 }
 
 impl Carried {
-    pub(super) fn new(shared: Arc<Lane>, log: Log, opens_on: Option<PackagerId>, now: UnixMs) -> Self {
+    pub(super) fn new(
+        shared: Arc<Lane>,
+        log: Log,
+        opens_on: Option<PackagerId>,
+        now: UnixMs,
+    ) -> Self {
         let n = log.header().renditions.len();
         // A lane that was carried before is late already: half a target duration is left for its
         // packager to be seen before a sibling is tried.
-        let before = if log.tail().is_some() { log.header().target() * 3 / 4 } else { Duration::ZERO };
-        let held = |r: usize| log.tail().is_some_and(|t| t.entries.get(r).is_some_and(|e| e.held.is_some()));
+        let before =
+            if log.tail().is_some() { log.header().target() * 3 / 4 } else { Duration::ZERO };
+        let held = |r: usize| {
+            log.tail().is_some_and(|t| t.entries.get(r).is_some_and(|e| e.held.is_some()))
+        };
         let held_elsewhere = (0..n).map(|r| if held(r) { now } else { UnixMs(0) }).collect();
         let from = log.first().unwrap_or(log.header().first_msn);
         Self {
@@ -167,7 +177,8 @@ impl Worker {
             .filter_map(|p| {
                 let source = self.sources.get(p)?;
                 let tracks = matched.get(p)?.iter().map(|m| {
-                    m.and_then(|m| Some(&source.shown.get(&m)?.track)).filter(|t| fits(t, header.container))
+                    m.and_then(|m| Some(&source.shown.get(&m)?.track))
+                        .filter(|t| fits(t, header.container))
                 });
                 Some(Candidate {
                     id: &source.id,
@@ -211,7 +222,9 @@ impl Worker {
         let packager = pool.packagers().iter().find(|p| p.id == *id).cloned();
         match packager {
             None => Some(SpliceReason::Drained),
-            Some(p) if p.health() == crate::packagers::Health::Down => Some(SpliceReason::Unhealthy),
+            Some(p) if p.health() == crate::packagers::Health::Down => {
+                Some(SpliceReason::Unhealthy)
+            }
             Some(_) => None,
         }
     }
@@ -239,10 +252,17 @@ impl Worker {
             if own {
                 self.deps.observer.spliced(id, &step.packager, msn, splice);
             }
-            lane.note(now, &format!(
-                "splice {} -> {} at {msn}: {}, gap {} ms by {}",
-                splice.from, step.packager, splice.reason.as_str(), splice.gap_ms, splice.method.as_str()
-            ));
+            lane.note(
+                now,
+                &format!(
+                    "splice {} -> {} at {msn}: {}, gap {} ms by {}",
+                    splice.from,
+                    step.packager,
+                    splice.reason.as_str(),
+                    splice.gap_ms,
+                    splice.method.as_str()
+                ),
+            );
         }
         for (r, entry) in step.entries.iter().enumerate() {
             let held = entry.held.is_some_and(|h| self.deps.segments.has(h.hash));

@@ -47,7 +47,8 @@ impl Worker {
                 None
             }
         };
-        let shown = self.sources.get_mut(&fetch.packager).and_then(|s| s.shown.get_mut(&fetch.found));
+        let shown =
+            self.sources.get_mut(&fetch.packager).and_then(|s| s.shown.get_mut(&fetch.found));
         let Some(shown) = shown else { return };
         match &fetch.what {
             What::Segment(msn, _) => shown.track.fetched(fetch.run, *msn, held),
@@ -57,9 +58,15 @@ impl Worker {
 
     /// Starts the fetches that `wants` names and that are not under way: one request per segment,
     /// however many lanes and viewers wait for it.
-    pub(super) fn fetch(&mut self, wants: &[Want], matched: &BTreeMap<PackagerId, Vec<Option<usize>>>, target: Duration) {
+    pub(super) fn fetch(
+        &mut self,
+        wants: &[Want],
+        matched: &BTreeMap<PackagerId, Vec<Option<usize>>>,
+        target: Duration,
+    ) {
         for want in wants {
-            let Some(found) = matched.get(&want.packager).and_then(|m| *m.get(want.rendition)?) else {
+            let Some(found) = matched.get(&want.packager).and_then(|m| *m.get(want.rendition)?)
+            else {
                 continue;
             };
             let fetch = Fetch {
@@ -112,7 +119,12 @@ pub(super) fn looks_like_media(resource: &Resource, bytes: &Bytes) -> bool {
 }
 
 impl super::Deps {
-    pub(super) async fn playlist(&self, id: &PackagerId, path: &str, deadline: Duration) -> Result<PlaylistAnswer, OriginError> {
+    pub(super) async fn playlist(
+        &self,
+        id: &PackagerId,
+        path: &str,
+        deadline: Duration,
+    ) -> Result<PlaylistAnswer, OriginError> {
         let started = self.clock.now();
         let result = self.origin.playlist(id, path, deadline).await;
         let outcome = outcome(&result);
@@ -121,7 +133,12 @@ impl super::Deps {
     }
 
     /// Fetches and holds. On disk when this returns.
-    pub(super) async fn bytes(&self, fetch: &Fetch, deadline: Duration, keep: Duration) -> Result<Held, FetchError> {
+    pub(super) async fn bytes(
+        &self,
+        fetch: &Fetch,
+        deadline: Duration,
+        keep: Duration,
+    ) -> Result<Held, FetchError> {
         let (What::Segment(_, r) | What::Init(r)) = &fetch.what;
         let result = self.origin.segment(&fetch.packager, &r.path, r.range, deadline).await;
         let n = result.as_ref().map_or(0, Bytes::len);
@@ -133,7 +150,12 @@ impl super::Deps {
         Ok(self.segments.put(bytes, self.clock.now().plus(keep)).await?)
     }
 
-    pub(super) async fn hash_of(&self, id: &PackagerId, r: &Resource, deadline: Duration) -> Option<ContentHash> {
+    pub(super) async fn hash_of(
+        &self,
+        id: &PackagerId,
+        r: &Resource,
+        deadline: Duration,
+    ) -> Option<ContentHash> {
         let result = self.origin.segment(id, &r.path, r.range, deadline).await;
         self.observer.fetched(id, outcome(&result), result.as_ref().map_or(0, Bytes::len));
         result.ok().map(|b| ContentHash::of(&b))

@@ -142,7 +142,12 @@ impl Lane {
     ///
     /// # Errors
     /// [`Refusal::NotListed`] for what was never announced here or has left long ago.
-    pub fn segment(&self, rendition: &RenditionId, msn: OutputMsn, short: &str) -> Result<Held, Refusal> {
+    pub fn segment(
+        &self,
+        rendition: &RenditionId,
+        msn: OutputMsn,
+        short: &str,
+    ) -> Result<Held, Refusal> {
         let r = self.rendition(rendition)?;
         let index = self.index.read();
         let at = msn.0.checked_sub(index.first).and_then(|at| usize::try_from(at).ok());

@@ -43,7 +43,13 @@ pub trait Observer: Send + Sync {
     /// A lane got its ENDLIST.
     fn lane_ended(&self, _lane: &LaneId) {}
     /// A packager's state for a stream changed: it can be used, or why not.
-    fn stream_state(&self, _stream: &StreamKey, _packager: &PackagerId, _bad: Option<SpliceReason>) {}
+    fn stream_state(
+        &self,
+        _stream: &StreamKey,
+        _packager: &PackagerId,
+        _bad: Option<SpliceReason>,
+    ) {
+    }
     /// A segment was longer than the lane's target duration allows (a breach of the packager).
     fn too_long(&self, _packager: &PackagerId) {}
     /// The store did not do what was asked.

@@ -25,7 +25,8 @@ impl Worker {
         if !waiting {
             return now.plus(Duration::from_secs(1));
         }
-        let since = self.joining.iter().map(|(at, _)| *at).chain(self.reopening.values().copied()).min();
+        let since =
+            self.joining.iter().map(|(at, _)| *at).chain(self.reopening.values().copied()).min();
         let waited = since.map_or(Duration::ZERO, |s| now.since(s));
         let choice = self.choose(now, waited);
         if !self.reopening.is_empty() {
@@ -94,7 +95,8 @@ impl Worker {
         waited: Duration,
     ) -> Option<Result<Arc<Lane>, Refusal>> {
         let open = self.lanes.values().find(|l| {
-            l.opens_on.as_ref() == Some(id) && l.log.tail().is_none_or(|t| t.packager == *id && !t.end)
+            l.opens_on.as_ref() == Some(id)
+                && l.log.tail().is_none_or(|t| t.packager == *id && !t.end)
         });
         if let Some(lane) = open {
             return Some(Ok(lane.shared.clone()));
@@ -170,7 +172,8 @@ impl Worker {
         let id = header.lane.clone();
         tracing::info!(lane = %id, stream = %self.key, packager = %on, target_duration = header.target_duration, "lane opened");
         self.deps.observer.lane_opened(&id, &self.key);
-        self.lanes.insert(id.clone(), Carried::new(shared.clone(), Log::new(header), Some(on), now));
+        self.lanes
+            .insert(id.clone(), Carried::new(shared.clone(), Log::new(header), Some(on), now));
         self.slot.remember(&id, shared.clone());
         Ok(shared)
     }
@@ -247,7 +250,8 @@ impl Worker {
 
     /// Opens lanes anew whose logs are lost, and tells those who wait for them.
     async fn reopen(&mut self, now: UnixMs, choice: &Choice) {
-        let waiting: Vec<(LaneId, UnixMs)> = self.reopening.iter().map(|(l, t)| (l.clone(), *t)).collect();
+        let waiting: Vec<(LaneId, UnixMs)> =
+            self.reopening.iter().map(|(l, t)| (l.clone(), *t)).collect();
         for (id, since) in waiting {
             let result = match choice {
                 Choice::Open(_) if self.siblings_pending(now.since(since)) => None,
@@ -259,7 +263,8 @@ impl Worker {
                 Choice::Refuse(refusal) => Some(Err(refusal.clone())),
                 Choice::Wait => None,
             };
-            let result = result.or_else(|| (now.since(since) >= PATIENCE).then_some(Err(Refusal::NotReady)));
+            let result =
+                result.or_else(|| (now.since(since) >= PATIENCE).then_some(Err(Refusal::NotReady)));
             if let Some(result) = result {
                 self.reopening.remove(&id);
                 self.slot.found(&id, &result);
@@ -276,12 +281,15 @@ impl Worker {
         again: bool,
     ) -> Result<Option<Header>, Refusal> {
         let Some(source) = self.sources.get(id) else { return Ok(None) };
-        let Some((&at, shown)) = source.shown.iter().find(|(_, s)| !s.track.segments().is_empty()) else {
+        let Some((&at, shown)) = source.shown.iter().find(|(_, s)| !s.track.segments().is_empty())
+        else {
             return Ok(None);
         };
         let track = &shown.track;
         if track.newest().is_some_and(|s| s.listed.segment.encrypted) {
-            return Err(Refusal::Unsupported("encrypted segments come with a later version".into()));
+            return Err(Refusal::Unsupported(
+                "encrypted segments come with a later version".into(),
+            ));
         }
         let container = if track.newest().is_some_and(|s| s.listed.map.is_some()) {
             Container::FragmentedMp4
@@ -301,7 +309,8 @@ impl Worker {
             }
         };
         let target = self.target_duration(track).await?;
-        let list: Duration = track.segments().iter().skip(track.listed_from()).map(Seen::duration).sum();
+        let list: Duration =
+            track.segments().iter().skip(track.listed_from()).map(Seen::duration).sum();
         let least = Duration::from_secs(u64::from(target)) * 3;
         Ok(Some(Header {
             format: FORMAT,
@@ -331,7 +340,10 @@ impl Worker {
 
     /// A lone media playlist's BANDWIDTH is measured from a segment, which is needed anyway.
     fn fetch_newest(&mut self, id: &PackagerId, at: usize) {
-        let Some(track) = self.sources.get(id).and_then(|s| s.shown.get(&at)).map(|s| &s.track) else { return };
+        let Some(track) = self.sources.get(id).and_then(|s| s.shown.get(&at)).map(|s| &s.track)
+        else {
+            return;
+        };
         let Some(seen) = track.segments().iter().rev().find(|s| !s.lost()) else { return };
         let want = Want {
             packager: id.clone(),

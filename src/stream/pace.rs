@@ -44,10 +44,8 @@ impl Pace {
 
     /// A refresh brought something: plans the next. `target` is the playlist's target duration.
     pub fn plan(&mut self, now: UnixMs, track: &Track, target: Duration, rng: &mut StdRng) {
-        let duration = track
-            .newest()
-            .map_or(target, Seen::duration)
-            .clamp(LEAST * 3, Duration::from_secs(30));
+        let duration =
+            track.newest().map_or(target, Seen::duration).clamp(LEAST * 3, Duration::from_secs(30));
         let third = duration / 3;
         let soon = match track.next_due() {
             // Once in the middle, so that a packager that died is found before it is missed.

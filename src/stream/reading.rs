@@ -5,7 +5,12 @@ use crate::model::playlist::{self, Limits};
 use crate::model::uri;
 
 /// Reads a media playlist that was fetched from `base`. The error is one line for the log.
-pub fn snapshot(body: &[u8], base: &str, hosts: &[String], limits: &Limits) -> Result<Snapshot, String> {
+pub fn snapshot(
+    body: &[u8],
+    base: &str,
+    hosts: &[String],
+    limits: &Limits,
+) -> Result<Snapshot, String> {
     let list = playlist::parse(body, limits).map_err(|e| e.to_string())?;
     let resolve = |uri: &str| uri::resolve(base, uri, hosts).map_err(|e| e.to_string());
     let segments = list
@@ -13,9 +18,10 @@ pub fn snapshot(body: &[u8], base: &str, hosts: &[String], limits: &Limits) -> R
         .into_iter()
         .map(|segment| {
             let path = resolve(&segment.uri)?;
-            let map = segment.map.as_ref().map(|m| {
-                Ok::<_, String>(Resource { path: resolve(&m.uri)?, range: m.range })
-            });
+            let map = segment
+                .map
+                .as_ref()
+                .map(|m| Ok::<_, String>(Resource { path: resolve(&m.uri)?, range: m.range }));
             Ok(Listed {
                 resource: Resource { path, range: segment.range },
                 map: map.transpose()?,

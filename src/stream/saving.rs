@@ -35,7 +35,8 @@ impl Worker {
     /// there, above its old numbers), its log is taken in place of the one here.
     async fn take_over(&mut self, id: &LaneId, steps: Vec<Step>) {
         let Some(lane) = self.lanes.get(id) else { return };
-        let follows = lane.log.tail().is_none() || steps.first().map(|s| s.msn) == Some(lane.log.next_msn());
+        let follows =
+            lane.log.tail().is_none() || steps.first().map(|s| s.msn) == Some(lane.log.next_msn());
         if follows {
             for step in steps {
                 self.find_bytes(id, &step).await;

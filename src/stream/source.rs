@@ -68,8 +68,12 @@ impl Source {
     pub fn matched(&self, header: &Header) -> Vec<Option<usize>> {
         match &self.entry {
             EntryState::Unknown => vec![None; header.renditions.len()],
-            EntryState::Lone => (0..header.renditions.len()).map(|r| (r == 0).then_some(0)).collect(),
-            EntryState::Multivariant(m, _) => multivariant::match_renditions(&header.renditions, &m.found),
+            EntryState::Lone => {
+                (0..header.renditions.len()).map(|r| (r == 0).then_some(0)).collect()
+            }
+            EntryState::Multivariant(m, _) => {
+                multivariant::match_renditions(&header.renditions, &m.found)
+            }
         }
     }
 
@@ -116,7 +120,10 @@ impl Source {
     pub fn gone(&self) -> bool {
         self.failing.is_some_and(|f| f.gone_since.is_some())
             || (!self.shown.is_empty()
-                && self.shown.values().all(|s| s.track.failing().is_some_and(|f| f.gone_since.is_some())))
+                && self
+                    .shown
+                    .values()
+                    .all(|s| s.track.failing().is_some_and(|f| f.gone_since.is_some())))
     }
 
     /// It gave nothing of use the last times it was asked.
@@ -133,7 +140,10 @@ impl Source {
 
     /// It was asked and answered, well or badly.
     pub fn answered(&self) -> bool {
-        self.lists() || self.failing.is_some_and(|f| f.gone_since.is_some() || f.count >= 2) || self.failed() || self.gone()
+        self.lists()
+            || self.failing.is_some_and(|f| f.gone_since.is_some() || f.count >= 2)
+            || self.failed()
+            || self.gone()
     }
 
     /// It lists segments and its list moves: not older than two of its target durations.

@@ -102,7 +102,11 @@ impl Worker {
             let progressed = track.and_then(crate::model::lane::Track::progressed_at);
             PackagerStatus {
                 packager: s.id.clone(),
-                state: if s.answered() { s.told.map_or("moves", |r| r.as_str()) } else { "unknown" },
+                state: if s.answered() {
+                    s.told.map_or("moves", |r| r.as_str())
+                } else {
+                    "unknown"
+                },
                 newest: track.and_then(|t| Some(t.newest()?.msn().0)),
                 playlist_age_ms: progressed
                     .map(|p| u64::try_from(now.since(p).as_millis()).unwrap_or(u64::MAX)),

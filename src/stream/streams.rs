@@ -279,8 +279,7 @@ impl Streams {
             closed: AtomicBool::new(false),
             status: ArcSwapOption::empty(),
         });
-        let worker =
-            Worker::new(stream.clone(), self.deps.clone(), slot.clone(), events, inbox);
+        let worker = Worker::new(stream.clone(), self.deps.clone(), slot.clone(), events, inbox);
         tokio::spawn(worker.run());
         slot
     }

@@ -199,9 +199,8 @@ impl Client {
             .map_err(|_| format!("no answer in {HEAD_DEADLINE:?}"))??;
         let header = session.response_header().ok_or("no header")?;
         let status = header.status.as_u16();
-        let text = |name: &str| {
-            header.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
-        };
+        let text =
+            |name: &str| header.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         if let (301 | 302 | 303 | 307 | 308, Some(to)) = (status, text("location")) {
             return Ok(Step::Redirect(to));
         }
@@ -221,7 +220,9 @@ impl Client {
                 Ok(None) => break,
                 Err(e) => match promised {
                     Some(promised) => return Ok(Step::Done(Answer::Cut(came, promised))),
-                    None => return Err(format!("cut off after {came} bytes: {}", e.etype().as_str())),
+                    None => {
+                        return Err(format!("cut off after {came} bytes: {}", e.etype().as_str()));
+                    }
                 },
             }
         }

@@ -171,11 +171,7 @@ fn sample(context: &Context, place: &Place, added: &[u64]) -> Vec<u64> {
 }
 
 /// Fetches segments in the order in which they were listed.
-async fn fetch(
-    context: Arc<Context>,
-    place: Place,
-    mut jobs: mpsc::Receiver<(u64, Url)>,
-) {
+async fn fetch(context: Arc<Context>, place: Place, mut jobs: mpsc::Receiver<(u64, Url)>) {
     let mut lost = VecDeque::new();
     while let Some((msn, base)) = jobs.recv().await {
         let due = context.judge.lock().observer.due(&place, msn, context.now());

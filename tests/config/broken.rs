@@ -19,11 +19,7 @@ pools:
       - { id: a, url: \"${NONE}\" }
 ";
     let errors = parse(text).unwrap_err();
-    let told: Vec<_> = errors
-        .problems
-        .iter()
-        .map(|p| (p.line.unwrap(), p.key.as_str()))
-        .collect();
+    let told: Vec<_> = errors.problems.iter().map(|p| (p.line.unwrap(), p.key.as_str())).collect();
     assert_eq!(
         told,
         [
@@ -48,19 +44,11 @@ fn secrets_are_not_printed() {
     );
     let config = parse(&text).unwrap();
     let printed = format!("{config:?}");
-    for secret in [
-        "very-secret",
-        "Basic-hidden",
-        "48, 49, 50",
-        "0123456789abcdef",
-    ] {
+    for secret in ["very-secret", "Basic-hidden", "48, 49, 50", "0123456789abcdef"] {
         assert!(!printed.contains(secret), "{secret} in {printed}");
     }
     assert_eq!(config.admin_token.unwrap().reveal(), "very-secret-letters");
-    assert_eq!(
-        config.token_keys[0].reveal(),
-        b"0123456789abcdef0123456789abcdef"
-    );
+    assert_eq!(config.token_keys[0].reveal(), b"0123456789abcdef0123456789abcdef");
 }
 
 #[test]
@@ -76,23 +64,10 @@ admin: 0.0.0.0:9090
     );
     let config = parse(&text).unwrap();
     assert_eq!(config.server.threads, 7);
-    assert_eq!(
-        config.server.pid_file,
-        std::path::Path::new("/run/s/segue.pid")
-    );
-    assert_eq!(
-        (config.store, config.segments.dir),
-        (StoreSpec::Memory, None)
-    );
-    assert_eq!(
-        (config.log.format, config.log.access),
-        (LogFormat::Json, AccessLog::Stdout)
-    );
-    let warned: Vec<_> = config
-        .warnings
-        .iter()
-        .map(|p| (p.line, p.key.as_str()))
-        .collect();
+    assert_eq!(config.server.pid_file, std::path::Path::new("/run/s/segue.pid"));
+    assert_eq!((config.store, config.segments.dir), (StoreSpec::Memory, None));
+    assert_eq!((config.log.format, config.log.access), (LogFormat::Json, AccessLog::Stdout));
+    let warned: Vec<_> = config.warnings.iter().map(|p| (p.line, p.key.as_str())).collect();
     assert_eq!(warned, [(Some(6), "admin")]);
 }
 
@@ -105,12 +80,7 @@ fn a_reload_is_all_or_nothing() {
     assert_eq!(running.reload(&path).unwrap(), running);
 
     std::fs::write(&path, POOLS.replace("http://a", "http://b")).unwrap();
-    assert_eq!(
-        running.reload(&path).unwrap().pools[0].packagers[0]
-            .url
-            .host,
-        "b"
-    );
+    assert_eq!(running.reload(&path).unwrap().pools[0].packagers[0].url.host, "b");
 
     std::fs::write(&path, format!("{POOLS}server:\n  threads: 5\n")).unwrap();
     let said = running.reload(&path).unwrap_err().to_string();
@@ -133,17 +103,9 @@ fn files_that_are_no_configuration() {
     let path = dir.path().join("f");
     for (bytes, expected) in [
         (vec![0xff, 0xfe], "is not UTF-8 text"),
-        (
-            vec![b'#'; 2 << 20],
-            "is longer than 1 MiB, so it is no configuration",
-        ),
+        (vec![b'#'; 2 << 20], "is longer than 1 MiB, so it is no configuration"),
     ] {
         std::fs::write(&path, bytes).unwrap();
-        assert!(
-            Config::load(&path)
-                .unwrap_err()
-                .to_string()
-                .ends_with(expected)
-        );
+        assert!(Config::load(&path).unwrap_err().to_string().ends_with(expected));
     }
 }

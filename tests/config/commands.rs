@@ -10,17 +10,10 @@ use crate::{POOLS, repository};
 
 /// Exit code, standard output, standard error.
 fn segue(args: &[&str], dir: &Path) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_segue"))
-        .args(args)
-        .current_dir(dir)
-        .output()
-        .unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_segue")).args(args).current_dir(dir).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 #[test]
@@ -63,29 +56,15 @@ f.yaml:3: server.threads: wants a whole number from 1 to 1024; this is 0
 #[test]
 fn check_warns_and_exits_0() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(
-        dir.path().join("f.yaml"),
-        format!("{POOLS}admin: 0.0.0.0:9090\n"),
-    )
-    .unwrap();
+    std::fs::write(dir.path().join("f.yaml"), format!("{POOLS}admin: 0.0.0.0:9090\n")).unwrap();
     let (code, _, err) = segue(&["check", "--conf", "f.yaml"], dir.path());
     assert_eq!(code, 0);
-    assert!(
-        err.starts_with("f.yaml:2: admin: ") && err.ends_with(" (a warning)\n"),
-        "{err}"
-    );
+    assert!(err.starts_with("f.yaml:2: admin: ") && err.ends_with(" (a warning)\n"), "{err}");
 }
 
 #[test]
 fn bad_arguments_exit_2() {
-    for args in [
-        &[][..],
-        &["check"],
-        &["watch"],
-        &["--upgrade"],
-        &["--conf"],
-        &["dance"],
-    ] {
+    for args in [&[][..], &["check"], &["watch"], &["--upgrade"], &["--conf"], &["dance"]] {
         assert_eq!(segue(args, &repository("")).0, 2, "{args:?}");
     }
 }
@@ -157,12 +136,7 @@ fn reload_sends_sighup() {
 #[test]
 fn reload_leaves_other_programs_alone() {
     let mut other = Command::new("/bin/sleep").arg("60").spawn().unwrap();
-    let pids = [
-        other.id().to_string(),
-        "4194305".to_owned(),
-        "-1".to_owned(),
-        String::new(),
-    ];
+    let pids = [other.id().to_string(), "4194305".to_owned(), "-1".to_owned(), String::new()];
     let codes =
         pids.map(|pid| segue(&["reload", "--conf", "f.yaml"], with_pid_file(&pid).path()).0);
     let ended = other.try_wait().unwrap();

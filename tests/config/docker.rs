@@ -25,42 +25,30 @@ fn compose() -> Value {
 #[test]
 fn the_configuration_is_right_and_names_the_packagers() {
     let config = Config::load(&repository("docker/segue.yaml")).unwrap();
-    let warned: Vec<&str> = config
-        .warnings
-        .iter()
-        .map(|warning| warning.key.as_str())
-        .collect();
+    let warned: Vec<&str> = config.warnings.iter().map(|warning| warning.key.as_str()).collect();
     // The port is published on the loopback address only: see below.
     assert_eq!(warned, ["admin"]);
     let compose = compose();
     for packager in &config.pools[0].packagers {
         let host = &packager.url.host;
-        assert!(
-            compose["services"].get(host.as_str()).is_some(),
-            "no service {host}"
-        );
+        assert!(compose["services"].get(host.as_str()).is_some(), "no service {host}");
         assert!(
             read("docker/packager/relay.conf").contains(&format!("push rtmp://{host}:1935/live;"))
         );
     }
     let listen = config.listen[0].port();
-    assert!(read("docker/packager/packager.conf").contains(&format!(
-        "listen {};",
-        config.pools[0].packagers[0].url.port
-    )));
+    assert!(
+        read("docker/packager/packager.conf")
+            .contains(&format!("listen {};", config.pools[0].packagers[0].url.port))
+    );
     for port in [listen, config.admin.port()] {
         let published = Value::from(format!("127.0.0.1:{port}:{port}"));
         assert!(
-            compose["services"]["segue"]["ports"]
-                .as_sequence()
-                .unwrap()
-                .contains(&published),
+            compose["services"]["segue"]["ports"].as_sequence().unwrap().contains(&published),
             "{port}"
         );
     }
-    let wait = compose["services"]["segue"]["stop_grace_period"]
-        .as_str()
-        .unwrap();
+    let wait = compose["services"]["segue"]["stop_grace_period"].as_str().unwrap();
     let wait: u64 = wait.strip_suffix('s').unwrap().parse().unwrap();
     assert!(wait > (config.server.drain_delay + config.server.grace_period).as_secs());
 }
@@ -70,17 +58,12 @@ fn every_service_is_confined() {
     let compose = compose();
     let services = compose["services"].as_mapping().unwrap();
     let names: BTreeSet<&str> = services.keys().filter_map(Value::as_str).collect();
-    assert_eq!(
-        names,
-        BTreeSet::from(["segue", "packager-a", "packager-b", "relay", "encoder"])
-    );
+    assert_eq!(names, BTreeSet::from(["segue", "packager-a", "packager-b", "relay", "encoder"]));
     for (name, service) in services {
         assert_eq!(service["read_only"], Value::Bool(true), "{name:?}");
         assert_eq!(service["cap_drop"][0], Value::from("ALL"), "{name:?}");
         let build = service["build"]["context"].as_str().unwrap();
-        let file = service["build"]["dockerfile"]
-            .as_str()
-            .unwrap_or("Dockerfile");
+        let file = service["build"]["dockerfile"].as_str().unwrap_or("Dockerfile");
         let dir = repository("docker").join(build);
         assert!(dir.join(file).exists(), "{name:?}: no {file} in {build}");
     }
@@ -89,19 +72,12 @@ fn every_service_is_confined() {
 /// Each instruction of a Dockerfile on one line, without comments.
 fn instructions(path: &str) -> Vec<(String, String)> {
     let text = read(path);
-    let lines = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'));
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
     let joined = lines.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
     let split = |line: &str| {
-        line.split_once(' ')
-            .map(|(word, rest)| (word.to_owned(), rest.trim().to_owned()))
+        line.split_once(' ').map(|(word, rest)| (word.to_owned(), rest.trim().to_owned()))
     };
-    joined
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| split(line).unwrap())
-        .collect()
+    joined.lines().filter(|line| !line.trim().is_empty()).map(|line| split(line).unwrap()).collect()
 }
 
 #[test]
@@ -133,9 +109,8 @@ fn the_images_are_as_promised() {
             user.1
         );
         // What is copied is there.
-        let copied = lines
-            .iter()
-            .filter(|(word, rest)| word == "COPY" && !rest.starts_with("--from="));
+        let copied =
+            lines.iter().filter(|(word, rest)| word == "COPY" && !rest.starts_with("--from="));
         for (_, rest) in copied {
             let mut names: Vec<&str> = rest.split_whitespace().collect();
             names.pop();
@@ -144,10 +119,7 @@ fn the_images_are_as_promised() {
             } else {
                 repository("docker/packager")
             };
-            assert!(
-                names.iter().all(|name| dir.join(name).exists()),
-                "{path}: {rest}"
-            );
+            assert!(names.iter().all(|name| dir.join(name).exists()), "{path}: {rest}");
         }
     }
 }
@@ -159,11 +131,7 @@ fn the_image_of_segue_checks_its_health_and_is_built_by_a_new_enough_compiler() 
         lines.iter().filter(|(word, _)| word == "FROM").count() == 2,
         "built in one stage, run in another"
     );
-    let health = &lines
-        .iter()
-        .find(|(word, _)| word == "HEALTHCHECK")
-        .unwrap()
-        .1;
+    let health = &lines.iter().find(|(word, _)| word == "HEALTHCHECK").unwrap().1;
     assert!(health.ends_with("CMD [\"segue\", \"health\"]"), "{health}");
     // The compiler of the image is the one that the package asks for, or newer.
     let manifest = read("Cargo.toml");
@@ -172,25 +140,13 @@ fn the_image_of_segue_checks_its_health_and_is_built_by_a_new_enough_compiler() 
         .find_map(|line| line.strip_prefix("rust-version = "))
         .unwrap()
         .trim_matches('"');
-    let image = lines[0]
-        .1
-        .strip_prefix("rust:")
-        .and_then(|rest| rest.split_once('-'))
-        .unwrap()
-        .0;
+    let image = lines[0].1.strip_prefix("rust:").and_then(|rest| rest.split_once('-')).unwrap().0;
     let minor = |version: &str| version.split('.').nth(1).unwrap().parse::<u32>().unwrap();
-    assert!(
-        minor(image) >= minor(wanted),
-        "rust:{image} builds what wants {wanted}"
-    );
+    assert!(minor(image) >= minor(wanted), "rust:{image} builds what wants {wanted}");
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// nginx itself reads copies that differ in ports, names and the directory written to.
@@ -207,20 +163,12 @@ fn nginx_takes_its_configurations() {
             .replace("//packager-b:", "//127.0.0.1:");
         let conf = dir.path().join("nginx.conf");
         std::fs::write(&conf, adapted).unwrap();
-        let path = format!(
-            "{}:/usr/sbin:/usr/local/sbin",
-            std::env::var("PATH").unwrap_or_default()
-        );
+        let path =
+            format!("{}:/usr/sbin:/usr/local/sbin", std::env::var("PATH").unwrap_or_default());
         let mut nginx = Command::new("sh");
-        nginx
-            .args(["-c", "exec nginx -t -c \"$0\""])
-            .arg(&conf)
-            .env("PATH", path);
+        nginx.args(["-c", "exec nginx -t -c \"$0\""]).arg(&conf).env("PATH", path);
         let output = nginx.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{file}.conf (wants nginx and libnginx-mod-rtmp): {said}"
-        );
+        assert!(output.status.success(), "{file}.conf (wants nginx and libnginx-mod-rtmp): {said}");
     }
 }

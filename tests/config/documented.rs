@@ -40,18 +40,15 @@ fn keys(value: &Value, shape: &str, found: &mut BTreeSet<String>) {
         Value::Mapping(map) => {
             for (key, value) in map {
                 let key = key.as_str().unwrap();
-                let shape = if shape.is_empty() {
-                    key.to_owned()
-                } else {
-                    format!("{shape}.{key}")
-                };
+                let shape =
+                    if shape.is_empty() { key.to_owned() } else { format!("{shape}.{key}") };
                 keys(value, &shape, found);
                 found.insert(shape);
             }
         }
-        Value::Sequence(items) => items
-            .iter()
-            .for_each(|item| keys(item, &format!("{shape}[]"), found)),
+        Value::Sequence(items) => {
+            items.iter().for_each(|item| keys(item, &format!("{shape}[]"), found))
+        }
         _ => {}
     }
 }
@@ -77,14 +74,8 @@ fn every_default_in_it_is_the_default() {
         assert_eq!(with, plain, "{default}");
         defaults += 1;
     }
-    assert!(
-        defaults > 35,
-        "only {defaults} defaults found: is the file still written that way?"
-    );
-    assert_eq!(
-        parse(&changed(|_, line| with_default(line))).unwrap(),
-        plain
-    );
+    assert!(defaults > 35, "only {defaults} defaults found: is the file still written that way?");
+    assert_eq!(parse(&changed(|_, line| with_default(line))).unwrap(), plain);
 }
 
 #[test]
@@ -92,11 +83,7 @@ fn every_key_stands_in_it() {
     // A key with a default and an example would stand twice: the example counts.
     let text = changed(|_, line| {
         let list = line.starts_with("#token_keys");
-        if list {
-            None
-        } else {
-            with_default(line).or_else(|| with_example(line))
-        }
+        if list { None } else { with_default(line).or_else(|| with_example(line)) }
     });
     let mut found = BTreeSet::new();
     keys(&serde_yaml::from_str(&text).unwrap(), "", &mut found);
@@ -106,38 +93,20 @@ fn every_key_stands_in_it() {
 
 #[test]
 fn no_key_stands_in_it_twice_and_examples_are_read() {
-    let text = changed(|_, line| {
-        if line.starts_with("#token_keys") {
-            None
-        } else {
-            with_example(line)
-        }
-    });
+    let text =
+        changed(|_, line| if line.starts_with("#token_keys") { None } else { with_example(line) });
     // The packager of the example is http, and its CA does not exist.
-    let text = text.replace(
-        "url: \"http://127.0.0.1:8951\"",
-        "url: \"https://127.0.0.1:8951\"",
-    );
+    let text = text.replace("url: \"http://127.0.0.1:8951\"", "url: \"https://127.0.0.1:8951\"");
     let environment = |_: &str| Some("0123456789abcdef0123456789abcdef0123456789A=".to_owned());
     let errors = Config::parse("f.yaml", &text, &environment).unwrap_err();
-    let keys: Vec<&str> = errors
-        .problems
-        .iter()
-        .map(|problem| problem.key.as_str())
-        .collect();
+    let keys: Vec<&str> = errors.problems.iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(keys, ["pools[0].packagers[0].ca"], "{errors}");
 }
 
 #[test]
 fn the_readme_s_configuration_is_right() {
     let readme = std::fs::read_to_string(repository("README.md")).unwrap();
-    let text = readme
-        .split("```yaml\n")
-        .nth(1)
-        .unwrap()
-        .split("```")
-        .next()
-        .unwrap();
+    let text = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let environment = |_: &str| Some("0123456789abcdef0123456789abcdef0123456789A=".to_owned());
     let config = Config::parse("README.md", text, &environment).unwrap();
     assert_eq!(config.warnings, []);

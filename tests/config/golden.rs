@@ -27,18 +27,9 @@ fn golden_packager(cases: &[(&str, &str)]) {
 }
 
 const TOP: &[(&str, &str)] = &[
-    (
-        "lisen: []",
-        "f.yaml:2: lisen: unknown key; did you mean `listen`?",
-    ),
-    (
-        "listen: []",
-        "f.yaml:2: listen: is empty; write such as [\"0.0.0.0:8080\"]",
-    ),
-    (
-        "listen: \"127.0.0.1:80\"",
-        "f.yaml:2: listen: wants a list, such as [\"...\"]; this is text",
-    ),
+    ("lisen: []", "f.yaml:2: lisen: unknown key; did you mean `listen`?"),
+    ("listen: []", "f.yaml:2: listen: is empty; write such as [\"0.0.0.0:8080\"]"),
+    ("listen: \"127.0.0.1:80\"", "f.yaml:2: listen: wants a list, such as [\"...\"]; this is text"),
     (
         "listen:\n- \"1.2.3.4:80\"\n- localhost:80",
         "f.yaml:4: listen[1]: `localhost:80` is no address; write an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080",
@@ -47,14 +38,8 @@ const TOP: &[(&str, &str)] = &[
         "listen: [\"1.2.3.4:80\", \"1.2.3.4:80\"]",
         "f.yaml:2: listen[1]: address `1.2.3.4:80` stands at listen[0] already",
     ),
-    (
-        "listen: [\"1.2.3.4:0\"]",
-        "f.yaml:2: listen[0]: wants a port other than 0",
-    ),
-    (
-        "listen: [80]",
-        "f.yaml:2: listen[0]: wants text in quotes; this is a number",
-    ),
+    ("listen: [\"1.2.3.4:0\"]", "f.yaml:2: listen[0]: wants a port other than 0"),
+    ("listen: [80]", "f.yaml:2: listen[0]: wants text in quotes; this is a number"),
     (
         "admin: \"127.0.0.1:8080\"",
         "f.yaml:2: admin: address `127.0.0.1:8080` stands at listen already",
@@ -63,22 +48,13 @@ const TOP: &[(&str, &str)] = &[
         "listen: [\"127.0.0.1:9090\"]",
         "f.yaml: admin: address `127.0.0.1:9090` stands at listen already",
     ),
-    (
-        "admin_token: short",
-        "f.yaml:2: admin_token: has 5 letters and wants 16 or more",
-    ),
+    ("admin_token: short", "f.yaml:2: admin_token: has 5 letters and wants 16 or more"),
     (
         "zone: AZ_1",
         "f.yaml:2: zone: `AZ_1` may have 1 to 32 of a-z, 0-9 and -, and does not begin with -",
     ),
-    (
-        "zone: 1",
-        "f.yaml:2: zone: wants text in quotes; this is a number",
-    ),
-    (
-        "zone:",
-        "f.yaml:2: zone: has no value: write one, or leave the key out",
-    ),
+    ("zone: 1", "f.yaml:2: zone: wants text in quotes; this is a number"),
+    ("zone:", "f.yaml:2: zone: has no value: write one, or leave the key out"),
     (
         "store: redis://127.0.0.1/0",
         "f.yaml:2: store: a store for several proxies comes with a later version; use sqlite:PATH",
@@ -87,10 +63,7 @@ const TOP: &[(&str, &str)] = &[
         "store: \"sqlite:\"",
         "f.yaml:2: store: wants a file, such as sqlite:segue.db or sqlite:/var/lib/segue/segue.db",
     ),
-    (
-        "store: postgres",
-        "f.yaml:2: store: `postgres` is no store; write sqlite:PATH or memory",
-    ),
+    ("store: postgres", "f.yaml:2: store: `postgres` is no store; write sqlite:PATH or memory"),
     (
         "segments: { memory: 0 }",
         "f.yaml:2: segments.memory: wants a size from 1 to 1048576GiB, such as \"512MiB\", \"1GiB\" or a number of bytes",
@@ -107,10 +80,7 @@ const TOP: &[(&str, &str)] = &[
         "segments: { size: 1 }",
         "f.yaml:2: segments.size: unknown key; known here: dir, memory, disk",
     ),
-    (
-        "segments: here",
-        "f.yaml:2: segments: wants a map of keys, this is text",
-    ),
+    ("segments: here", "f.yaml:2: segments: wants a map of keys, this is text"),
     (
         "token_keys: [\"${SHORT}\"]",
         "f.yaml:2: token_keys[0]: has 5 bytes and wants 32 or more; make one with: openssl rand -base64 32",
@@ -151,22 +121,13 @@ const TOP: &[(&str, &str)] = &[
         "limits: { header_bytes: 2MiB }",
         "f.yaml:2: limits.header_bytes: wants a size from 1KiB to 1MiB, such as \"512MiB\", \"1GiB\" or a number of bytes",
     ),
-    (
-        "limits: { 1: 2 }",
-        "f.yaml:2: limits: has a key that is a number: keys are text",
-    ),
+    ("limits: { 1: 2 }", "f.yaml:2: limits: has a key that is a number: keys are text"),
     (
         "log: { level: loud }",
         "f.yaml:2: log.level: `loud` is not one of error, warn, info, debug, trace",
     ),
-    (
-        "log: { format: xml }",
-        "f.yaml:2: log.format: `xml` is not one of text, json",
-    ),
-    (
-        "log: { levle: info }",
-        "f.yaml:2: log.levle: unknown key; did you mean `level`?",
-    ),
+    ("log: { format: xml }", "f.yaml:2: log.format: `xml` is not one of text, json"),
+    ("log: { levle: info }", "f.yaml:2: log.levle: unknown key; did you mean `level`?"),
 ];
 
 #[test]
@@ -175,18 +136,12 @@ fn top_level() {
 }
 
 const POOL: &[(&str, &str)] = &[
-    (
-        "host: [x]",
-        "f.yaml:4: pools[0].host: unknown key; did you mean `hosts`?",
-    ),
+    ("host: [x]", "f.yaml:4: pools[0].host: unknown key; did you mean `hosts`?"),
     (
         "hosts: [\"http://x\"]",
         "f.yaml:4: pools[0].hosts[0]: `http://x` is no host; write a name without scheme and port, *.example.com, or *",
     ),
-    (
-        "hosts: [X, x]",
-        "f.yaml:4: pools[0].hosts[1]: host `x` stands at pools[0].hosts[0] already",
-    ),
+    ("hosts: [X, x]", "f.yaml:4: pools[0].hosts[1]: host `x` stands at pools[0].hosts[0] already"),
     (
         "identity_queries: [\"DVR=1\"]",
         "f.yaml:4: pools[0].identity_queries[0]: `DVR=1` is no name of a query; write the name alone, such as DVR",
@@ -207,10 +162,7 @@ const POOL: &[(&str, &str)] = &[
         "url_base: cdn.example.com",
         "f.yaml:4: pools[0].url_base: `cdn.example.com` is no URL to begin others with; write such as https://media-{zone}.example.com",
     ),
-    (
-        "health: { path: x }",
-        "f.yaml:4: pools[0].health.path: `x` is no path; it begins with /",
-    ),
+    ("health: { path: x }", "f.yaml:4: pools[0].health.path: `x` is no path; it begins with /"),
     (
         "health: { intervall_seconds: 1 }",
         "f.yaml:4: pools[0].health.intervall_seconds: unknown key; did you mean `interval_seconds`?",
@@ -227,28 +179,19 @@ const POOL: &[(&str, &str)] = &[
         "answers: { max_age: 1 }",
         "f.yaml:4: pools[0].answers.max_age: unknown key; known here: playlist_max_age_seconds, segment_max_age_seconds, cors_origins",
     ),
-    (
-        "- name: live",
-        "f.yaml:4: is not YAML: did not find expected key",
-    ),
+    ("- name: live", "f.yaml:4: is not YAML: did not find expected key"),
 ];
 
 #[test]
 fn pools() {
     golden_pool(POOL);
     for (text, expected) in [
-        (
-            "",
-            "f.yaml: pools: is empty; name one or more, each with its packagers",
-        ),
+        ("", "f.yaml: pools: is empty; name one or more, each with its packagers"),
         (
             "pools: {}",
             "f.yaml:1: pools: wants a list of maps, each beginning with `- `; this is a map",
         ),
-        (
-            "pools: [live]",
-            "f.yaml:1: pools[0]: wants a map of keys, this is text",
-        ),
+        ("pools: [live]", "f.yaml:1: pools[0]: wants a map of keys, this is text"),
         (
             "pools:\n- name: live\n  packagers: []",
             "f.yaml:3: pools[0].packagers: is empty; name one or more, such as - { id: a, url: \"http://10.0.0.1:1935\" }",
@@ -257,10 +200,7 @@ fn pools() {
             "pools:\n- &p { name: live, hosts: [x], packagers: [{ id: a, url: \"http://a\" }] }\n- <<: *p\n  name: two\n  hosts: [y]",
             "f.yaml:3: pools[1].packagers[0].id: packager `a` stands at pools[0].packagers[0].id already",
         ),
-        (
-            "a: 1\na: 2",
-            "f.yaml:1: is not YAML: duplicate entry with key \"a\"",
-        ),
+        ("a: 1\na: 2", "f.yaml:1: is not YAML: duplicate entry with key \"a\""),
         ("- a", "f.yaml: wants a map of keys, this is a list"),
     ] {
         assert_eq!(said(text), expected, "\n{text}");
@@ -276,14 +216,8 @@ const PACKAGER: &[(&str, &str)] = &[
         "{ id: B, url: \"http://b\" }",
         "f.yaml:5: pools[0].packagers[1].id: `B` may have 1 to 32 of a-z, 0-9 and -, and does not begin with -",
     ),
-    (
-        "{ id: b }",
-        "f.yaml:5: pools[0].packagers[1].url: is missing",
-    ),
-    (
-        "{ url: \"http://b\" }",
-        "f.yaml:5: pools[0].packagers[1].id: is missing",
-    ),
+    ("{ id: b }", "f.yaml:5: pools[0].packagers[1].url: is missing"),
+    ("{ url: \"http://b\" }", "f.yaml:5: pools[0].packagers[1].id: is missing"),
     (
         "id: b\n    url: http://b/live",
         "f.yaml:6: pools[0].packagers[1].url: wants no path and no query: viewers' paths are asked of the packager as they are",

@@ -34,8 +34,5 @@ const POOLS: &str = "pools: [{ name: live, packagers: [{ id: a, url: \"http://a\
 
 /// The file's problems as they are printed.
 fn said(text: &str) -> String {
-    parse(text).map_or_else(
-        |errors| errors.to_string(),
-        |config| format!("taken: {config:?}"),
-    )
+    parse(text).map_or_else(|errors| errors.to_string(), |config| format!("taken: {config:?}"))
 }

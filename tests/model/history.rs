@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use segue::model::lane::{
-    Action, Candidate, Decision, Held, Listed, Log, Resource, Situation, Snapshot, Track, What,
-    Want, next, print,
+    Action, Candidate, Decision, Held, Listed, Log, Resource, Situation, Snapshot, Track, Want,
+    What, next, print,
 };
 use segue::model::names::{ContentHash, OutputMsn, PackagerId, RenditionId, UnixMs};
 use segue::model::playlist::{Limits, parse};
@@ -37,19 +37,21 @@ fn shape(id: &'static str, variants: usize) -> impl Strategy<Value = Shape> {
     let offset = prop_oneof![Just(0_u64), 2_u64..30];
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     (lengths, 0_u64..300, 0_u64..2000, 3_usize..7, 0_u64..200, offset, flags).prop_map(
-        move |(duration, jitter, delay, list, first, offset, (names_per_run, dates, marks))| Shape {
-            id,
-            delay,
-            duration,
-            jitter,
-            target: u32::try_from((duration + jitter).div_ceil(1000)).unwrap(),
-            list,
-            first,
-            names_per_run,
-            variants,
-            offset,
-            dates,
-            marks,
+        move |(duration, jitter, delay, list, first, offset, (names_per_run, dates, marks))| {
+            Shape {
+                id,
+                delay,
+                duration,
+                jitter,
+                target: u32::try_from((duration + jitter).div_ceil(1000)).unwrap(),
+                list,
+                first,
+                names_per_run,
+                variants,
+                offset,
+                dates,
+                marks,
+            }
         },
     )
 }
@@ -57,7 +59,8 @@ fn shape(id: &'static str, variants: usize) -> impl Strategy<Value = Shape> {
 fn history() -> impl Strategy<Value = History> {
     (1_usize..3).prop_flat_map(|variants| {
         let shapes = (shape("a", variants), shape("b", variants));
-        let wrong = prop::collection::vec((1000_u64..20_000, 0_usize..2, 0_u8..7, 100_u64..15_000), 0..6);
+        let wrong =
+            prop::collection::vec((1000_u64..20_000, 0_usize..2, 0_u8..7, 100_u64..15_000), 0..6);
         (shapes, wrong, any::<u64>()).prop_map(|((a, b), wrong, seed)| History {
             shapes: vec![a, b],
             wrong,
@@ -141,7 +144,8 @@ impl Bench {
         s.packager.advance(now);
         let variants = s.tracks.len();
         let folder = if variants == 1 { "/live/".to_owned() } else { format!("/live/v{v}/") };
-        let path = if variants == 1 { "/live/cam.m3u8".into() } else { format!("{folder}list.m3u8") };
+        let path =
+            if variants == 1 { "/live/cam.m3u8".into() } else { format!("{folder}list.m3u8") };
         let answers = s.packager.process == Process::Up && s.packager.playlists == Answer::Right;
         let Some(text) = s.packager.playlist(&path).filter(|_| answers) else {
             s.tracks[v].failed(at, s.packager.process == Process::Up);
@@ -182,7 +186,8 @@ impl Bench {
 
     fn arrive(&mut self) {
         let now = self.now;
-        let (done, left) = std::mem::take(&mut self.fetching).into_iter().partition(|(at, _)| *at <= now);
+        let (done, left) =
+            std::mem::take(&mut self.fetching).into_iter().partition(|(at, _)| *at <= now);
         self.fetching = left;
         let done: Vec<(u64, Want)> = done;
         for (_, want) in done {

@@ -60,7 +60,11 @@ pub fn header() -> Header {
     Header {
         format: FORMAT,
         lane: LaneId::new("a-1"),
-        stream: StreamKey { pool: PoolName::new("live"), path: "/live/cam.m3u8".into(), query: "".into() },
+        stream: StreamKey {
+            pool: PoolName::new("live"),
+            path: "/live/cam.m3u8".into(),
+            query: "".into(),
+        },
         renditions: vec![Rendition { id: RenditionId::new("v0"), traits: Traits::default() }],
         multivariant: vec!["#EXTM3U\n".into(), "/v0/index.m3u8\n".into()],
         target_duration: 4,
@@ -79,7 +83,14 @@ fn decide(log: &Log, now: UnixMs, track: &Track) -> segue::model::lane::Decision
     let candidates =
         [Candidate { id: &id, barred: None, over_since: None, tracks: vec![Some(track)] }];
     let end_after = Duration::from_secs(60);
-    next(&Situation { now, log, wanted: &[true], candidates: &candidates, carried_since: at(0), end_after })
+    next(&Situation {
+        now,
+        log,
+        wanted: &[true],
+        candidates: &candidates,
+        carried_since: at(0),
+        end_after,
+    })
 }
 
 #[test]

@@ -8,11 +8,7 @@ use segue::model::playlist::{Limits, MediaPlaylist, PlaylistError, Segment, Shap
 use segue::model::uri::{UriError, resolve};
 
 /// Small, so that random input meets every limit.
-const LIMITS: Limits = Limits {
-    bytes: 4096,
-    line_bytes: 256,
-    segments: 40,
-};
+const LIMITS: Limits = Limits { bytes: 4096, line_bytes: 256, segments: 40 };
 
 /// Bytes that look like a playlist now and then: lines of known tags with any values.
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
@@ -39,12 +35,8 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
         "{$a}",
         "",
     ]);
-    let value = prop_oneof![
-        Just(String::new()),
-        "[0-9.,@=\"-]{0,12}",
-        "[ -~]{0,30}",
-        any::<String>(),
-    ];
+    let value =
+        prop_oneof![Just(String::new()), "[0-9.,@=\"-]{0,12}", "[ -~]{0,30}", any::<String>(),];
     let line = (tag, value).prop_map(|(tag, value)| format!("{tag}{value}").into_bytes());
     let lines = prop::collection::vec(line, 0..60).prop_map(|lines| {
         let mut body = b"#EXTM3U\n".to_vec();
@@ -90,10 +82,7 @@ fn written() -> impl Strategy<Value = Written> {
 }
 
 fn print(msn: u64, segments: &[Written], line_end: &str) -> String {
-    let mut lines = vec![
-        "#EXTM3U".to_owned(),
-        "#EXT-X-TARGETDURATION:3600".to_owned(),
-    ];
+    let mut lines = vec!["#EXTM3U".to_owned(), "#EXT-X-TARGETDURATION:3600".to_owned()];
     lines.push(format!("#EXT-X-MEDIA-SEQUENCE:{msn}"));
     for segment in segments {
         if segment.discontinuity {
@@ -111,10 +100,7 @@ fn check(playlist: &MediaPlaylist) {
     assert!((1..=3600).contains(&playlist.target_duration));
     assert!(playlist.segments.len() <= LIMITS.segments);
     let numbers: Vec<u64> = playlist.segments.iter().map(|s| s.msn.0).collect();
-    assert!(
-        numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
-        "{numbers:?}"
-    );
+    assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{numbers:?}");
     for segment in &playlist.segments {
         check_segment(segment);
     }
@@ -123,21 +109,11 @@ fn check(playlist: &MediaPlaylist) {
 fn check_segment(segment: &Segment) {
     assert!(segment.duration <= Duration::from_secs(3600));
     assert!(!segment.uri.is_empty() && !segment.uri.chars().any(char::is_control));
-    let extinf = segment
-        .lines
-        .iter()
-        .filter(|line| line.starts_with("#EXTINF"))
-        .count();
+    let extinf = segment.lines.iter().filter(|line| line.starts_with("#EXTINF")).count();
     assert_eq!(extinf, 1, "{:?}", segment.lines);
     for line in &segment.lines {
-        assert!(
-            line.starts_with('#') && !line.contains(['\n', '\r']),
-            "{line:?}"
-        );
-        assert!(
-            !line.starts_with("#EXT-X-MAP") && !line.starts_with("#EXT-X-PART"),
-            "{line}"
-        );
+        assert!(line.starts_with('#') && !line.contains(['\n', '\r']), "{line:?}");
+        assert!(!line.starts_with("#EXT-X-MAP") && !line.starts_with("#EXT-X-PART"), "{line}");
     }
 }
 

@@ -18,11 +18,7 @@ fn claims() -> impl Strategy<Value = Claims> {
     let expires = prop::option::of(prop_oneof![any::<u64>(), Just(0), 0_u64..2_000_000_000]);
     (id, "[a-z]{1,8}", path, query, prop::option::of(id), expires).prop_map(
         |(lane, pool, path, query, viewer, expires_unix_s)| Claims {
-            stream: StreamKey {
-                pool: PoolName::new(pool),
-                path: path.into(),
-                query: query.into(),
-            },
+            stream: StreamKey { pool: PoolName::new(pool), path: path.into(), query: query.into() },
             lane: LaneId::new(lane),
             viewer,
             expires_unix_s,

@@ -139,7 +139,9 @@ impl Judge {
     pub fn on_time(&mut self, now: u64, lane: &str, good: Option<u64>) {
         let calm = self.calm_since;
         let Some(seen) = self.lanes.get(lane) else { return };
-        let (Some(last), Some(target), Some(good)) = (seen.last_step, seen.target, good) else { return };
+        let (Some(last), Some(target), Some(good)) = (seen.last_step, seen.target, good) else {
+            return;
+        };
         let target = target * 1000;
         // A request may take a quarter of a second each way here, longer than deadlines reckon with.
         let patience = target * 3 / 2 + 300;
@@ -164,7 +166,13 @@ impl Judge {
         }
     }
 
-    fn judge(&mut self, now: u64, seat: &Seat, list: &Read, truths: &[Truth]) -> Result<(), String> {
+    fn judge(
+        &mut self,
+        now: u64,
+        seat: &Seat,
+        list: &Read,
+        truths: &[Truth],
+    ) -> Result<(), String> {
         let side = if self.split { seat.0 } else { 0 };
         let last = list.first + list.segments.len() as u64;
         let before = self.edges.insert(seat.clone(), (list.first, last, now));
@@ -182,7 +190,9 @@ impl Judge {
         }
         for (i, (item, truth)) in list.segments.iter().zip(truths).enumerate() {
             lane.take(side, seat, item, truth)?;
-            if i > 0 && let Some(before) = truths.get(i - 1) {
+            if i > 0
+                && let Some(before) = truths.get(i - 1)
+            {
                 // After a split the winner's steps follow the winner's, not those printed here.
                 if !self.split {
                     border(item, before, truth)?;
@@ -191,7 +201,10 @@ impl Judge {
                     let gap = truth.start.cast_signed() - before.end.cast_signed();
                     self.gaps.push((gap, splice.gap_ms, splice.method));
                     if allowed.is_some_and(|a| gap.unsigned_abs() > a) && !self.split {
-                        return Err(format!("splice at {}: {gap} ms, allowed {allowed:?}", item.msn));
+                        return Err(format!(
+                            "splice at {}: {gap} ms, allowed {allowed:?}",
+                            item.msn
+                        ));
                     }
                 }
             }
@@ -204,7 +217,10 @@ impl Judge {
 fn border(item: &Item, before: &Truth, truth: &Truth) -> Result<(), String> {
     let must = !truth.follows(before) || truth.marked;
     if must && !item.discontinuity {
-        return Err(format!("3: no DISCONTINUITY at {} between {before:?} and {truth:?}", item.msn));
+        return Err(format!(
+            "3: no DISCONTINUITY at {} between {before:?} and {truth:?}",
+            item.msn
+        ));
     }
     Ok(())
 }
@@ -214,7 +230,12 @@ impl LaneSeen {
     fn take(&mut self, side: usize, seat: &Seat, item: &Item, truth: &Truth) -> Result<(), String> {
         let key = (side, seat.2.clone(), item.msn);
         if truth.end - truth.start != item.millis {
-            return Err(format!("1: {} is {} ms long, not {}", item.msn, truth.end - truth.start, item.millis));
+            return Err(format!(
+                "1: {} is {} ms long, not {}",
+                item.msn,
+                truth.end - truth.start,
+                item.millis
+            ));
         }
         let known = self.items.entry(key).or_insert_with(|| (item.clone(), truth.clone()));
         if known.0 != *item || known.1 != *truth {

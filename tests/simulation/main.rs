@@ -39,7 +39,9 @@ fn every_seed_keeps_the_laws() {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|s| *s < seeds) {
+                while let Some(seed) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|s| *s < seeds)
+                {
                     let done = run::run(seed);
                     refreshes.fetch_add(done.refreshes, Ordering::Relaxed);
                     gaps.lock().extend(done.gaps);
@@ -57,7 +59,11 @@ fn every_seed_keeps_the_laws() {
     if let Some((seed, (breach, trace))) = failed.first_key_value() {
         let end = trace.iter().position(|l| l.contains("BREACH")).map_or(trace.len(), |at| at + 1);
         let last = &trace[end.saturating_sub(60)..end];
-        panic!("seed {seed} broke law {breach}\n{}\n{} seeds failed", last.join("\n"), failed.len());
+        panic!(
+            "seed {seed} broke law {breach}\n{}\n{} seeds failed",
+            last.join("\n"),
+            failed.len()
+        );
     }
 }
 

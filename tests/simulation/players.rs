@@ -188,7 +188,12 @@ impl Player {
         }
     }
 
-    async fn bytes(&self, lane: &Lane, rendition: &RenditionId, item: &Item) -> Option<bytes::Bytes> {
+    async fn bytes(
+        &self,
+        lane: &Lane,
+        rendition: &RenditionId,
+        item: &Item,
+    ) -> Option<bytes::Bytes> {
         let short = item.uri.split(['-', '.']).nth(1)?;
         let held = lane.segment(rendition, OutputMsn(item.msn), short).ok()?;
         self.segments.get(held).await

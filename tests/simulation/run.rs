@@ -27,8 +27,11 @@ pub struct Done {
 }
 
 pub fn run(seed: u64) -> Done {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
     runtime.block_on(simulate(seed))
 }
 
@@ -96,12 +99,20 @@ async fn simulate(seed: u64) -> Done {
     let pools = Arc::new(Pools::new(&[pool(&packagers)]));
     let standbys = script.standbys;
     let database = Database::new();
-    let mut stage =
-        Stage { sim: sim.clone(), database, segments: segments.clone(), pools, packagers, standbys, lives: 0 };
+    let mut stage = Stage {
+        sim: sim.clone(),
+        database,
+        segments: segments.clone(),
+        pools,
+        packagers,
+        standbys,
+        lives: 0,
+    };
     // The packagers have been there for a minute.
     sleep(Time::from_mins(1)).await;
-    let doors: Vec<Door> =
-        (0..script.proxies).map(|p| Arc::new(parking_lot::Mutex::new(Some(stage.proxy(p))))).collect();
+    let doors: Vec<Door> = (0..script.proxies)
+        .map(|p| Arc::new(parking_lot::Mutex::new(Some(stage.proxy(p)))))
+        .collect();
     for name in 0..3 {
         let mut all: Vec<(usize, Door)> = doors.iter().cloned().enumerate().collect();
         // The first two stay with one proxy, the third asks all.
@@ -110,8 +121,13 @@ async fn simulate(seed: u64) -> Done {
         if name < 2 {
             all.truncate(1);
         }
-        let player =
-            Player { sim: sim.clone(), name, doors: all, segments: segments.clone(), rendition: name % 2 };
+        let player = Player {
+            sim: sim.clone(),
+            name,
+            doors: all,
+            segments: segments.clone(),
+            rendition: name % 2,
+        };
         tokio::spawn(player.play());
     }
     act(&sim, &script, &mut stage, &doors, &segments).await;

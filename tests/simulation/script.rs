@@ -106,8 +106,13 @@ fn fault(rng: &mut StdRng, script: &mut Script, at: u64, crashes: bool, store: b
         2 => f.extend([(at, Fault::Freeze(p)), (long, Fault::Thaw(p))]),
         3 => f.extend([(at, Fault::Kill(p)), (at + 1, Fault::Start(p))]),
         4 => f.extend([(at, Fault::LoseFeed(p)), (long, Fault::FeedAgain(p))]),
-        5 | 6 => f.extend([(at, Fault::Playlists(p, answer)), (long, Fault::Playlists(p, Answer::Right))]),
-        7 => f.extend([(at, Fault::Segments(p, answer)), (long, Fault::Segments(p, Answer::Right))]),
+        5 | 6 => f.extend([
+            (at, Fault::Playlists(p, answer)),
+            (long, Fault::Playlists(p, Answer::Right)),
+        ]),
+        7 => {
+            f.extend([(at, Fault::Segments(p, answer)), (long, Fault::Segments(p, Answer::Right))])
+        }
         8 => {
             for p in 0..script.shapes.len() {
                 let back = long + rng.random_range(0..4000);

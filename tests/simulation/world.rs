@@ -163,7 +163,8 @@ impl Packager {
 
     fn length(&self, n: u64) -> u64 {
         let spread = mix(n ^ (u64::from(self.run) << 32) ^ u64::from(self.shape.id.as_bytes()[0]));
-        self.shape.duration + if self.shape.jitter == 0 { 0 } else { spread % (self.shape.jitter + 1) }
+        self.shape.duration
+            + if self.shape.jitter == 0 { 0 } else { spread % (self.shape.jitter + 1) }
     }
 
     pub fn kill(&mut self, now: u64) {
@@ -219,7 +220,11 @@ impl Packager {
     }
 
     fn name(&self, n: u64) -> String {
-        if self.shape.names_per_run { format!("w{}_{n}.ts", self.run) } else { format!("cam-{n}.ts") }
+        if self.shape.names_per_run {
+            format!("w{}_{n}.ts", self.run)
+        } else {
+            format!("cam-{n}.ts")
+        }
     }
 
     /// The playlist at `path`; none where there is no such file.
@@ -228,7 +233,11 @@ impl Packager {
             return None;
         }
         if path == "/live/cam.m3u8" {
-            return Some(if self.shape.variants == 1 { self.media(0) } else { self.multivariant() });
+            return Some(if self.shape.variants == 1 {
+                self.media(0)
+            } else {
+                self.multivariant()
+            });
         }
         let v = path.strip_prefix("/live/v")?.strip_suffix("/list.m3u8")?.parse().ok()?;
         (self.shape.variants > 1 && v < self.shape.variants).then(|| self.media(v))

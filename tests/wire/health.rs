@@ -76,10 +76,7 @@ impl Running {
                 return packager;
             }
             let changed = tokio::time::timeout(crate::PATIENT, ticks.changed());
-            changed
-                .await
-                .unwrap_or_else(|_| panic!("{id} never became {health:?}"))
-                .unwrap();
+            changed.await.unwrap_or_else(|_| panic!("{id} never became {health:?}")).unwrap();
         }
     }
 }
@@ -124,65 +121,38 @@ async fn silence_is_down() {
     let client = Client::new([(a(), endpoint(server.port))]).unwrap();
     let mut check = quick(Some("/"));
     check.timeout = Duration::from_millis(50);
-    let down = Running::over(client, &["a"], &check)
-        .until("a", Health::Down)
-        .await;
+    let down = Running::over(client, &["a"], &check).until("a", Health::Down).await;
     assert!(down.cause().contains("no whole answer"), "{}", down.cause());
 }
 
 #[tokio::test]
 async fn one_address_is_enough_and_none_is_down() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let dead = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let named = |addresses: Vec<SocketAddr>| {
         let endpoint = Endpoint::from_url("http://pack.example.com").unwrap();
         Client::with_names([(a(), endpoint)], Arc::new(Fixed(addresses))).unwrap()
     };
     let both = named(vec![dead, listener.local_addr().unwrap()]);
-    Running::over(both, &["a"], &quick(None))
-        .until("a", Health::Up)
-        .await;
-    let down = Running::over(named(vec![]), &["a"], &quick(None))
-        .until("a", Health::Down)
-        .await;
-    assert!(
-        down.cause().contains("does not resolve"),
-        "{}",
-        down.cause()
-    );
+    Running::over(both, &["a"], &quick(None)).until("a", Health::Up).await;
+    let down = Running::over(named(vec![]), &["a"], &quick(None)).until("a", Health::Down).await;
+    assert!(down.cause().contains("does not resolve"), "{}", down.cause());
 }
 
 #[tokio::test]
 async fn reload_begins_and_ends_checks_and_keeps_health() {
     let up = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let gone = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let b = PackagerId::new("b");
-    let endpoints = [
-        (a(), endpoint(gone.port())),
-        (b, endpoint(up.local_addr().unwrap().port())),
-    ];
+    let endpoints = [(a(), endpoint(gone.port())), (b, endpoint(up.local_addr().unwrap().port()))];
     let running = Running::over(Client::new(endpoints).unwrap(), &["a"], &quick(None));
     let held = running.until("a", Health::Down).await;
-    running
-        .pools
-        .reload(&specs(&["b", "a"], Some(&quick(None))));
+    running.pools.reload(&specs(&["b", "a"], Some(&quick(None))));
     assert_eq!(running.packager("a").health(), Health::Down, "kept");
     running.until("b", Health::Up).await;
     running.pools.reload(&specs(&["b", "a"], None));
     running.until("a", Health::Unknown).await;
-    assert_eq!(
-        held.health(),
-        Health::Unknown,
-        "those who hold it see it too"
-    );
+    assert_eq!(held.health(), Health::Unknown, "those who hold it see it too");
     running.until("b", Health::Unknown).await;
 }
 

@@ -62,18 +62,10 @@ async fn a_retry_is_not_retried() {
 
 #[tokio::test]
 async fn nothing_was_promised() {
-    let closing = head(
-        "200 OK",
-        &[("Content-Length", "3"), ("Connection", "close")],
-        "one",
-    );
+    let closing = head("200 OK", &[("Content-Length", "3"), ("Connection", "close")], "one");
     let unframed = head("200 OK", &[], "one");
     let old = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\none".to_vec();
-    let brief = head(
-        "200 OK",
-        &[("Content-Length", "3"), ("Keep-Alive", "timeout=1")],
-        "one",
-    );
+    let brief = head("200 OK", &[("Content-Length", "3"), ("Keep-Alive", "timeout=1")], "one");
     for answer in [closing, unframed, old, brief] {
         let script = vec![vec![Act::Answer(answer), Act::Close], vec![two()]];
         let (reconnected, _) = twice(script).await;
@@ -85,27 +77,9 @@ async fn nothing_was_promised() {
 async fn each_playlist_has_its_own() {
     let server = Server::play(vec![vec![one(), Act::Close], vec![two()], vec![one()]]).await;
     let client = client(endpoint(server.port));
-    assert!(
-        !client
-            .playlist(&a(), "/x.m3u8", PATIENT)
-            .await
-            .unwrap()
-            .reconnected
-    );
-    assert!(
-        !client
-            .playlist(&a(), "/y.m3u8", PATIENT)
-            .await
-            .unwrap()
-            .reconnected
-    );
-    assert!(
-        client
-            .playlist(&a(), "/x.m3u8", PATIENT)
-            .await
-            .unwrap()
-            .reconnected
-    );
+    assert!(!client.playlist(&a(), "/x.m3u8", PATIENT).await.unwrap().reconnected);
+    assert!(!client.playlist(&a(), "/y.m3u8", PATIENT).await.unwrap().reconnected);
+    assert!(client.playlist(&a(), "/x.m3u8", PATIENT).await.unwrap().reconnected);
 }
 
 #[tokio::test]
@@ -114,13 +88,7 @@ async fn an_answer_of_no_use_keeps_the_connection() {
     let server = Server::play(vec![vec![Act::Answer(gone), one()]]).await;
     let client = client(endpoint(server.port));
     client.playlist(&a(), "/x.m3u8", PATIENT).await.unwrap_err();
-    assert!(
-        !client
-            .playlist(&a(), "/x.m3u8", PATIENT)
-            .await
-            .unwrap()
-            .reconnected
-    );
+    assert!(!client.playlist(&a(), "/x.m3u8", PATIENT).await.unwrap().reconnected);
     assert_eq!(server.connections(), 1);
 }
 
@@ -128,13 +96,7 @@ async fn an_answer_of_no_use_keeps_the_connection() {
 async fn segments_share_theirs() {
     let server = Server::play(vec![vec![one(), two()]]).await;
     let client = client(endpoint(server.port));
-    assert_eq!(
-        client.segment(&a(), "/1.ts", None, PATIENT).await.unwrap(),
-        "one"
-    );
-    assert_eq!(
-        client.segment(&a(), "/2.ts", None, PATIENT).await.unwrap(),
-        "two"
-    );
+    assert_eq!(client.segment(&a(), "/1.ts", None, PATIENT).await.unwrap(), "one");
+    assert_eq!(client.segment(&a(), "/2.ts", None, PATIENT).await.unwrap(), "two");
     assert_eq!(server.connections(), 1);
 }

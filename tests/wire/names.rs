@@ -37,30 +37,15 @@ async fn one_of_two_addresses_refuses() {
     let gone = Server::play(vec![]).await;
     let dead = local(gone.port);
     gone.stop().await;
-    let close = head(
-        "200 OK",
-        &[("Content-Length", "2"), ("Connection", "close")],
-        "ok",
-    );
+    let close = head("200 OK", &[("Content-Length", "2"), ("Connection", "close")], "ok");
     let server = Server::play(vec![vec![Act::Answer(close)], vec![Act::Answer(ok("ok"))]]).await;
     let client = named(vec![dead, local(server.port)]);
     assert_eq!(client.addresses(&a()).await.unwrap()[0], dead);
     for _ in 0..2 {
-        assert_eq!(
-            client.playlist(&a(), "/x", PATIENT).await.unwrap().body,
-            "ok"
-        );
-        assert_eq!(
-            client.addresses(&a()).await.unwrap()[0].port(),
-            server.port,
-            "last good first"
-        );
+        assert_eq!(client.playlist(&a(), "/x", PATIENT).await.unwrap().body, "ok");
+        assert_eq!(client.addresses(&a()).await.unwrap()[0].port(), server.port, "last good first");
     }
-    assert!(
-        server.requests()[0]
-            .to_lowercase()
-            .contains("\r\nhost: pack.example.com:8080\r\n")
-    );
+    assert!(server.requests()[0].to_lowercase().contains("\r\nhost: pack.example.com:8080\r\n"));
 }
 
 #[tokio::test]
@@ -76,10 +61,7 @@ async fn no_such_name() {
 async fn reload_leads_elsewhere() {
     let (one, two) = (Server::once(ok("one")).await, Server::once(ok("two")).await);
     let client = client(endpoint(one.port));
-    assert_eq!(
-        client.playlist(&a(), "/x", PATIENT).await.unwrap().body,
-        "one"
-    );
+    assert_eq!(client.playlist(&a(), "/x", PATIENT).await.unwrap().body, "one");
     client.reload([(a(), endpoint(two.port))]).unwrap();
     let answer = client.playlist(&a(), "/x", PATIENT).await.unwrap();
     assert_eq!((&answer.body[..], answer.reconnected), (&b"two"[..], false));
@@ -88,8 +70,5 @@ async fn reload_leads_elsewhere() {
     assert!(client.reload([(a(), wrong)]).is_err());
     assert!(client.addresses(&a()).await.is_ok(), "all or nothing");
     client.reload([]).unwrap();
-    assert_eq!(
-        client.playlist(&a(), "/x", PATIENT).await.unwrap_err(),
-        OriginError::Unknown
-    );
+    assert_eq!(client.playlist(&a(), "/x", PATIENT).await.unwrap_err(), OriginError::Unknown);
 }

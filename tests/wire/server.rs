@@ -124,11 +124,7 @@ pub async fn request(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::
 
 /// A 200 with Content-Length.
 pub fn ok(body: &str) -> Vec<u8> {
-    head(
-        "200 OK",
-        &[("Content-Length", &body.len().to_string())],
-        body,
-    )
+    head("200 OK", &[("Content-Length", &body.len().to_string())], body)
 }
 
 pub fn head(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {

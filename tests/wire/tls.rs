@@ -16,29 +16,15 @@ use crate::server::{ok, request};
 use crate::{PATIENT, a, client};
 
 fn openssl(dir: &Path, args: &str) {
-    let out = Command::new("openssl")
-        .args(args.split(' '))
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    assert!(
-        out.status.success(),
-        "{args}: {}",
-        String::from_utf8_lossy(&out.stderr)
-    );
+    let out = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().unwrap();
+    assert!(out.status.success(), "{args}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
 /// An authority `ca.pem`, and `cert.pem` with `key.pem` for pack.example.com.
 fn certificates(dir: &Path) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc";
-    openssl(
-        dir,
-        &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"),
-    );
-    openssl(
-        dir,
-        &format!("req {key} -keyout key.pem -out req.pem -subj /CN=pack"),
-    );
+    openssl(dir, &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"));
+    openssl(dir, &format!("req {key} -keyout key.pem -out req.pem -subj /CN=pack"));
     std::fs::write(
         dir.join("ext"),
         "subjectAltName=DNS:pack.example.com\nbasicConstraints=CA:FALSE\n",
@@ -66,13 +52,10 @@ impl Drop for Secure {
 async fn serve(dir: &Path) -> Secure {
     install_default_crypto_provider();
     let path = |name: &str| dir.join(name).display().to_string();
-    let (certs, key) = load_certs_and_key_files(&path("cert.pem"), &path("key.pem"))
-        .unwrap()
-        .unwrap();
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certs, key)
-        .unwrap();
+    let (certs, key) =
+        load_certs_and_key_files(&path("cert.pem"), &path("key.pem")).unwrap().unwrap();
+    let config =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(certs, key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -83,12 +66,7 @@ async fn serve(dir: &Path) -> Secure {
             let Ok(mut stream) = acceptor.accept(stream).await else {
                 continue;
             };
-            let name = stream
-                .get_ref()
-                .1
-                .server_name()
-                .unwrap_or_default()
-                .to_owned();
+            let name = stream.get_ref().1.server_name().unwrap_or_default().to_owned();
             let Ok(head) = request(&mut stream).await else {
                 continue;
             };
@@ -118,10 +96,7 @@ async fn own_authority_and_name() {
     let server = serve(dir.path()).await;
     let ca = Some(dir.path().join("ca.pem"));
     let good = client(secure(server.port, ca.clone(), Some("pack.example.com")));
-    assert_eq!(
-        good.segment(&a(), "/s.ts", None, PATIENT).await.unwrap(),
-        "secret"
-    );
+    assert_eq!(good.segment(&a(), "/s.ts", None, PATIENT).await.unwrap(), "secret");
     assert_eq!(
         *server.seen.lock(),
         [("pack.example.com".to_owned(), "live.example.com".to_owned())]
@@ -133,36 +108,20 @@ async fn own_authority_and_name() {
         ("another name", ca.clone(), Some("other.example.com")),
         ("the address as a name", ca.clone(), None),
         ("an empty name", ca, Some("")),
-        (
-            "another authority",
-            Some(other.path().join("ca.pem")),
-            Some("pack.example.com"),
-        ),
+        ("another authority", Some(other.path().join("ca.pem")), Some("pack.example.com")),
         ("the system's authorities", None, Some("pack.example.com")),
     ] {
-        let answer = client(secure(server.port, ca, sni))
-            .segment(&a(), "/s.ts", None, PATIENT)
-            .await;
-        assert!(
-            matches!(answer, Err(OriginError::Connect(_))),
-            "{name}: {answer:?}"
-        );
+        let answer =
+            client(secure(server.port, ca, sni)).segment(&a(), "/s.ts", None, PATIENT).await;
+        assert!(matches!(answer, Err(OriginError::Connect(_))), "{name}: {answer:?}");
     }
-    assert_eq!(
-        server.seen.lock().len(),
-        1,
-        "nothing was asked where the certificate is wrong"
-    );
+    assert_eq!(server.seen.lock().len(), 1, "nothing was asked where the certificate is wrong");
 }
 
 #[tokio::test]
 async fn files_that_hold_no_authority() {
     let dir = tempfile::tempdir().unwrap();
-    for text in [
-        "",
-        "garbage",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    ] {
+    for text in ["", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let path = dir.path().join("ca.pem");
         std::fs::write(&path, text).unwrap();
         let client = segue::origin::Client::new([(a(), secure(1, Some(path), None))]);

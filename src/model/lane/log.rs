@@ -104,7 +104,8 @@ impl Log {
             return Err(LogError::Ended);
         }
         let expected = self.next_msn();
-        let follows = if self.steps.is_empty() { step.msn >= expected } else { step.msn == expected };
+        let follows =
+            if self.steps.is_empty() { step.msn >= expected } else { step.msn == expected };
         if !follows {
             return Err(LogError::NotNext { expected, got: step.msn });
         }

@@ -63,7 +63,9 @@ pub(super) fn entry(s: &Situation, c: &Candidate, r: usize, at: Option<usize>) -
     let held = seen.bytes.held.filter(|_| s.wanted.get(r) == Some(&true));
     let map = match &seen.listed.map {
         None => None,
-        Some(m) => track.init(m).held.map(|held| Init { held, extension: extension(&m.path, "mp4") }),
+        Some(m) => {
+            track.init(m).held.map(|held| Init { held, extension: extension(&m.path, "mp4") })
+        }
     };
     let default = if seen.listed.map.is_some() { "m4s" } else { "ts" };
     Some(Entry {
@@ -91,8 +93,8 @@ pub(super) fn unlisted(reference: &Seen) -> Entry {
 /// The ending of a name, as far as players know it.
 pub(super) fn extension(path: &str, default: &str) -> String {
     const KNOWN: [&str; 14] = [
-        "ts", "m4s", "mp4", "m4v", "m4a", "cmfv", "cmfa", "aac", "mp3", "ac3", "ec3", "vtt", "webvtt",
-        "m2ts",
+        "ts", "m4s", "mp4", "m4v", "m4a", "cmfv", "cmfa", "aac", "mp3", "ac3", "ec3", "vtt",
+        "webvtt", "m2ts",
     ];
     let name = path.split(['?', '#']).next().unwrap_or(path);
     let ending = name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();

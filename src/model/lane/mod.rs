@@ -23,7 +23,5 @@ pub use next::next;
 pub use print::{init_name, print, segment_name};
 pub use seen::{Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot};
 pub use situation::{Action, Candidate, Decision, Situation, Want, What};
-pub use step::{
-    ByteRange, Entry, Held, Init, Source, Splice, SpliceMethod, SpliceReason, Step,
-};
+pub use step::{ByteRange, Entry, Held, Init, Source, Splice, SpliceMethod, SpliceReason, Step};
 pub use track::Track;

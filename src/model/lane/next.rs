@@ -78,7 +78,9 @@ fn going_on(s: &Situation, tail: &Step) -> Decision {
         return leave(s, tail, SpliceReason::Drained, Vec::new());
     };
     match standing(s, c, tail) {
-        Standing::Unseen => overdue(s, tail, failure(c).unwrap_or(SpliceReason::Failed), Vec::new()),
+        Standing::Unseen => {
+            overdue(s, tail, failure(c).unwrap_or(SpliceReason::Failed), Vec::new())
+        }
         Standing::Prove(wants) => overdue(s, tail, SpliceReason::Failed, wants),
         Standing::Left(reason) => leave(s, tail, reason, Vec::new()),
         Standing::At(r, at) => follow(s, tail, c, r, at),
@@ -152,7 +154,9 @@ fn try_splice(
     let mut offers: Vec<(&Candidate, usize, Place)> = s
         .candidates
         .iter()
-        .filter(|c| c.barred.is_none() && (*c.id != tail.packager || reason != SpliceReason::Drained))
+        .filter(|c| {
+            c.barred.is_none() && (*c.id != tail.packager || reason != SpliceReason::Drained)
+        })
         .filter_map(|c| {
             let (r, track) = reference(s, c)?;
             let place = offered(s, tail, c, track, last_chance)?;
@@ -168,12 +172,8 @@ fn try_splice(
             continue;
         }
         if ready.wants.is_empty() {
-            let splice = Splice {
-                from: tail.packager.clone(),
-                reason,
-                method: p.method,
-                gap_ms: p.gap_ms,
-            };
+            let splice =
+                Splice { from: tail.packager.clone(), reason, method: p.method, gap_ms: p.gap_ms };
             return Some(append(s, c, r, &entries, true, Some(splice)));
         }
         wants.extend(ready.wants);
@@ -225,8 +225,7 @@ fn after_lost(c: &Candidate, r: usize, at: usize, last_chance: bool) -> Option<P
 fn over(s: &Situation, tail: &Step) -> Option<Decision> {
     let mut usable = s.candidates.iter().filter(|c| c.barred.is_none()).peekable();
     usable.peek()?;
-    let all =
-        usable.all(|c| c.over_since.is_some_and(|since| s.now.since(since) >= s.end_after));
+    let all = usable.all(|c| c.over_since.is_some_and(|since| s.now.since(since) >= s.end_after));
     let end = Step {
         format: FORMAT,
         msn: s.log.next_msn(),
@@ -274,10 +273,6 @@ pub(super) fn wait(s: &Situation, why: &'static str, wants: Vec<Want>) -> Decisi
         [prefetch_after(s), leave_after(s)].map(|d| t.listed_at.max(s.carried_since).plus(d))
     });
     let next_look = s.now.plus(s.log.header().target() / 2);
-    let wake = due
-        .into_iter()
-        .flatten()
-        .filter(|&d| d > s.now)
-        .fold(next_look, std::cmp::Ord::min);
+    let wake = due.into_iter().flatten().filter(|&d| d > s.now).fold(next_look, std::cmp::Ord::min);
     Decision { action: Action::Wait, wants, wake, why }
 }

@@ -101,7 +101,8 @@ fn method(tail: &Step, track: &Track) -> SpliceMethod {
     let agreed = || -> Option<bool> {
         let at = track.segments().len().checked_sub(1)?;
         let newest = track.segments().get(at)?;
-        let all_have = track.segments().iter().skip(track.listed_from()).all(|s| s.wall_end.is_some());
+        let all_have =
+            track.segments().iter().skip(track.listed_from()).all(|s| s.wall_end.is_some());
         let by_wall = newest.wall_end?.signed_since(tail.wall_end?);
         let by_arrival = track.ends_at(at)?.signed_since(tail.content_end);
         let within = Duration::from_millis(by_wall.abs_diff(by_arrival)) <= newest.duration();
@@ -119,9 +120,9 @@ pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize>
     let seen = reference.segments().get(at)?;
     let start = reference.starts_at(at)?;
     let near = |o: usize, within: Duration| -> bool {
-        other.starts_at(o).is_some_and(|s| {
-            Duration::from_millis(s.signed_since(start).unsigned_abs()) <= within
-        })
+        other
+            .starts_at(o)
+            .is_some_and(|s| Duration::from_millis(s.signed_since(start).unsigned_abs()) <= within)
     };
     if let Some(o) = other.position(seen.msn())
         && near(o, seen.duration() * 3 / 2)

@@ -110,7 +110,13 @@ pub(super) fn moment(s: &Situation, c: &Candidate, r: usize, at: usize) -> Vec<O
 /// What follows the tail in every rendition. Each goes on where it stands, so that a clock that
 /// is not sure yet neither repeats nor skips a segment; only where the tail did not carry a
 /// rendition is its moment looked for.
-pub(super) fn succession(s: &Situation, c: &Candidate, tail: &Step, r: usize, at: usize) -> Vec<Option<usize>> {
+pub(super) fn succession(
+    s: &Situation,
+    c: &Candidate,
+    tail: &Step,
+    r: usize,
+    at: usize,
+) -> Vec<Option<usize>> {
     let mut moment = moment(s, c, r, at + 1);
     for (o, place) in moment.iter_mut().enumerate().filter(|(o, _)| *o != r) {
         let Some(entry) = tail.entries.get(o).filter(|e| e.held.is_some()) else { continue };

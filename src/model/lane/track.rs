@@ -194,7 +194,13 @@ impl Track {
     }
 
     /// A list that gives no reason for doubt itself is believed with the one before it.
-    fn wonder(&mut self, fresh: bool, resource: Resource, expected: ContentHash, snapshot: Snapshot) {
+    fn wonder(
+        &mut self,
+        fresh: bool,
+        resource: Resource,
+        expected: ContentHash,
+        snapshot: Snapshot,
+    ) {
         if !fresh && let Some(pending) = &mut self.doubt {
             pending.snapshot = snapshot;
             return;
@@ -251,7 +257,8 @@ impl Track {
     }
 
     fn compare(&self, list: &Snapshot, doubt: bool) -> Continuity {
-        let (Some(known_first), Some(known_last)) = (self.segments.front(), self.segments.back()) else {
+        let (Some(known_first), Some(known_last)) = (self.segments.front(), self.segments.back())
+        else {
             return Continuity::Other;
         };
         let (Some(first), Some(last)) = (list.segments.first(), list.segments.last()) else {
@@ -319,9 +326,8 @@ impl Track {
 
     fn push(&mut self, listed: Listed) {
         let d = listed.segment.duration;
-        let (content, wall) = self
-            .newest()
-            .map_or((Duration::ZERO, None), |p| (p.content_end, p.wall_end));
+        let (content, wall) =
+            self.newest().map_or((Duration::ZERO, None), |p| (p.content_end, p.wall_end));
         let wall = if listed.segment.discontinuity { None } else { wall };
         let wall_start = listed.segment.program_date_time.map(UnixMs).or(wall);
         self.segments.push_back(Seen {

@@ -35,10 +35,7 @@ pub fn match_renditions(wanted: &[Rendition], found: &[Found]) -> Vec<Option<usi
 }
 
 fn distance(a: &Traits, b: &Traits) -> Distance {
-    let pixels = |t: &Traits| {
-        t.resolution
-            .map(|(width, height)| width.saturating_mul(height))
-    };
+    let pixels = |t: &Traits| t.resolution.map(|(width, height)| width.saturating_mul(height));
     (
         families_differ(a.codecs.as_deref(), b.codecs.as_deref()),
         apart(pixels(a), pixels(b)),
@@ -80,14 +77,12 @@ fn families_differ(a: Option<&str>, b: Option<&str>) -> u8 {
 }
 
 fn families(codecs: &str) -> impl Iterator<Item = &str> {
-    codecs.split(',').map(
-        |codec| match codec.trim().split('.').next().unwrap_or_default() {
-            "avc3" => "avc1",
-            "hev1" => "hvc1",
-            "dvhe" => "dvh1",
-            family => family,
-        },
-    )
+    codecs.split(',').map(|codec| match codec.trim().split('.').next().unwrap_or_default() {
+        "avc3" => "avc1",
+        "hev1" => "hvc1",
+        "dvhe" => "dvh1",
+        family => family,
+    })
 }
 
 /// 0 equal, 1 alike (`en`, `eng`, `en-GB`), 2 one side does not tell, 3 different.

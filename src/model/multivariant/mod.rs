@@ -113,11 +113,7 @@ impl Pieces {
 #[must_use]
 pub fn wrap(place: &Place, bandwidth: u64, codecs: Option<&str>) -> Vec<String> {
     let mut pieces = Pieces::default();
-    let _ = write!(
-        pieces.last,
-        "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH={}",
-        bandwidth.max(1)
-    );
+    let _ = write!(pieces.last, "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH={}", bandwidth.max(1));
     // A quote would end the attribute.
     if let Some(codecs) = codecs.filter(|c| c.chars().all(|c| c != '"' && !c.is_control())) {
         let _ = write!(pieces.last, ",CODECS=\"{codecs}\"");
@@ -151,10 +147,7 @@ impl Multivariant {
             // Variables may unfold: what is kept has the body's limit.
             kept = kept.saturating_add(line.len());
             if kept > limits.bytes {
-                return Err(PlaylistError::TooLarge {
-                    limit: limits.bytes,
-                }
-                .into());
+                return Err(PlaylistError::TooLarge { limit: limits.bytes }.into());
             }
             reader.line(&line)?;
         }
@@ -164,19 +157,13 @@ impl Multivariant {
     /// The renditions, for a lane's header.
     #[must_use]
     pub fn renditions(&self) -> Vec<Rendition> {
-        self.found
-            .iter()
-            .map(|found| found.rendition.clone())
-            .collect()
+        self.found.iter().map(|found| found.rendition.clone()).collect()
     }
 
     /// The text for viewers, cut where the token belongs: printed as `pieces.join(token)`.
     #[must_use]
     pub fn pieces(&self, place: &Place) -> Vec<String> {
-        let mut pieces = Pieces {
-            last: "#EXTM3U\n".to_owned(),
-            ..Pieces::default()
-        };
+        let mut pieces = Pieces { last: "#EXTM3U\n".to_owned(), ..Pieces::default() };
         for line in &self.lines {
             pieces.last.push_str(&line.before);
             if let Some(found) = line.uri.and_then(|index| self.found.get(index)) {
@@ -225,11 +212,7 @@ impl Reader {
     }
 
     fn keep(&mut self, line: &str) {
-        self.lines.push(Line {
-            before: line.to_owned(),
-            uri: None,
-            after: String::new(),
-        });
+        self.lines.push(Line { before: line.to_owned(), uri: None, after: String::new() });
     }
 
     /// An EXT-X-STREAM-INF that no URI followed names nothing.
@@ -245,11 +228,7 @@ impl Reader {
         // A URI without a tag names nothing either.
         if let Some((traits, _)) = self.variant.take() {
             let index = self.found(traits, uri)?;
-            self.lines.push(Line {
-                before: String::new(),
-                uri: Some(index),
-                after: String::new(),
-            });
+            self.lines.push(Line { before: String::new(), uri: Some(index), after: String::new() });
         }
         Ok(())
     }
@@ -300,11 +279,7 @@ impl Reader {
 
     fn finish(mut self) -> Result<Multivariant, MultivariantError> {
         self.drop_variant();
-        if !self
-            .found
-            .iter()
-            .any(|(traits, _)| traits.kind == Kind::Variant)
-        {
+        if !self.found.iter().any(|(traits, _)| traits.kind == Kind::Variant) {
             return Err(MultivariantError::NoVariant);
         }
         let mut order: Vec<usize> = (0..self.found.len()).collect();
@@ -318,23 +293,14 @@ impl Reader {
                 (places.get_mut(index), self.found.get(index))
             {
                 *place = found.len();
-                let rendition = Rendition {
-                    id: ids.next(traits.kind),
-                    traits: traits.clone(),
-                };
-                found.push(Found {
-                    rendition,
-                    uri: uri.clone(),
-                });
+                let rendition = Rendition { id: ids.next(traits.kind), traits: traits.clone() };
+                found.push(Found { rendition, uri: uri.clone() });
             }
         }
         for line in &mut self.lines {
             line.uri = line.uri.and_then(|index| places.get(index).copied());
         }
-        Ok(Multivariant {
-            found,
-            lines: self.lines,
-        })
+        Ok(Multivariant { found, lines: self.lines })
     }
 }
 
@@ -374,14 +340,8 @@ fn one_tag(tag: &str, list: &str) -> Option<MasterPlaylist> {
 
 fn variant_traits(list: &str) -> Traits {
     let read = one_tag("#EXT-X-STREAM-INF", list).and_then(|mut p| p.variants.pop());
-    let Some(VariantStream {
-        bandwidth,
-        codecs,
-        resolution,
-        frame_rate,
-        other_attributes,
-        ..
-    }) = read
+    let Some(VariantStream { bandwidth, codecs, resolution, frame_rate, other_attributes, .. }) =
+        read
     else {
         return Traits::default();
     };
@@ -405,23 +365,8 @@ fn milli(rate: f64) -> Option<u64> {
 
 fn media_traits(list: &str, kind: Kind) -> Traits {
     let read = one_tag("#EXT-X-MEDIA", list).and_then(|mut p| p.alternatives.pop());
-    let Some(AlternativeMedia {
-        group_id,
-        name,
-        language,
-        ..
-    }) = read
-    else {
-        return Traits {
-            kind,
-            ..Traits::default()
-        };
+    let Some(AlternativeMedia { group_id, name, language, .. }) = read else {
+        return Traits { kind, ..Traits::default() };
     };
-    Traits {
-        kind,
-        group: Some(group_id),
-        name: Some(name),
-        language,
-        ..Traits::default()
-    }
+    Traits { kind, group: Some(group_id), name: Some(name), language, ..Traits::default() }
 }

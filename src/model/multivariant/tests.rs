@@ -11,10 +11,7 @@ fn place() -> Place {
 }
 
 fn ids(m: &Multivariant) -> Vec<(&str, &str)> {
-    m.found
-        .iter()
-        .map(|f| (f.rendition.id.as_str(), f.uri.as_str()))
-        .collect()
+    m.found.iter().map(|f| (f.rendition.id.as_str(), f.uri.as_str())).collect()
 }
 
 const WOWZA: &str = "#EXTM3U\r\n#EXT-X-VERSION:3\r\n\
@@ -71,23 +68,16 @@ fn the_text_stays_but_for_its_uris() {
         wanted = wanted.replace(from, to);
     }
     let dropped = ["I-FRAME", "SESSION", "STEERING", "IMAGE"];
-    let wanted: Vec<_> = wanted
-        .lines()
-        .filter(|l| !dropped.iter().any(|d| l.contains(d)))
-        .collect();
-    assert_eq!(
-        got.pieces(&place()).join("T").lines().collect::<Vec<_>>(),
-        wanted
-    );
+    let wanted: Vec<_> =
+        wanted.lines().filter(|l| !dropped.iter().any(|d| l.contains(d))).collect();
+    assert_eq!(got.pieces(&place()).join("T").lines().collect::<Vec<_>>(), wanted);
 }
 
 #[test]
 fn traits_are_what_the_tags_say() {
     let got = read(DEMUXED).unwrap();
     let traits: Vec<_> = got.renditions().into_iter().map(|r| r.traits).collect();
-    let [hd, low, lo, _, german] = &traits[..] else {
-        panic!("{traits:?}")
-    };
+    let [hd, low, lo, _, german] = &traits[..] else { panic!("{traits:?}") };
     assert_eq!(
         (hd.kind, hd.bandwidth, hd.resolution),
         (Kind::Variant, Some(3_000_000), Some((1280, 720)))
@@ -96,15 +86,9 @@ fn traits_are_what_the_tags_say() {
     assert_eq!(hd.frame_rate_milli, Some(29_970));
     assert_eq!(low.name.as_deref(), Some("low"));
     assert_eq!((lo.kind, lo.group.as_deref()), (Kind::Audio, Some("lo")));
-    assert_eq!(
-        (lo.name.as_deref(), lo.language.as_deref()),
-        (Some("English"), Some("en"))
-    );
+    assert_eq!((lo.name.as_deref(), lo.language.as_deref()), (Some("English"), Some("en")));
     // An empty LANGUAGE costs that value only.
-    assert_eq!(
-        (german.name.as_deref(), &german.language),
-        (Some("Deutsch"), &None)
-    );
+    assert_eq!((german.name.as_deref(), &german.language), (Some("Deutsch"), &None));
 }
 
 #[test]
@@ -116,14 +100,7 @@ fn broken_tags_shift_nothing() {
          #EXT-X-STREAM-INF:BANDWIDTH=3",
     )
     .unwrap();
-    assert_eq!(
-        ids(&got),
-        [
-            ("v0", "no-bandwidth.m3u8"),
-            ("v1", "b.m3u8"),
-            ("a0", "a.m3u8")
-        ]
-    );
+    assert_eq!(ids(&got), [("v0", "no-bandwidth.m3u8"), ("v1", "b.m3u8"), ("a0", "a.m3u8")]);
     assert_eq!(got.found[1].rendition.traits.bandwidth, Some(2));
     assert_eq!(
         got.pieces(&place()).join("T"),
@@ -143,11 +120,7 @@ fn one_media_playlist_is_one_rendition() {
     .unwrap();
     assert_eq!(ids(&got), [("v0", "audio.m3u8"), ("v1", "v.m3u8")]);
     let text = got.pieces(&place()).join("T");
-    assert_eq!(
-        text.matches("playlist~T/v0/index.m3u8").count(),
-        2,
-        "{text}"
-    );
+    assert_eq!(text.matches("playlist~T/v0/index.m3u8").count(), 2, "{text}");
 }
 
 #[test]
@@ -158,10 +131,7 @@ fn variables_are_resolved() {
     assert_eq!(ids(&got), [("v0", "http://x/a.m3u8")]);
     assert!(!got.pieces(&place()).concat().contains("DEFINE"));
     let query = format!("#EXTM3U\n#EXT-X-DEFINE:QUERYPARAM=\"host\"\n{tail}");
-    assert_eq!(
-        read(&query),
-        Err(PlaylistError::Variable { line: 2 }.into())
-    );
+    assert_eq!(read(&query), Err(PlaylistError::Variable { line: 2 }.into()));
 }
 
 #[test]
@@ -188,11 +158,7 @@ fn where_urls_begin() {
         ),
     ];
     for (entry, base, wanted) in cases {
-        let text = wrap(
-            &Place::new(entry, base),
-            1_500_000,
-            Some("avc1.64001f,mp4a.40.2"),
-        );
+        let text = wrap(&Place::new(entry, base), 1_500_000, Some("avc1.64001f,mp4a.40.2"));
         let wanted = format!(
             "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1500000,CODECS=\"avc1.64001f,mp4a.40.2\"\n{wanted}\n"
         );
@@ -206,13 +172,7 @@ fn where_urls_begin() {
 
 fn found(traits: Traits) -> Found {
     let uri = "x".to_owned();
-    Found {
-        rendition: Rendition {
-            id: RenditionId::new("x"),
-            traits,
-        },
-        uri,
-    }
+    Found { rendition: Rendition { id: RenditionId::new("x"), traits }, uri }
 }
 
 fn matched(wanted: &[Traits], have: &[Traits]) -> Vec<Option<usize>> {
@@ -278,17 +238,9 @@ fn variants_match_by_what_they_are() {
             &[variant(3_000, hd, hevc), variant(1_000, sd, avc_too)],
             &[Some(1)],
         ),
-        (
-            &[variant(3_000, hd, avc)],
-            &[variant(3_000, hd, hevc)],
-            &[Some(0)],
-        ),
+        (&[variant(3_000, hd, avc)], &[variant(3_000, hd, hevc)], &[Some(0)]),
         // Another kind never stands in.
-        (
-            &[variant(3_000, hd, avc)],
-            &[audio("a", "b", None)],
-            &[None],
-        ),
+        (&[variant(3_000, hd, avc)], &[audio("a", "b", None)], &[None]),
     ];
     for (wanted, have, result) in cases {
         assert_eq!(matched(wanted, have), result, "{wanted:?} in {have:?}");
@@ -297,28 +249,13 @@ fn variants_match_by_what_they_are() {
 
 #[test]
 fn audio_matches_by_language_then_name_then_group() {
-    let wanted = [
-        audio("g", "English", Some("en")),
-        audio("g", "Deutsch", Some("de")),
-    ];
-    let have = [
-        audio("x", "German", Some("de")),
-        audio("y", "English", Some("eng")),
-    ];
+    let wanted = [audio("g", "English", Some("en")), audio("g", "Deutsch", Some("de"))];
+    let have = [audio("x", "German", Some("de")), audio("y", "English", Some("eng"))];
     assert_eq!(matched(&wanted, &have), [Some(1), Some(0)]);
     // Two qualities of one language under other groups: in the order listed, none twice.
-    let wanted = [
-        audio("lo", "English", Some("en")),
-        audio("hi", "English", Some("en")),
-    ];
-    let have = [
-        audio("g1", "English", Some("en")),
-        audio("g2", "English", Some("en")),
-    ];
+    let wanted = [audio("lo", "English", Some("en")), audio("hi", "English", Some("en"))];
+    let have = [audio("g1", "English", Some("en")), audio("g2", "English", Some("en"))];
     assert_eq!(matched(&wanted, &have), [Some(0), Some(1)]);
-    let have = [
-        audio("hi", "English", Some("en")),
-        audio("lo", "English", Some("en")),
-    ];
+    let have = [audio("hi", "English", Some("en")), audio("lo", "English", Some("en"))];
     assert_eq!(matched(&wanted, &have), [Some(1), Some(0)]);
 }

@@ -53,22 +53,12 @@ impl<'a> Iterator for Attributes<'a> {
                 let at = self.at + 1;
                 let value = quoted.split('"').next().unwrap_or(quoted);
                 self.at = at + value.len() + 1;
-                return Some(Attribute {
-                    name,
-                    value,
-                    quoted: true,
-                    at,
-                });
+                return Some(Attribute { name, value, quoted: true, at });
             }
             let whole = value.split(',').next().unwrap_or(value);
             let at = self.at;
             self.at += whole.len();
-            return Some(Attribute {
-                name,
-                value: whole.trim_end(),
-                quoted: false,
-                at,
-            });
+            return Some(Attribute { name, value: whole.trim_end(), quoted: false, at });
         }
     }
 }
@@ -89,22 +79,14 @@ mod tests {
                     ("RESOLUTION", "640x360", false),
                 ],
             ),
-            (
-                r#"LANGUAGE="",NAME="a=b""#,
-                &[("LANGUAGE", "", true), ("NAME", "a=b", true)],
-            ),
+            (r#"LANGUAGE="",NAME="a=b""#, &[("LANGUAGE", "", true), ("NAME", "a=b", true)]),
             ("junk,A=1,,B=2,", &[("A", "1", false), ("B", "2", false)]),
-            (
-                r#"URI="never closed,A=1"#,
-                &[("URI", "never closed,A=1", true)],
-            ),
+            (r#"URI="never closed,A=1"#, &[("URI", "never closed,A=1", true)]),
             (r#"A="x"junk,B=2"#, &[("A", "x", true), ("B", "2", false)]),
             ("", &[]),
         ];
         for (list, wanted) in cases {
-            let got: Vec<_> = attributes(list)
-                .map(|a| (a.name, a.value, a.quoted))
-                .collect();
+            let got: Vec<_> = attributes(list).map(|a| (a.name, a.value, a.quoted)).collect();
             assert_eq!(got, wanted, "{list}");
         }
     }

@@ -37,11 +37,7 @@ fn fraction_ms(text: &str) -> Option<(i64, &str)> {
     };
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (fraction, zone) = rest.split_at_checked(digits)?;
-    let ms = fraction
-        .bytes()
-        .chain(*b"000")
-        .take(3)
-        .fold(0, |ms, b| ms * 10 + i64::from(b - b'0'));
+    let ms = fraction.bytes().chain(*b"000").take(3).fold(0, |ms, b| ms * 10 + i64::from(b - b'0'));
     (digits > 0).then_some((ms, zone))
 }
 

@@ -16,15 +16,10 @@ impl<'a> Lines<'a> {
     /// Checks what can be checked of the whole: size, UTF-8, `#EXTM3U` (RFC 8216, 4.3.1.1).
     pub fn of(body: &'a [u8], limits: &Limits) -> Result<Self, PlaylistError> {
         if body.len() > limits.bytes {
-            return Err(PlaylistError::TooLarge {
-                limit: limits.bytes,
-            });
+            return Err(PlaylistError::TooLarge { limit: limits.bytes });
         }
         let text = std::str::from_utf8(begin(body)?).map_err(|_| PlaylistError::NotUtf8)?;
-        Ok(Self {
-            rest: text.split('\n').enumerate(),
-            line_bytes: limits.line_bytes,
-        })
+        Ok(Self { rest: text.split('\n').enumerate(), line_bytes: limits.line_bytes })
     }
 }
 
@@ -55,10 +50,7 @@ impl<'a> Iterator for Lines<'a> {
             }
             // Two playlists in one body: numbers of the second would be taken for the first's.
             if line == "#EXTM3U" {
-                return Some(Err(PlaylistError::BadTag {
-                    line: number,
-                    tag: "EXTM3U",
-                }));
+                return Some(Err(PlaylistError::BadTag { line: number, tag: "EXTM3U" }));
             }
             return Some(Ok((number, line)));
         }

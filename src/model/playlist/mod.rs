@@ -33,11 +33,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            bytes: 4 << 20,
-            line_bytes: 64 << 10,
-            segments: 20_000,
-        }
+        Self { bytes: 4 << 20, line_bytes: 64 << 10, segments: 20_000 }
     }
 }
 

@@ -177,11 +177,7 @@ impl<'l> Reader<'l> {
     /// A time in seconds that is one: finite, not negative, at most an hour.
     fn seconds(&self, text: &str, tag: &'static str) -> Result<f64, PlaylistError> {
         let seconds = text.trim().parse().unwrap_or(f64::NAN);
-        if (0.0..=SECONDS_MAX).contains(&seconds) {
-            Ok(seconds)
-        } else {
-            Err(self.bad(tag))
-        }
+        if (0.0..=SECONDS_MAX).contains(&seconds) { Ok(seconds) } else { Err(self.bad(tag)) }
     }
 
     /// EXT-X-TARGETDURATION (RFC 8216, 4.3.3.1): an integer, though some write `4.000`. Rounded
@@ -216,39 +212,24 @@ impl<'l> Reader<'l> {
     }
 
     fn map(&self, list: &str) -> Result<Map, PlaylistError> {
-        let uri = attribute(list, "URI")
-            .ok_or_else(|| self.bad("EXT-X-MAP"))?
-            .value;
+        let uri = attribute(list, "URI").ok_or_else(|| self.bad("EXT-X-MAP"))?.value;
         let range = attribute(list, "BYTERANGE")
             .map(|range| self.range(range.value, "EXT-X-MAP"))
             .transpose()?
-            .map(|(length, offset)| ByteRange {
-                offset: offset.unwrap_or(0),
-                length,
-            });
-        Ok(Map {
-            uri: self.checked(uri)?.to_owned(),
-            range,
-        })
+            .map(|(length, offset)| ByteRange { offset: offset.unwrap_or(0), length });
+        Ok(Map { uri: self.checked(uri)?.to_owned(), range })
     }
 
     /// The URI line that makes a segment of what stood before it.
     fn uri(&mut self, line: &str) -> Result<(), PlaylistError> {
         if self.segments.len() >= self.limits.segments {
-            return Err(PlaylistError::TooManySegments {
-                limit: self.limits.segments,
-            });
+            return Err(PlaylistError::TooManySegments { limit: self.limits.segments });
         }
         let uri = self.resolved(line)?;
         self.checked(&uri)?;
         let next = std::mem::take(&mut self.next);
-        let duration = next
-            .duration
-            .ok_or(PlaylistError::NoDuration { line: self.line })?;
-        let range = next
-            .range
-            .map(|range| self.placed(range, &uri))
-            .transpose()?;
+        let duration = next.duration.ok_or(PlaylistError::NoDuration { line: self.line })?;
+        let range = next.range.map(|range| self.placed(range, &uri)).transpose()?;
         self.grow(self.map.as_ref().map_or(0, |map| map.uri.len()))?;
         self.segments.push(Segment {
             // Numbered in `finish`.
@@ -273,12 +254,7 @@ impl<'l> Reader<'l> {
         (length, offset): (u64, Option<u64>),
         uri: &str,
     ) -> Result<ByteRange, PlaylistError> {
-        let before = || {
-            self.segments
-                .last()
-                .filter(|s| s.uri == uri)
-                .and_then(|s| s.range)
-        };
+        let before = || self.segments.last().filter(|s| s.uri == uri).and_then(|s| s.range);
         let offset = offset
             .or_else(|| before().map(|r| r.offset.saturating_add(r.length)))
             .filter(|&offset| offset.saturating_add(length) <= OFFSET_MAX)
@@ -287,9 +263,7 @@ impl<'l> Reader<'l> {
     }
 
     fn resolved<'a>(&mut self, text: &'a str) -> Result<Cow<'a, str>, PlaylistError> {
-        let resolved = self
-            .variables
-            .resolve(text, self.line, self.limits.line_bytes)?;
+        let resolved = self.variables.resolve(text, self.line, self.limits.line_bytes)?;
         if let Cow::Owned(resolved) = &resolved {
             self.grow(resolved.len())?;
         }
@@ -300,9 +274,7 @@ impl<'l> Reader<'l> {
     fn grow(&mut self, bytes: usize) -> Result<(), PlaylistError> {
         self.extra = self.extra.saturating_add(bytes);
         if self.extra > self.limits.bytes {
-            return Err(PlaylistError::TooLarge {
-                limit: self.limits.bytes,
-            });
+            return Err(PlaylistError::TooLarge { limit: self.limits.bytes });
         }
         Ok(())
     }
@@ -315,16 +287,11 @@ impl<'l> Reader<'l> {
     }
 
     fn bad(&self, tag: &'static str) -> PlaylistError {
-        PlaylistError::BadTag {
-            line: self.line,
-            tag,
-        }
+        PlaylistError::BadTag { line: self.line, tag }
     }
 
     fn finish(mut self) -> Result<MediaPlaylist, PlaylistError> {
-        let target_duration = self
-            .target_duration
-            .ok_or(PlaylistError::NoTargetDuration)?;
+        let target_duration = self.target_duration.ok_or(PlaylistError::NoTargetDuration)?;
         let mut msn = PackagerMsn(self.media_sequence.unwrap_or(0));
         for segment in &mut self.segments {
             segment.msn = msn;

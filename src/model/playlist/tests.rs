@@ -32,17 +32,9 @@ const LOW_LATENCY: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-VERSION:9\n\
 fn nginx_rtmp() {
     let got = read(NGINX_RTMP).unwrap();
     assert_eq!((got.version, got.target_duration, got.ended), (3, 6, false));
-    let [a, b] = &got.segments[..] else {
-        panic!("{got:?}")
-    };
-    assert_eq!(
-        (a.msn.0, a.uri.as_str(), a.discontinuity),
-        (15, "cam-15.ts", true)
-    );
-    assert_eq!(
-        (b.msn.0, b.uri.as_str(), b.discontinuity),
-        (16, "cam-16.ts", false)
-    );
+    let [a, b] = &got.segments[..] else { panic!("{got:?}") };
+    assert_eq!((a.msn.0, a.uri.as_str(), a.discontinuity), (15, "cam-15.ts", true));
+    assert_eq!((b.msn.0, b.uri.as_str(), b.discontinuity), (16, "cam-16.ts", false));
     assert_eq!(a.lines, ["#EXTINF:4.000,"]);
     assert_eq!(got.duration(), Duration::from_secs(10));
 }
@@ -51,9 +43,7 @@ fn nginx_rtmp() {
 fn wowza_with_a_byte_order_mark_and_no_last_line_end() {
     let got = read(WOWZA).unwrap();
     assert_eq!(got.target_duration, 10);
-    let [a, b] = &got.segments[..] else {
-        panic!("{got:?}")
-    };
+    let [a, b] = &got.segments[..] else { panic!("{got:?}") };
     assert_eq!((a.msn.0, a.duration), (2140, Duration::from_millis(9009)));
     assert_eq!(b.lines, ["#EXTINF:9.009, a title, with commas"]);
 }
@@ -61,18 +51,10 @@ fn wowza_with_a_byte_order_mark_and_no_last_line_end() {
 #[test]
 fn low_latency_tags_go_and_all_else_stays() {
     let got = read(LOW_LATENCY).unwrap();
-    let [only] = &got.segments[..] else {
-        panic!("{got:?}")
-    };
+    let [only] = &got.segments[..] else { panic!("{got:?}") };
     assert_eq!(only.duration, Duration::from_micros(4_000_080));
     assert_eq!(only.program_date_time, Some(1_550_110_416_106));
-    let map = Map {
-        uri: "init.mp4".into(),
-        range: Some(ByteRange {
-            offset: 0,
-            length: 720,
-        }),
-    };
+    let map = Map { uri: "init.mp4".into(), range: Some(ByteRange { offset: 0, length: 720 }) };
     assert_eq!(only.map, Some(map));
     assert_eq!(
         only.lines,
@@ -92,24 +74,12 @@ fn byte_ranges_get_their_offset_written_out() {
     let text = format!(
         "{head}#EXTINF:4,\n#EXT-X-BYTERANGE:100@50\na.ts\n#EXTINF:4,\n#EXT-X-BYTERANGE:30\na.ts\n"
     );
-    let ranges: Vec<_> = read(&text)
-        .unwrap()
-        .segments
-        .iter()
-        .map(|s| s.range.unwrap())
-        .collect();
+    let ranges: Vec<_> = read(&text).unwrap().segments.iter().map(|s| s.range.unwrap()).collect();
     let wanted = [(50, 100), (150, 30)].map(|(offset, length)| ByteRange { offset, length });
     assert_eq!(ranges, wanted);
-    for before in [
-        "",
-        "#EXTINF:4,\na.ts\n",
-        "#EXTINF:4,\n#EXT-X-BYTERANGE:1@0\nb.ts\n",
-    ] {
+    for before in ["", "#EXTINF:4,\na.ts\n", "#EXTINF:4,\n#EXT-X-BYTERANGE:1@0\nb.ts\n"] {
         let text = format!("{head}{before}#EXTINF:4,\n#EXT-X-BYTERANGE:30\na.ts\n");
-        assert!(
-            matches!(read(&text), Err(PlaylistError::NoPredecessor { .. })),
-            "{text}"
-        );
+        assert!(matches!(read(&text), Err(PlaylistError::NoPredecessor { .. })), "{text}");
     }
 }
 
@@ -120,21 +90,11 @@ fn keys_hold_until_none_and_maps_to_the_end() {
         #EXT-X-KEY:METHOD=NONE\n#EXT-X-MAP:URI=\"i\"\n#EXTINF:4,\nd\n#EXT-X-ENDLIST\n";
     let got = read(text).unwrap();
     assert!(got.ended);
-    let flags: Vec<_> = got
-        .segments
-        .iter()
-        .map(|s| (s.encrypted, s.gap, s.map.is_some()))
-        .collect();
+    let flags: Vec<_> =
+        got.segments.iter().map(|s| (s.encrypted, s.gap, s.map.is_some())).collect();
     let (no, yes) = (false, true);
-    assert_eq!(
-        flags,
-        [(no, no, no), (yes, no, no), (yes, yes, no), (no, no, yes)]
-    );
-    assert!(
-        got.segments
-            .iter()
-            .all(|s| !s.lines.iter().any(|l| l.contains("KEY")))
-    );
+    assert_eq!(flags, [(no, no, no), (yes, no, no), (yes, yes, no), (no, no, yes)]);
+    assert!(got.segments.iter().all(|s| !s.lines.iter().any(|l| l.contains("KEY"))));
 }
 
 /// Each stands after a good head, or replaces it where it begins with `#EXTM3U`.
@@ -144,30 +104,17 @@ fn what_is_let_pass() {
         ("#EXTINF:4\na.ts\n", 1),
         ("#EXTINF:4,000,\na.ts\n", 1),
         ("#EXTINF: 4.5 ,x\n  a.ts  \n", 1),
-        (
-            "# comment\n\n \n#EXTINF:4,\n\n# another\na b.ts\n#EXT-X-DATERANGE:ID=\"x\"\n",
-            1,
-        ),
+        ("# comment\n\n \n#EXTINF:4,\n\n# another\na b.ts\n#EXT-X-DATERANGE:ID=\"x\"\n", 1),
         ("#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-MEDIA-SEQUENCE:7\n", 0),
         ("#EXT-X-VERSION:three\n#EXTINF:0,\na.ts\n", 1),
         ("#EXT-X-PROGRAM-DATE-TIME:soon\n#EXTINF:3600,\na.ts\n", 1),
-        (
-            "#EXTM3U tvg=1\n#EXT-X-TARGETDURATION: 3.2 \n#EXTINF:4,\na.ts",
-            1,
-        ),
-        (
-            "#EXT-X-DEFINE:NAME=\"q\",VALUE=\"x=1\"\n#EXTINF:4,\na.ts?{$q}\n",
-            1,
-        ),
+        ("#EXTM3U tvg=1\n#EXT-X-TARGETDURATION: 3.2 \n#EXTINF:4,\na.ts", 1),
+        ("#EXT-X-DEFINE:NAME=\"q\",VALUE=\"x=1\"\n#EXTINF:4,\na.ts?{$q}\n", 1),
         ("#EXTINF:4,\na.ts?{$q}\n", 1),
     ];
     for (text, segments) in cases {
         let got = read(&with_head(text));
-        assert_eq!(
-            got.map(|p| (p.target_duration, p.segments.len())),
-            Ok((4, segments)),
-            "{text}"
-        );
+        assert_eq!(got.map(|p| (p.target_duration, p.segments.len())), Ok((4, segments)), "{text}");
     }
 }
 
@@ -188,22 +135,10 @@ fn what_is_refused() {
         ("#EXTM3U8\n", E::NotPlaylist),
         ("\n#EXTM3U\n", E::NotPlaylist),
         ("#EXTM3U\n#EXTINF:4,\na.ts\n", E::NoTargetDuration),
-        (
-            "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n",
-            E::Multivariant,
-        ),
-        (
-            "#EXTM3U\n#EXT-X-TARGETDURATION:x\n",
-            bad(2, "EXT-X-TARGETDURATION"),
-        ),
-        (
-            "#EXTM3U\n#EXT-X-TARGETDURATION:-1\n",
-            bad(2, "EXT-X-TARGETDURATION"),
-        ),
-        (
-            "#EXTM3U\n#EXT-X-TARGETDURATION:99999999999\n",
-            bad(2, "EXT-X-TARGETDURATION"),
-        ),
+        ("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n", E::Multivariant),
+        ("#EXTM3U\n#EXT-X-TARGETDURATION:x\n", bad(2, "EXT-X-TARGETDURATION")),
+        ("#EXTM3U\n#EXT-X-TARGETDURATION:-1\n", bad(2, "EXT-X-TARGETDURATION")),
+        ("#EXTM3U\n#EXT-X-TARGETDURATION:99999999999\n", bad(2, "EXT-X-TARGETDURATION")),
         ("#EXTINF:NaN,\na\n", bad(3, "EXTINF")),
         ("#EXTINF:-1,\na\n", bad(3, "EXTINF")),
         ("#EXTINF:inf,\na\n", bad(3, "EXTINF")),
@@ -216,28 +151,16 @@ fn what_is_refused() {
         ("#EXTINF:4,\na\rb\n", E::BadUri { line: 4 }),
         ("#EXT-X-MAP:URI=\"\"\n", E::BadUri { line: 3 }),
         ("#EXT-X-MAP:BYTERANGE=\"1@0\"\n", bad(3, "EXT-X-MAP")),
-        (
-            "#EXT-X-MEDIA-SEQUENCE:4611686018427387905\n",
-            bad(3, "EXT-X-MEDIA-SEQUENCE"),
-        ),
-        (
-            "#EXT-X-MEDIA-SEQUENCE:18446744073709551616\n",
-            bad(3, "EXT-X-MEDIA-SEQUENCE"),
-        ),
+        ("#EXT-X-MEDIA-SEQUENCE:4611686018427387905\n", bad(3, "EXT-X-MEDIA-SEQUENCE")),
+        ("#EXT-X-MEDIA-SEQUENCE:18446744073709551616\n", bad(3, "EXT-X-MEDIA-SEQUENCE")),
         ("#EXT-X-MEDIA-SEQUENCE:-1\n", bad(3, "EXT-X-MEDIA-SEQUENCE")),
-        (
-            "#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-MEDIA-SEQUENCE:2\n",
-            bad(4, "EXT-X-MEDIA-SEQUENCE"),
-        ),
+        ("#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-MEDIA-SEQUENCE:2\n", bad(4, "EXT-X-MEDIA-SEQUENCE")),
         ("#EXT-X-BYTERANGE:0@1\n", bad(3, "EXT-X-BYTERANGE")),
         ("#EXT-X-BYTERANGE:1@x\n", bad(3, "EXT-X-BYTERANGE")),
         ("#EXT-X-SKIP:SKIPPED-SEGMENTS=3\n", E::Delta),
         ("#EXTM3U\n#EXTM3U\n", bad(2, "EXTM3U")),
         ("#EXT-X-DEFINE:IMPORT=\"q\"\n", E::Variable { line: 3 }),
-        (
-            "#EXT-X-DEFINE:NAME=\"a\",VALUE=\"b\"\n#EXTINF:4,\n{$q}\n",
-            E::Variable { line: 5 },
-        ),
+        ("#EXT-X-DEFINE:NAME=\"a\",VALUE=\"b\"\n#EXTINF:4,\n{$q}\n", E::Variable { line: 5 }),
     ];
     for (text, wanted) in cases {
         assert_eq!(read(&with_head(text)), Err(wanted), "{text}");
@@ -247,11 +170,7 @@ fn what_is_refused() {
 
 #[test]
 fn limits_hold() {
-    let limits = Limits {
-        bytes: 200,
-        line_bytes: 60,
-        segments: 2,
-    };
+    let limits = Limits { bytes: 200, line_bytes: 60, segments: 2 };
     let read = |text: String| parse(text.as_bytes(), &limits);
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n";
     let segment = "#EXTINF:4,\na\n";
@@ -266,35 +185,19 @@ fn limits_hold() {
 
 #[test]
 fn a_small_body_cannot_unfold() {
-    let limits = Limits {
-        bytes: 2000,
-        line_bytes: 1000,
-        segments: 100,
-    };
+    let limits = Limits { bytes: 2000, line_bytes: 1000, segments: 100 };
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n";
     let x = "x".repeat(200);
-    let map = format!(
-        "{head}#EXT-X-MAP:URI=\"{x}\"\n{}",
-        "#EXTINF:4,\na\n".repeat(20)
-    );
-    assert_eq!(
-        parse(map.as_bytes(), &limits),
-        Err(PlaylistError::TooLarge { limit: 2000 })
-    );
+    let map = format!("{head}#EXT-X-MAP:URI=\"{x}\"\n{}", "#EXTINF:4,\na\n".repeat(20));
+    assert_eq!(parse(map.as_bytes(), &limits), Err(PlaylistError::TooLarge { limit: 2000 }));
     let define = format!("{head}#EXT-X-DEFINE:NAME=\"x\",VALUE=\"{x}\"\n");
     let line = format!("{define}#EXTINF:4,{}\n", "{$x}".repeat(20));
     assert_eq!(
         parse(line.as_bytes(), &limits),
-        Err(PlaylistError::LineTooLong {
-            line: 4,
-            limit: 1000
-        })
+        Err(PlaylistError::LineTooLong { line: 4, limit: 1000 })
     );
     let lines = format!("{define}{}", "#EXTINF:4,{$x}\na\n".repeat(20));
-    assert_eq!(
-        parse(lines.as_bytes(), &limits),
-        Err(PlaylistError::TooLarge { limit: 2000 })
-    );
+    assert_eq!(parse(lines.as_bytes(), &limits), Err(PlaylistError::TooLarge { limit: 2000 }));
 }
 
 #[test]
@@ -302,13 +205,7 @@ fn control_characters_never_reach_a_viewer() {
     let text = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,a\u{0}\rb\tc\u{85}\na.ts\n";
     assert_eq!(read(text).unwrap().segments[0].lines, ["#EXTINF:4,ab\tc"]);
     let hidden = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT\u{0}M3U\n#EXTINF:4,\na.ts\n";
-    assert_eq!(
-        read(hidden),
-        Err(PlaylistError::BadTag {
-            line: 3,
-            tag: "EXTM3U"
-        })
-    );
+    assert_eq!(read(hidden), Err(PlaylistError::BadTag { line: 3, tag: "EXTM3U" }));
 }
 
 #[test]
@@ -316,19 +213,10 @@ fn the_shape_is_told_by_the_first_telling_tag() {
     let cases: [(&[u8], Result<Shape, PlaylistError>); 7] = [
         (NGINX_RTMP.as_bytes(), Ok(Shape::Media)),
         (WOWZA.as_bytes(), Ok(Shape::Media)),
-        (
-            b"#EXTM3U\r\n#EXT-X-STREAM-INF:BANDWIDTH=1\r\na.m3u8",
-            Ok(Shape::Multivariant),
-        ),
-        (
-            b"#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO\n",
-            Ok(Shape::Multivariant),
-        ),
+        (b"#EXTM3U\r\n#EXT-X-STREAM-INF:BANDWIDTH=1\r\na.m3u8", Ok(Shape::Multivariant)),
+        (b"#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO\n", Ok(Shape::Multivariant)),
         (b"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:1\n", Ok(Shape::Media)),
-        (
-            b"#EXTM3U\n#EXT-X-VERSION:3\n",
-            Err(PlaylistError::NotPlaylist),
-        ),
+        (b"#EXTM3U\n#EXT-X-VERSION:3\n", Err(PlaylistError::NotPlaylist)),
         (b"not found", Err(PlaylistError::NotPlaylist)),
     ];
     for (body, wanted) in cases {

@@ -19,10 +19,7 @@ impl Variables {
     /// Takes one EXT-X-DEFINE. IMPORT and QUERYPARAM take their values from elsewhere and are
     /// refused.
     pub fn define(&mut self, list: &str, line: usize) -> Result<(), PlaylistError> {
-        let bad = PlaylistError::BadTag {
-            line,
-            tag: "EXT-X-DEFINE",
-        };
+        let bad = PlaylistError::BadTag { line, tag: "EXT-X-DEFINE" };
         let (Some(name), Some(value)) = (attribute(list, "NAME"), attribute(list, "VALUE")) else {
             return Err(PlaylistError::Variable { line });
         };
@@ -33,8 +30,7 @@ impl Variables {
         {
             return Err(bad);
         }
-        self.defined
-            .push((name.value.to_owned(), value.value.to_owned()));
+        self.defined.push((name.value.to_owned(), value.value.to_owned()));
         Ok(())
     }
 
@@ -60,9 +56,7 @@ impl Variables {
             rest = value;
         }
         while let Some((before, after)) = rest.split_once("{$") {
-            let (name, tail) = after
-                .split_once('}')
-                .ok_or(PlaylistError::Variable { line })?;
+            let (name, tail) = after.split_once('}').ok_or(PlaylistError::Variable { line })?;
             let (_, value) = self
                 .defined
                 .iter()
@@ -72,10 +66,7 @@ impl Variables {
             resolved.push_str(value);
             rest = tail;
             if resolved.len() + rest.len() > bytes_max {
-                return Err(PlaylistError::LineTooLong {
-                    line,
-                    limit: bytes_max,
-                });
+                return Err(PlaylistError::LineTooLong { line, limit: bytes_max });
             }
         }
         resolved.push_str(rest);

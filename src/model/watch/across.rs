@@ -84,7 +84,8 @@ fn renditions(this: &Track, other: &Track, whom: &Place, polled: Polled) -> Opti
             let range = |t: &Track| format!("{} to {}", t.first, t.last.unwrap_or(t.first));
             let sentence = format!(
                 "segments {} are listed here and {} in {whom}: the numbers have no common base",
-                range(this), range(other)
+                range(this),
+                range(other)
             );
             Finding::new(rule, Some(this.first), range(other), range(this), sentence)
         });
@@ -115,7 +116,8 @@ fn edges(this: &Track, other: &Track, whom: &Place, polled: Polled) -> Option<Fi
     if this.ended || behind < this.target? / 2 + SLACK {
         return None;
     }
-    let late = if behind == Duration::MAX { "long ago".to_owned() } else { seconds(behind) + " ago" };
+    let late =
+        if behind == Duration::MAX { "long ago".to_owned() } else { seconds(behind) + " ago" };
     let sentence = format!(
         "the list ends at {last} here, but {whom} went on to {theirs}, its next segment {late}"
     );
@@ -140,7 +142,8 @@ fn same(this: &Track, other: &Track, whom: &Place, added: &[u64]) -> Vec<Finding
             let word = |d: bool| if d { "with" } else { "without" };
             let sentence = format!(
                 "segment {msn} is listed {} EXT-X-DISCONTINUITY here and {} it in {whom}",
-                word(ours.discontinuity), word(theirs.discontinuity)
+                word(ours.discontinuity),
+                word(theirs.discontinuity)
             );
             let (theirs, ours) = (word(theirs.discontinuity), word(ours.discontinuity));
             let rule = Rule::DiscontinuityChanged;

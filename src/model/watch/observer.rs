@@ -274,11 +274,7 @@ fn failure<T>(answer: &Answer<T>, msn: Option<u64>, what: &str) -> Option<Findin
     Some(Finding::new(rule, msn, expected, found, sentence))
 }
 
-fn breaches(
-    place: &Place,
-    at: Duration,
-    found: impl IntoIterator<Item = Finding>,
-) -> Vec<Breach> {
+fn breaches(place: &Place, at: Duration, found: impl IntoIterator<Item = Finding>) -> Vec<Breach> {
     found
         .into_iter()
         .map(|f| Breach {

@@ -117,7 +117,9 @@ impl Track {
                 shown.last_msn(),
                 format!("nothing after {last}"),
                 &now,
-                format!("the stream had ended with EXT-X-ENDLIST at {last}, and now goes on to {now}"),
+                format!(
+                    "the stream had ended with EXT-X-ENDLIST at {last}, and now goes on to {now}"
+                ),
             ));
         }
     }
@@ -166,7 +168,9 @@ impl Track {
                     format!("{} EXT-X-DISCONTINUITY", word(now.discontinuity)),
                     format!(
                         "segment {} was listed {} EXT-X-DISCONTINUITY and is listed {} it now",
-                        now.msn, word(was.discontinuity), word(now.discontinuity)
+                        now.msn,
+                        word(was.discontinuity),
+                        word(now.discontinuity)
                     ),
                 ));
                 counted = true; // a tag that came or went shifts the count: said once
@@ -214,7 +218,8 @@ impl Track {
                     seconds(now.duration),
                     format!(
                         "segment {} lasts {}, more than the target duration of {target} s",
-                        now.msn, seconds(now.duration)
+                        now.msn,
+                        seconds(now.duration)
                     ),
                 ));
             }

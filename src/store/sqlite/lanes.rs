@@ -34,8 +34,7 @@ impl Database {
         connection: Connection,
         changes: broadcast::Sender<Change>,
     ) -> Result<Self, StoreError> {
-        let mut database =
-            Self { connection, changes, data_version: 0, revision: 0, expired: 0 };
+        let mut database = Self { connection, changes, data_version: 0, revision: 0, expired: 0 };
         let read = |db: &Self| -> rusqlite::Result<(i64, i64, i64)> {
             Ok((db.data_version()?, db.counter("revision")?, db.counter("expired")?))
         };
@@ -55,8 +54,13 @@ impl Database {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6,
                          (SELECT value + 1 FROM counters WHERE name = 'revision'))",
                 params![
-                    header.lane.as_str(), stream.pool.as_str(), &*stream.path, &*stream.query,
-                    text, opened_at, first_msn
+                    header.lane.as_str(),
+                    stream.pool.as_str(),
+                    &*stream.path,
+                    &*stream.query,
+                    text,
+                    opened_at,
+                    first_msn
                 ],
             )? > 0;
             if made {
@@ -181,11 +185,7 @@ impl Database {
         })
     }
 
-    pub fn target_duration(
-        &mut self,
-        stream: &StreamKey,
-        seconds: u32,
-    ) -> Result<u32, StoreError> {
+    pub fn target_duration(&mut self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError> {
         let kept = i64::try_from(TARGETS_MAX).unwrap_or(i64::MAX);
         self.write(|t| {
             let highest = t.query_row(
@@ -295,7 +295,9 @@ fn steps_after(
     let after = after.map_or(Ok(-1), |m| to_i64(m.0))?;
     let read = || -> rusqlite::Result<Vec<(i64, String)>> {
         transaction
-            .prepare_cached("SELECT msn, step FROM steps WHERE lane = ?1 AND msn > ?2 ORDER BY msn")?
+            .prepare_cached(
+                "SELECT msn, step FROM steps WHERE lane = ?1 AND msn > ?2 ORDER BY msn",
+            )?
             .query_map([row.number, after], |r| Ok((r.get(0)?, r.get(1)?)))?
             .collect()
     };
@@ -326,10 +328,9 @@ fn from_text<T: DeserializeOwned>(
         format: u16,
     }
     let parsed: Result<T, _> = serde_json::from_str(text);
-    let written = parsed.as_ref().map_or_else(
-        |_| serde_json::from_str(text).map_or(0, |v: Versioned| v.format),
-        format,
-    );
+    let written = parsed
+        .as_ref()
+        .map_or_else(|_| serde_json::from_str(text).map_or(0, |v: Versioned| v.format), format);
     if written > FORMAT {
         let why = format!("format {written} is of a newer Segue, this one knows up to {FORMAT}");
         return Err(damaged(lane, &why));
