@@ -96,7 +96,7 @@ impl Running {
         match &result {
             Ok(()) => tracing::info!(file = %self.path.display(), "configuration reloaded"),
             Err(error) => {
-                tracing::error!(file = %self.path.display(), %error, "the changed configuration is not taken")
+                tracing::error!(file = %self.path.display(), %error, "the changed configuration is not taken");
             }
         }
         result

@@ -356,7 +356,9 @@ async fn hold_to_the_promise(settings: Settings, acts: Vec<Act>) {
                 drop(segments);
                 segments = Segments::open(settings.clone(), now).unwrap();
                 let found = now.plus(FOUND_KEPT);
-                kept.values_mut().for_each(|until| *until = found.max(*until));
+                for until in kept.values_mut() {
+                    *until = found.max(*until);
+                }
             }
             Act::Reopen => {}
         }

@@ -1,6 +1,30 @@
 //! The configuration as an operator meets it: `conf/segue.yaml` against the code, and what is said
 //! of files that are wrong.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::format_push_string,
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    clippy::needless_pass_by_value,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::format_collect,
+    clippy::needless_for_each,
+    clippy::semicolon_if_nothing_returned,
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::large_stack_arrays,
+    clippy::manual_is_multiple_of,
+    reason = "a test may"
+)]
+
 mod broken;
 mod commands;
 mod docker;

@@ -207,6 +207,7 @@ fn variants_match_by_what_they_are() {
     let avc = Some("avc1.64001f, mp4a.40.2");
     let hevc = Some("hvc1.1.6.L93,mp4a.40.2");
     let avc_too = Some("mp4a.40.2,avc3.4d401f");
+    #[allow(clippy::type_complexity)] // a table
     let cases: [(&[Traits], &[Traits], &[Option<usize>]); 7] = [
         // Another order.
         (

@@ -69,6 +69,7 @@ mod tests {
 
     #[test]
     fn lists_as_packagers_write_them() {
+        #[allow(clippy::type_complexity)] // a table
         let cases: [(&str, &[(&str, &str, bool)]); 7] = [
             ("BANDWIDTH=250000", &[("BANDWIDTH", "250000", false)]),
             (

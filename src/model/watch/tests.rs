@@ -1,5 +1,6 @@
 //! Each rule, by a good sequence with exactly one fault.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::*;
@@ -21,7 +22,7 @@ fn window(first: u64, count: u64, splices: &[u64]) -> String {
         if splices.contains(&msn) {
             text += "#EXT-X-DISCONTINUITY\n";
         }
-        text += &format!("#EXTINF:4.000,\n#EXT-X-CUE:{msn}\nt0ken/v0/{msn}-abc.ts?x=1\n");
+        let _ = write!(text, "#EXTINF:4.000,\n#EXT-X-CUE:{msn}\nt0ken/v0/{msn}-abc.ts?x=1\n");
     }
     text
 }
