@@ -2,6 +2,7 @@
 //! health changes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,8 +25,14 @@ pub struct Chores {
     pub segments: Arc<Segments>,
     pub store: Arc<dyn LaneStore>,
     pub clock: Clock,
-    /// A lane whose last step is older than this is dropped from the store.
-    pub lane_expires: Duration,
+    /// A lane whose last step is older than so many seconds is dropped from the store.
+    pub lane_expires_s: Arc<AtomicU64>,
+}
+
+impl Chores {
+    fn lane_expires(&self) -> Duration {
+        Duration::from_secs(self.lane_expires_s.load(Ordering::Relaxed))
+    }
 }
 
 #[async_trait]
@@ -40,7 +47,7 @@ impl BackgroundService for Chores {
                     let now = self.clock.now();
                     self.segments.sweep(now);
                     if sweeps.is_multiple_of(EXPIRE_EVERY)
-                        && let Err(error) = self.store.expire(now.minus(self.lane_expires)).await
+                        && let Err(error) = self.store.expire(now.minus(self.lane_expires())).await
                     {
                         tracing::warn!(%error, "old lanes stay in the store");
                     }

@@ -82,6 +82,20 @@ pub fn server(settings: &Settings) -> Result<Server, LifecycleError> {
     Ok(Server::new_with_opt_and_conf(Some(options), conf))
 }
 
+/// A socket's file outlives the process that made it; the kernel's list does not. Connecting would
+/// tell as well, but Pingora's successor accepts only once.
+fn somebody_listens(socket: &Path) -> bool {
+    let Ok(list) = std::fs::read_to_string("/proc/net/unix") else {
+        return socket.exists();
+    };
+    // As the other process wrote it, which may be relative: the name itself has to do.
+    let named = |line: &str| {
+        line.split_whitespace().nth(7).and_then(|path| Path::new(path).file_name())
+            == socket.file_name()
+    };
+    socket.exists() && list.lines().any(named)
+}
+
 /// Makes the directory that `file` will stand in, for this user alone, where there is none.
 fn private_parent(file: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
@@ -117,6 +131,9 @@ pub fn run(
         socket: settings.upgrade_sock.clone(),
         reload: Arc::new(reload),
     };
+    if settings.upgrade {
+        tracing::info!(socket = %settings.upgrade_sock.display(), "waiting for the running process: send it SIGQUIT within 5 s");
+    }
     // With `--upgrade`, waits here for the old process's sockets; ends the process without.
     server.bootstrap();
     let _pid = PidFile::write(settings.pid_file.as_deref())?;
@@ -263,7 +280,7 @@ impl Signals {
         let appears = async {
             let began = Instant::now();
             while began.elapsed() < SUCCESSOR_WITHIN {
-                if self.socket.exists() {
+                if somebody_listens(&self.socket) {
                     return true;
                 }
                 tokio::time::sleep(LOOK_EVERY).await;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -67,6 +68,8 @@ pub struct Running {
     pub client: Arc<Client>,
     pub stages: Arc<Stages>,
     pub admin: Arc<ArcSwap<ops::Settings>>,
+    /// Seconds after which a lane's log is dropped.
+    pub lane_expires_s: Arc<AtomicU64>,
     /// The key made for this installation, for when none is configured.
     pub own_key: [u8; 32],
 }
@@ -90,6 +93,7 @@ impl Running {
             self.front.reload(parts::front(&changed), keyring);
             self.streams.reload(parts::streams(&changed), parts::hosts(&changed));
             self.admin.store(Arc::new(admin_settings(&changed)));
+            self.lane_expires_s.store(parts::lane_expires_s(&changed), Ordering::Relaxed);
             *config = changed;
             Ok(())
         });
@@ -142,7 +146,7 @@ impl Operations for Running {
                     stream: s.stream.clone(),
                     packager: p.packager.clone(),
                     state: p.state,
-                    age: Duration::from_millis(p.playlist_age_ms.unwrap_or(0)),
+                    age: p.playlist_age_ms.map(Duration::from_millis),
                 })
                 .collect(),
         }

@@ -32,6 +32,11 @@ pub fn capacity(config: &Config) -> Capacity {
     Capacity { streams: config.limits.streams, lanes: config.limits.lanes }
 }
 
+/// One store holds the lanes of all pools: the longest counts.
+pub fn lane_expires_s(config: &Config) -> u64 {
+    config.pools.iter().map(|p| p.lane_expires.as_secs()).max().unwrap_or(86_400)
+}
+
 pub fn pools(config: &Config) -> Vec<PoolSpec> {
     config.pools.iter().map(pool).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -121,14 +121,14 @@ fn assemble(
     if let Some(target) = access_log(&config.log.access) {
         front = front.logging_to(AccessLog::open(target).context("log.access")?);
     }
-    let expires = config.pools.iter().map(|p| p.lane_expires).max();
+    let lane_expires_s = Arc::new(AtomicU64::new(parts::lane_expires_s(&config)));
     let chores = Chores {
         streams: streams.clone(),
         pools: pools.clone(),
         segments: segments.clone(),
         store,
         clock,
-        lane_expires: expires.unwrap_or(Duration::from_secs(86_400)),
+        lane_expires_s: lane_expires_s.clone(),
     };
     let running = Running {
         path: options.path.clone(),
@@ -140,6 +140,7 @@ fn assemble(
         pools,
         client,
         stages: stages.clone(),
+        lane_expires_s,
         own_key,
     };
     Ok((running, chores))

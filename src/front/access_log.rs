@@ -146,10 +146,12 @@ fn write_lines(
     let _ = out.flush();
 }
 
-/// `path` with `lane` in place of the token, which stands between `~` and the next `/`.
+/// `path` without its query, which may hold what authenticates a viewer, and with `lane` in place of
+/// the token, which stands between the last `~` and the next `/`.
 #[must_use]
 pub fn without_token(path: &str, lane: Option<&str>) -> String {
-    let Some(at) = path.find('~') else {
+    let path = path.split('?').next().unwrap_or(path);
+    let Some(at) = path.rfind('~') else {
         return path.to_owned();
     };
     let (before, rest) = path.split_at(at);

@@ -1,7 +1,7 @@
 //! Everything that can go wrong with a request, and the one table that says how it is answered.
 //!
 //! What the viewer did wrong is a 4xx; what is ours or a packager's is 503 with Retry-After, and
-//! never 404, 502 or 504: players and CDNs come back after a 503 (design.md, "Answers").
+//! never 404, 502 or 504: players and CDNs come back after a 503.
 
 use crate::model::route::RouteError;
 use crate::model::token::TokenError;

@@ -1,5 +1,5 @@
 //! The names and numbers everything else is told with. One type per meaning,
-//! so that two numberings can never be mixed up (design.md, "Words").
+//! so that two numberings can never be mixed up.
 
 use std::fmt;
 use std::sync::Arc;

@@ -54,10 +54,11 @@ pub struct StreamGauge {
     pub stream: String,
     /// The packager.
     pub packager: PackagerId,
-    /// One word: `live`, `stalled`, `failed`, `gone`, `ended`.
+    /// One word: `moves`, `unknown`, or why it is of no use.
     pub state: &'static str,
     /// Since the newest segment was seen.
-    pub age: Duration,
+    /// None: it never listed one.
+    pub age: Option<Duration>,
 }
 
 /// All metrics.
@@ -344,8 +345,10 @@ impl Scraped {
         for one in &now.stream_states {
             let (stream, packager) = (one.stream.as_str(), one.packager.as_str());
             set(&self.stream_state.with_label_values(&[stream, packager, one.state]), 1);
-            let age = u64::try_from(one.age.as_millis()).unwrap_or(u64::MAX);
-            set(&self.playlist_age.with_label_values(&[stream, packager]), age);
+            if let Some(age) = one.age {
+                let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+                set(&self.playlist_age.with_label_values(&[stream, packager]), age);
+            }
         }
     }
 }
@@ -380,7 +383,7 @@ mod tests {
                 stream: "/live/cam.m3u8".into(),
                 packager: a,
                 state: "live",
-                age: Duration::from_millis(1500),
+                age: Some(Duration::from_millis(1500)),
             }],
             ..Gauges::default()
         };

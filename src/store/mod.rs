@@ -1,5 +1,5 @@
 //! Where lanes' logs live. Everything that must agree between processes is one operation here:
-//! `append` succeeds only on the tail it was computed from (design.md, "Store").
+//! `append` succeeds only on the tail it was computed from.
 
 use std::sync::Arc;
 
@@ -119,7 +119,7 @@ pub trait LaneStore: Send + Sync {
     async fn expire(&self, before: UnixMs) -> Result<u64, StoreError>;
     /// A secret of the installation: the one stored, or `fresh`, stored now. First writer wins.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
-    /// The highest target duration seen for a stream before, raised to `seconds` (design.md, law 4).
+    /// The highest target duration seen for a stream before, raised to `seconds` (ARCHITECTURE.md, law 4).
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError>;
     /// Changes made by any process that shares the store, this one among them: lanes opened,
     /// appended to or expired. Told at least once, perhaps late, perhaps more than once.

@@ -88,7 +88,7 @@ impl Worker {
 
     pub(super) fn ask_media(&self, id: &PackagerId, at: usize, path: String, target: u32) {
         let (deps, id, out) = (self.deps.clone(), id.clone(), self.outbox.clone());
-        // Two tries fit into a target duration (design.md, law 6).
+        // Two tries fit into a target duration (ARCHITECTURE.md, law 6).
         let deadline = Duration::from_secs(u64::from(target)) / 2;
         let deadline = deadline.clamp(Duration::from_millis(800), Duration::from_secs(5));
         tokio::spawn(async move {

@@ -28,7 +28,7 @@ pub struct Carried {
     pub held_from: Vec<OutputMsn>,
     /// Per rendition: the first number listed; none where nothing is.
     pub first: Vec<Option<OutputMsn>>,
-    /// Per rendition: the first number listed last. Never falls (design.md, law 2).
+    /// Per rendition: the first number listed last. Never falls (ARCHITECTURE.md, law 2).
     floor: Vec<OutputMsn>,
     /// Steps that the store has not taken yet, since it does not answer.
     pub unsaved: usize,
@@ -336,7 +336,7 @@ impl Worker {
         self.deps.segments.keep(&hashes, until);
     }
 
-    /// A step may go one target duration and a window after it left the list (design.md, law 5).
+    /// A step may go one target duration and a window after it left the list (ARCHITECTURE.md, law 5).
     async fn trim(&mut self, id: &LaneId, now: UnixMs) {
         let Some(lane) = self.lanes.get_mut(id) else { return };
         let mut keep_from = None;

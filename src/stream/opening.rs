@@ -127,7 +127,7 @@ impl Worker {
     }
 
     /// A sibling may yet show a longer EXT-X-TARGETDURATION: a header is frozen without it only
-    /// after some patience (design.md, law 4).
+    /// after some patience (ARCHITECTURE.md, law 4).
     fn siblings_pending(&self, waited: Duration) -> bool {
         waited < SIBLINGS && self.sources.values().any(|s| !s.answered())
     }

@@ -1,5 +1,5 @@
 //! When a packager's playlist is asked for again: near the moment its next segment is due, and
-//! never more than three times per segment duration (design.md, "A request's way").
+//! never more than three times per segment duration.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl Pace {
                 from.max(now).plus(by.since(from.max(now)) / 2)
             }
             Some((_, by)) if by.plus(AFTER_DUE) > now => by.plus(AFTER_DUE),
-            // It is late. Once more before the lane would leave (design.md, law 6).
+            // It is late. Once more before the lane would leave (ARCHITECTURE.md, law 6).
             Some((_, by)) if by.plus(duration / 5) > now => by.plus(duration / 5),
             _ => now.plus(third + jitter(third / 10, rng)),
         };

@@ -82,7 +82,7 @@ impl Worker {
 
     /// Gives the store the steps that it missed, and all that are kept if it has lost the lane.
     /// Where another process has gone on meanwhile its steps stand there, and those printed here
-    /// stand here (design.md, "Store").
+    /// stand here.
     pub(super) async fn save(&mut self, id: &LaneId) {
         let Some(lane) = self.lanes.get_mut(id) else { return };
         // Each attempt saves a step, or goes back by one that the store has lost.

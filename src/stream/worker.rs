@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -18,6 +19,9 @@ use super::{Deps, Lane, PoolSettings, Refusal, Slot};
 use crate::model::lane::{Held, Observed};
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
+
+/// A stream that no packager has is forgotten after so long.
+const UNKNOWN_FOR: Duration = Duration::from_secs(6);
 
 /// Where a request waits for its lane.
 pub type Answer = oneshot::Sender<Result<Arc<Lane>, Refusal>>;
@@ -113,7 +117,10 @@ impl Worker {
         let now = self.deps.clock.now();
         let asked = self.lanes.values().map(|l| l.shared.last_asked()).max();
         let last = asked.unwrap_or_default().max(self.asked_at);
-        self.joining.is_empty() && now.since(last) > self.settings.idle_after
+        // Without a lane it is a name that somebody tried: it must not hold a place for long.
+        let after = if self.lanes.is_empty() { UNKNOWN_FOR } else { self.settings.idle_after };
+        let waiting = !self.joining.is_empty() || !self.reopening.is_empty();
+        !waiting && now.since(last) > after.min(self.settings.idle_after)
     }
 
     /// Everything that is due now. Returns when to look again.

@@ -122,7 +122,13 @@ fn reload_sends_sighup() {
     let dir = tempfile::tempdir().unwrap();
     let name = dir.path().join("segue");
     std::os::unix::fs::symlink("/bin/sleep", &name).unwrap();
-    let mut proxy = Command::new(&name).arg("60").spawn().unwrap();
+    // Where this test runs under nohup, SIGHUP is ignored from birth: env undoes that.
+    let mut proxy =
+        Command::new("env").arg("--default-signal=HUP").arg(&name).arg("60").spawn().unwrap();
+    let comm = format!("/proc/{}/comm", proxy.id());
+    while std::fs::read_to_string(&comm).unwrap() != "segue\n" {
+        std::thread::yield_now();
+    }
     let place = with_pid_file(&format!("{}\n", proxy.id()));
     let (code, out, err) = segue(&["reload", "--conf", "f.yaml"], place.path());
     if code != 0 {

@@ -1,5 +1,5 @@
 //! A witness beside the players: polls every media playlist of a URL twice a second and holds the
-//! laws of design.md that can be seen from outside. Written apart from the product's own `watch`,
+//! laws of ARCHITECTURE.md that can be seen from outside. Written apart from the product's own `watch`,
 //! so that one judge does not repeat the other's mistakes.
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +21,7 @@ use crate::process::now_ms;
 pub struct Breach {
     /// Unix milliseconds.
     pub t: u64,
-    /// The law of design.md; 0 where an answer was no answer at all.
+    /// The law of ARCHITECTURE.md; 0 where an answer was no answer at all.
     pub law: u8,
     pub what: String,
 }

@@ -1,5 +1,5 @@
 //! A lane is a log: an append-only list of steps, of which a media playlist is nothing but the
-//! newest, printed (design.md, "The one idea").
+//! newest, printed (ARCHITECTURE.md, "A lane is a log").
 //!
 //! `header` what is frozen at opening; `step` what the log is made of; `log` the log itself;
 //! `track` what one packager shows of one rendition; `next` the one pure function that decides

@@ -117,7 +117,7 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
 }
 
 /// The packager is still the lane's, and it is late. From one target duration on a sibling's next
-/// segment is fetched side by side; a quarter more and the lane leaves (design.md, law 6: the
+/// segment is fetched side by side; a quarter more and the lane leaves (ARCHITECTURE.md, law 6: the
 /// next segment comes within 1.5 target durations).
 fn overdue(s: &Situation, tail: &Step, reason: SpliceReason, mut wants: Vec<Want>) -> Decision {
     let waited = waited(s, tail);

@@ -1,4 +1,4 @@
-//! Where a lane goes on in another run: the ladder (design.md, "Splice").
+//! Where a lane goes on in another run: the ladder.
 //!
 //! Content is placed by two clocks that packagers share: EXT-X-PROGRAM-DATE-TIME where both
 //! write it and arrival agrees, else arrival alone, which is when a segment was listed, by our

@@ -1,4 +1,4 @@
-//! Media playlists as packagers write them, without losing a line (design.md, law 8).
+//! Media playlists as packagers write them, without losing a line (ARCHITECTURE.md, law 8).
 //!
 //! `parse` reads one; `Segment::lines` are what goes on to viewers as it was written.
 //! m3u8-rs reads multivariant playlists and judges our output in tests: it keeps one key and

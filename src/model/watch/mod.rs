@@ -1,4 +1,4 @@
-//! What a player sees of a live stream over time, judged against RFC 8216 and design.md's laws.
+//! What a player sees of a live stream over time, judged against RFC 8216 and ARCHITECTURE.md's laws.
 //!
 //! `read` reads a playlist tolerantly; `observer` takes every answer and returns the breaches in
 //! it; `track` judges one playlist against its own past, `across` against the others. Pure: time
@@ -90,7 +90,7 @@ impl Rule {
     pub const fn as_str(self) -> &'static str {
         self.row().0
     }
-    /// Where it stands: RFC 8216's section, or the law of design.md where the RFC has none.
+    /// Where it stands: RFC 8216's section, or the law of ARCHITECTURE.md where the RFC has none.
     #[must_use]
     pub const fn basis(self) -> &'static str {
         self.row().1
