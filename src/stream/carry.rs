@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Lane;
+use super::status::{Decided, PackagerStatus};
 use super::worker::Worker;
 use crate::model::lane::{
     Action, Candidate, Decision, Log, Situation, SpliceReason, Step, Track, next,
@@ -44,7 +45,7 @@ pub struct Carried {
     /// for the viewers of all: a step that does not hold it is a hole in their playlists.
     pub held_elsewhere: Vec<UnixMs>,
     /// The last decisions, newest last.
-    pub decisions: Vec<(UnixMs, String)>,
+    pub decisions: Vec<Decided>,
 }
 
 impl Carried {
@@ -98,11 +99,15 @@ impl Carried {
         self.log.header().target()
     }
 
-    fn note(&mut self, now: UnixMs, decision: &str) {
-        if self.decisions.last().is_some_and(|(_, last)| last == decision) {
-            return;
-        }
-        self.decisions.push((now, decision.to_owned()));
+    /// Nothing else was decided last.
+    fn decided(&self, decision: &str) -> bool {
+        self.decisions.last().is_some_and(|last| last.decision == decision)
+    }
+
+    fn note(&mut self, at: UnixMs, decision: String, inputs: Vec<PackagerStatus>) {
+        let tail_age = |t: &Step| u64::try_from(at.since(t.listed_at).as_millis()).ok();
+        let tail_age_ms = self.log.tail().and_then(tail_age);
+        self.decisions.push(Decided { at, decision, tail_age_ms, inputs });
         if self.decisions.len() > DECISIONS {
             self.decisions.remove(0);
         }
@@ -154,7 +159,7 @@ impl Worker {
                     self.append(id, *step).await;
                 }
                 Action::Wait => {
-                    lane.note(now, decision.why);
+                    self.note(id, now, decision.why.to_owned());
                     self.fetch(&decision.wants, &matched, target);
                     break;
                 }
@@ -162,6 +167,17 @@ impl Worker {
         }
         self.list(id, changed).await;
         wake
+    }
+
+    /// Keeps a decision that is another than the last, with what each packager showed.
+    fn note(&mut self, id: &LaneId, now: UnixMs, decision: String) {
+        if self.lanes.get(id).is_none_or(|lane| lane.decided(&decision)) {
+            return;
+        }
+        let inputs = self.packager_status(now);
+        if let Some(lane) = self.lanes.get_mut(id) {
+            lane.note(now, decision, inputs);
+        }
     }
 
     fn decide(&self, id: &LaneId) -> Option<(Decision, Matched)> {
@@ -252,18 +268,17 @@ impl Worker {
             if own {
                 self.deps.observer.spliced(id, &step.packager, msn, splice);
             }
-            lane.note(
-                now,
-                &format!(
-                    "splice {} -> {} at {msn}: {}, gap {} ms by {}",
-                    splice.from,
-                    step.packager,
-                    splice.reason.as_str(),
-                    splice.gap_ms,
-                    splice.method.as_str()
-                ),
+            let decision = format!(
+                "splice {} -> {} at {msn}: {}, gap {} ms by {}",
+                splice.from,
+                step.packager,
+                splice.reason.as_str(),
+                splice.gap_ms,
+                splice.method.as_str()
             );
+            self.note(id, now, decision);
         }
+        let Some(lane) = self.lanes.get_mut(id) else { return };
         for (r, entry) in step.entries.iter().enumerate() {
             let held = entry.held.is_some_and(|h| self.deps.segments.has(h.hash));
             if let Some(from) = lane.held_from.get_mut(r).filter(|_| !held) {

@@ -28,7 +28,7 @@ pub use clock::Clock;
 pub use lane::{Lane, PATIENCE, Printed};
 pub use observer::{Observer, Outcome, Silent};
 pub use settings::{Capacity, PoolSettings};
-pub use status::{LaneStatus, PackagerStatus, StepStatus, StreamStatus};
+pub use status::{Decided, LaneStatus, PackagerStatus, StepStatus, StreamStatus};
 pub use streams::{Parts, Streams};
 
 use streams::{Deps, Slot};

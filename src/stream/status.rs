@@ -36,6 +36,10 @@ pub struct PackagerStatus {
     pub playlist_age_ms: Option<u64>,
     /// Its runs since the stream is watched.
     pub runs: u32,
+    /// Refreshes that failed in a row.
+    pub failures: u32,
+    /// Between which moments its next segment is due, by arrival (Unix milliseconds).
+    pub next_due: Option<(UnixMs, UnixMs)>,
 }
 
 /// A lane.
@@ -57,8 +61,21 @@ pub struct LaneStatus {
     pub steps: Vec<StepStatus>,
     /// The splices among them.
     pub splices: Vec<SpliceStatus>,
-    /// The last decisions: when (Unix milliseconds) and what.
-    pub decisions: Vec<(UnixMs, String)>,
+    /// The last decisions, newest last.
+    pub decisions: Vec<Decided>,
+}
+
+/// A decision and what it was made from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Decided {
+    /// When, Unix milliseconds.
+    pub at: UnixMs,
+    /// What.
+    pub decision: String,
+    /// How long the tail had been listed, milliseconds.
+    pub tail_age_ms: Option<u64>,
+    /// What each packager showed.
+    pub inputs: Vec<PackagerStatus>,
 }
 
 /// A step.
@@ -94,10 +111,9 @@ pub struct SpliceStatus {
 }
 
 impl Worker {
-    /// Leaves the state of the stream where `/status.json` and metrics find it.
-    pub(super) fn publish_status(&self) {
-        let now = self.deps.clock.now();
-        let packagers = self.sources.values().map(|s| {
+    /// The stream on each packager now.
+    pub(super) fn packager_status(&self, now: UnixMs) -> Vec<PackagerStatus> {
+        let status = self.sources.values().map(|s| {
             let track = s.shown.values().next().map(|s| &s.track);
             let progressed = track.and_then(crate::model::lane::Track::progressed_at);
             PackagerStatus {
@@ -111,8 +127,20 @@ impl Worker {
                 playlist_age_ms: progressed
                     .map(|p| u64::try_from(now.since(p).as_millis()).unwrap_or(u64::MAX)),
                 runs: track.map_or(0, crate::model::lane::Track::run),
+                failures: track
+                    .and_then(crate::model::lane::Track::failing)
+                    .or(s.failing)
+                    .map_or(0, |f| f.count),
+                next_due: track.and_then(crate::model::lane::Track::next_due),
             }
         });
+        status.collect()
+    }
+
+    /// Leaves the state of the stream where `/status.json` and metrics find it.
+    pub(super) fn publish_status(&self) {
+        let now = self.deps.clock.now();
+        let packagers = self.packager_status(now);
         let lanes = self.lanes.values().map(|l| LaneStatus {
             lane: l.log.header().lane.clone(),
             packager: l.log.tail().map(|t| t.packager.clone()),
@@ -127,7 +155,7 @@ impl Worker {
         self.slot.status.store(Some(Arc::new(StreamStatus {
             stream: self.key.to_string(),
             pool: self.key.pool.to_string(),
-            packagers: packagers.collect(),
+            packagers,
             lanes: lanes.collect(),
             at: now,
         })));
