@@ -11,9 +11,12 @@ use crate::model::lane::{
     Action, Candidate, Decision, Log, Situation, SpliceReason, Step, Track, next,
 };
 use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
+use crate::model::rendition::Kind;
 
 /// How many decisions are kept for whoever asks why a lane does what it does.
 const DECISIONS: usize = 16;
+/// Steps kept while the store does not answer, at the most.
+const UNSAVED_MAX: usize = 2000;
 /// Appends in one turn at the most, so that one lane's catch-up does not hold up the others.
 const APPENDS: usize = 64;
 
@@ -44,6 +47,8 @@ pub struct Carried {
     /// Per rendition: when another process last held it. Whatever one process appends must do
     /// for the viewers of all: a step that does not hold it is a hole in their playlists.
     pub held_elsewhere: Vec<UnixMs>,
+    /// When another process's steps were last looked for.
+    pub looked_at: UnixMs,
     /// The last decisions, newest last.
     pub decisions: Vec<Decided>,
 }
@@ -77,6 +82,7 @@ impl Carried {
             since: now.minus(before),
             kept_at: UnixMs(0),
             held_elsewhere,
+            looked_at: UnixMs(0),
             decisions: Vec::new(),
             log,
         }
@@ -188,17 +194,22 @@ impl Worker {
         let matched: Matched =
             self.sources.iter().map(|(p, s)| (p.clone(), s.matched(header))).collect();
         let order = self.order_for(lane);
+        // Checks that fail everywhere are more likely wrong than every packager is.
+        let all_down = order.iter().all(|p| self.barred(p).is_some());
         let candidates: Vec<Candidate> = order
             .iter()
             .filter_map(|p| {
                 let source = self.sources.get(p)?;
-                let tracks = matched.get(p)?.iter().map(|m| {
-                    m.and_then(|m| Some(&source.shown.get(&m)?.track))
-                        .filter(|t| fits(t, header.container))
-                });
+                let tracks =
+                    matched.get(p)?.iter().zip(&header.renditions).map(|(m, rendition)| {
+                        // WebVTT has no init segment, whatever the video is wrapped in.
+                        let any = rendition.traits.kind == Kind::Subtitles;
+                        m.and_then(|m| Some(&source.shown.get(&m)?.track))
+                            .filter(|t| any || fits(t, header.container))
+                    });
                 Some(Candidate {
                     id: &source.id,
-                    barred: self.barred(p),
+                    barred: self.barred(p).filter(|r| !all_down || *r != SpliceReason::Unhealthy),
                     over_since: source.over_since(),
                     tracks: tracks.collect(),
                 })
@@ -354,6 +365,11 @@ impl Worker {
     /// A step may go one target duration and a window after it left the list (ARCHITECTURE.md, law 5).
     async fn trim(&mut self, id: &LaneId, now: UnixMs) {
         let Some(lane) = self.lanes.get_mut(id) else { return };
+        // What the store has not taken yet, and the step before it, are all that it can be mended
+        // with.
+        if lane.unsaved > 0 && lane.log.steps().len() < UNSAVED_MAX {
+            return;
+        }
         let mut keep_from = None;
         while let Some((from, _)) = lane.left.front().copied().filter(|(_, until)| *until < now) {
             keep_from = Some(from);

@@ -34,11 +34,19 @@ pub enum FetchError {
     NotMedia,
 }
 
+/// What was full or busy is tried again after this.
+const AGAIN: Duration = Duration::from_millis(500);
+
 impl Worker {
     pub(super) fn take_bytes(&mut self, fetch: &Fetch, result: Result<Held, FetchError>) {
         self.fetching.remove(fetch);
         let held = match result {
             Ok(held) => Some(held),
+            // Ours to mend, and none of the packager's fault: it is asked again.
+            Err(error @ (FetchError::Segments(_) | FetchError::Origin(OriginError::Busy))) => {
+                tracing::warn!(stream = %self.key, packager = %fetch.packager, %error, "cannot be held now");
+                return;
+            }
             Err(error) => {
                 let what = match &fetch.what {
                     What::Segment(_, r) | What::Init(r) => &r.path,
@@ -82,6 +90,12 @@ impl Worker {
             let keep = self.settings.window.unwrap_or(target * 10) * 2 + target * 10;
             tokio::spawn(async move {
                 let result = deps.bytes(&fetch, target, keep).await;
+                if matches!(
+                    &result,
+                    Err(FetchError::Segments(_) | FetchError::Origin(OriginError::Busy))
+                ) {
+                    tokio::time::sleep(AGAIN).await;
+                }
                 let _ = out.send(Event::Fetched(fetch, result)).await;
             });
         }

@@ -13,6 +13,10 @@ use crate::model::multivariant;
 use crate::model::names::{LaneId, OutputMsn, PackagerId, RenditionId, UnixMs};
 use crate::model::rendition::{Rendition, Traits};
 
+/// A packager's own list is taken as the window up to this length; all of it is held.
+const WINDOW_MAX: Duration = Duration::from_secs(300);
+/// The longest target duration, seconds: what a packager claims beyond is listed as it is.
+const TARGET_MAX: u32 = 60;
 /// Siblings' target durations are waited for this long before a header is frozen.
 const SIBLINGS: Duration = Duration::from_millis(1500);
 
@@ -322,7 +326,7 @@ impl Worker {
             version: if container == Container::FragmentedMp4 { 7 } else { 3 },
             container,
             independent_segments: false,
-            window: self.settings.window.unwrap_or(list).max(least),
+            window: self.settings.window.unwrap_or(list.min(WINDOW_MAX)).max(least),
             first_msn: first_number(now),
             first_discontinuity: if again { now.0 / 1000 } else { 0 },
             opened_at: now,
@@ -344,7 +348,11 @@ impl Worker {
         else {
             return;
         };
-        let Some(seen) = track.segments().iter().rev().find(|s| !s.lost()) else { return };
+        let Some(seen) =
+            track.segments().iter().rev().find(|s| !s.lost() && s.bytes.held.is_none())
+        else {
+            return;
+        };
         let want = Want {
             packager: id.clone(),
             rendition: 0,
@@ -376,13 +384,13 @@ enum Choice {
 fn longest(track: &Track) -> u32 {
     let longest = track.segments().iter().map(Seen::duration).max().unwrap_or_default();
     let rounded = (longest + Duration::from_millis(500)).as_secs();
-    track.target_duration().max(u32::try_from(rounded).unwrap_or(u32::MAX))
+    track.target_duration().max(u32::try_from(rounded).unwrap_or(u32::MAX)).min(TARGET_MAX)
 }
 
 /// Peak bit rate of what is held, with a tenth to spare.
 fn bandwidth(track: &Track) -> Option<u64> {
     let rates = track.segments().iter().filter_map(|s| {
-        let ms = u64::try_from(s.duration().as_millis()).ok().filter(|ms| *ms > 0)?;
+        let ms = u64::try_from(s.duration().as_millis()).ok()?.max(100);
         Some(s.bytes.held?.length.saturating_mul(8000) / ms)
     });
     rates.max().map(|peak| (peak + peak / 10).max(1))

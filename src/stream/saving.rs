@@ -1,10 +1,17 @@
 //! A lane's log and the store's copy of it: each step is appended there first, and what the store
 //! missed while it could not be reached, or has lost, is written back.
 
+use std::time::Duration;
+
 use super::worker::Worker;
 use crate::model::lane::{Header, Log, Step};
 use crate::model::names::LaneId;
 use crate::store::{Appended, StoreError};
+
+/// Another process's steps are looked for this often at the most, whoever asks.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// A store that failed is tried again after this.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Appends to the store, then to the log. A loser takes over the steps of the winner.
@@ -26,6 +33,7 @@ impl Worker {
                     self.deps.observer.store_failed();
                 }
                 lane.unsaved += 1;
+                self.store_retry_at = self.deps.clock.now().plus(RETRY);
                 self.take_step(id, step, true);
             }
         }
@@ -58,7 +66,12 @@ impl Worker {
     /// Takes over what another process appended since: during an upgrade two of them answer on the
     /// same sockets, and what one listed the other is asked for.
     pub(super) async fn take_newer(&mut self, id: &LaneId) {
-        let Some(lane) = self.lanes.get(id).filter(|l| l.unsaved == 0) else { return };
+        let now = self.deps.clock.now();
+        let Some(lane) = self.lanes.get_mut(id).filter(|l| l.unsaved == 0) else { return };
+        if now.since(lane.looked_at) < LOOK_AGAIN {
+            return;
+        }
+        lane.looked_at = now;
         let tail = lane.log.tail().map(|t| t.msn);
         let Ok(Some(stored)) = self.deps.store.load(id).await else { return };
         let newer: Vec<Step> = stored.steps.into_iter().filter(|s| Some(s.msn) > tail).collect();
@@ -84,6 +97,10 @@ impl Worker {
     /// Where another process has gone on meanwhile its steps stand there, and those printed here
     /// stand here.
     pub(super) async fn save(&mut self, id: &LaneId) {
+        let now = self.deps.clock.now();
+        if now < self.store_retry_at {
+            return;
+        }
         let Some(lane) = self.lanes.get_mut(id) else { return };
         // Each attempt saves a step, or goes back by one that the store has lost.
         let attempts = lane.log.steps().len() * 2 + 2;
@@ -105,7 +122,10 @@ impl Worker {
                     }
                     lane.unsaved = kept;
                 }
-                Err(_) => return,
+                Err(_) => {
+                    self.store_retry_at = now.plus(RETRY);
+                    return;
+                }
             }
         }
     }

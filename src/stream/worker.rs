@@ -20,6 +20,8 @@ use crate::model::lane::{Held, Observed};
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
 
+/// Events taken in one turn: whoever asks much must not keep the lanes from going on.
+const EVENTS: usize = 256;
 /// A stream that no packager has is forgotten after so long.
 const UNKNOWN_FOR: Duration = Duration::from_secs(6);
 
@@ -61,6 +63,8 @@ pub struct Worker {
     pub(super) reopening: BTreeMap<LaneId, UnixMs>,
     pub(super) fetching: HashSet<Fetch>,
     pub(super) asked_at: UnixMs,
+    /// A store that failed is left alone until then.
+    pub(super) store_retry_at: UnixMs,
     pub(super) rng: StdRng,
 }
 
@@ -76,6 +80,7 @@ impl Worker {
         Self {
             settings: deps.pool_settings(&key.pool),
             asked_at: deps.clock.now(),
+            store_retry_at: UnixMs(0),
             key,
             deps,
             slot,
@@ -106,7 +111,8 @@ impl Worker {
                 },
                 () = tokio::time::sleep_until(at) => {}
             }
-            while let Ok(event) = self.inbox.try_recv() {
+            for _ in 0..EVENTS {
+                let Ok(event) = self.inbox.try_recv() else { break };
                 self.take(event).await;
             }
         }
@@ -190,6 +196,8 @@ impl Worker {
             standbys += usize::from(works);
             needed.push(p.id.clone());
         }
+        // The lane's own may be gone from the configuration.
+        needed.retain(|id| packagers.iter().any(|p| p.id == *id));
         self.sources.retain(|id, s| needed.contains(id) || s.asking);
         for id in needed {
             self.sources.entry(id.clone()).or_insert_with(|| Source::new(id));

@@ -31,6 +31,9 @@ pub enum LogError {
     },
 }
 
+/// What a step counts for in the window at the least.
+const LEAST: Duration = Duration::from_millis(100);
+
 /// A lane's log.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -132,7 +135,8 @@ impl Log {
                 break;
             }
             first = step.msn;
-            after += step.duration();
+            // A packager may claim no length at all: the window ends all the same.
+            after += step.duration().max(LEAST);
         }
         Some(first)
     }

@@ -11,7 +11,7 @@ use super::standing::{
     FAILING, Standing, failure, moment, readiness, reference, standing, succession, track_of,
 };
 use super::{
-    Action, Candidate, Decision, FORMAT, Seen, Situation, Splice, SpliceMethod, SpliceReason, Step,
+    Action, Candidate, Decision, FORMAT, Situation, Splice, SpliceMethod, SpliceReason, Step,
     Track, Want,
 };
 
@@ -32,6 +32,10 @@ fn opening(s: &Situation) -> Decision {
         let Some((r, track)) = reference(s, c) else { continue };
         let Some(start) = opening_start(s, track) else { continue };
         let ready = (start..track.segments().len()).map(|at| readiness(s, c, &moment(s, c, r, at)));
+        // It fails already: the next one may not.
+        if track.unsure() {
+            continue;
+        }
         let (lagging, missing) = ready.fold((false, Vec::new()), |(lagging, mut wants), ready| {
             wants.extend(ready.wants);
             (lagging | ready.lagging, wants)
@@ -40,7 +44,8 @@ fn opening(s: &Situation) -> Decision {
         if lagging && s.now.since(s.log.header().opened_at) < s.log.header().target() / 2 {
             return wait(s, "opening", missing);
         }
-        if missing.is_empty() {
+        let begins = track.segments().get(start).is_some_and(|seen| seen.bytes.held.is_some());
+        if missing.is_empty() && begins {
             let discontinuity = s.log.header().reopened();
             let splice = discontinuity.then(|| Splice {
                 from: c.id.clone(),
@@ -101,14 +106,24 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
         if ready.lost {
             return leave(s, tail, SpliceReason::SegmentLost, Vec::new());
         }
-        if ready.wants.is_empty() && !ready.lagging {
-            let marked = successor.iter().zip(&c.tracks).any(|(at, t)| {
+        let marked = || {
+            successor.iter().zip(&c.tracks).any(|(at, t)| {
                 at.and_then(|a| t.as_ref()?.segments().get(a))
                     .is_some_and(|seen| seen.listed.segment.discontinuity)
-            });
-            return append(s, c, r, &successor, marked, None);
+            })
+        };
+        if ready.wants.is_empty() && !ready.lagging {
+            return append(s, c, r, &successor, marked(), None);
         }
-        return overdue(s, tail, SpliceReason::SegmentLost, ready.wants);
+        let late = overdue(s, tail, SpliceReason::SegmentLost, ready.wants);
+        // One rendition stays away and no sibling has it either: the others go on without it.
+        let held = track.segments().get(at + 1).is_some_and(|seen| seen.bytes.held.is_some());
+        let nothing_else = late.action == Action::Wait && late.wants.is_empty();
+        let listed = track.listed_by(at + 1).is_some_and(|l| s.now.since(l) >= leave_after(s));
+        if ready.lagging && held && nothing_else && listed && waited(s, tail) >= leave_after(s) {
+            return append(s, c, r, &successor, marked(), None);
+        }
+        return late;
     }
     if let Some(reason) = failure(c) {
         return leave(s, tail, reason, Vec::new());
@@ -158,8 +173,7 @@ fn try_splice(
             c.barred.is_none() && (*c.id != tail.packager || reason != SpliceReason::Drained)
         })
         .filter_map(|c| {
-            let (r, track) = reference(s, c)?;
-            let place = offered(s, tail, c, track, last_chance)?;
+            let (r, place) = offered(s, tail, c, last_chance)?;
             Some((c, r, place))
         })
         .collect();
@@ -184,37 +198,35 @@ fn try_splice(
 
 /// What candidate `c` offers after `tail`. Its own run, where the tail's segment is lost, offers
 /// what comes after that.
-fn offered(
-    s: &Situation,
-    tail: &Step,
-    c: &Candidate,
-    track: &Track,
-    last_chance: bool,
-) -> Option<Place> {
+fn offered(s: &Situation, tail: &Step, c: &Candidate, last_chance: bool) -> Option<(usize, Place)> {
     if *c.id == tail.packager
         && let Standing::At(r, at) = standing(s, c, tail)
     {
-        return after_lost(c, r, at, last_chance);
+        return Some((r, after_lost(s, c, r, at, last_chance)?));
     }
+    let (r, track) = reference(s, c)?;
     if track.failing().is_some_and(|f| f.count >= FAILING) {
         return None;
     }
     match place(tail, track, last_chance) {
         Offer::Here(p) if p.method == SpliceMethod::Newest && !moves(s, track) => None,
-        Offer::Here(p) => Some(p),
+        Offer::Here(p) => Some((r, p)),
         Offer::NotYet | Offer::Nothing => None,
     }
 }
 
 /// No sibling carries on, and a segment of the lane's own run cannot be had: the one after it.
-fn after_lost(c: &Candidate, r: usize, at: usize, last_chance: bool) -> Option<Place> {
-    let track = track_of(c, r)?;
-    let lost: Vec<&Seen> =
-        track.segments().iter().skip(at + 1).take_while(|seen| seen.lost()).collect();
-    let to = at + 1 + lost.len();
-    let gap: Duration = lost.iter().map(|seen| seen.duration()).sum();
-    let possible = last_chance && !lost.is_empty() && to < track.segments().len();
-    possible.then(|| Place {
+fn after_lost(
+    s: &Situation,
+    c: &Candidate,
+    r: usize,
+    at: usize,
+    last_chance: bool,
+) -> Option<Place> {
+    let segments = track_of(c, r)?.segments();
+    let to = (at + 1..segments.len()).find(|&p| !readiness(s, c, &moment(s, c, r, p)).lost)?;
+    let gap: Duration = segments.iter().take(to).skip(at + 1).map(|seen| seen.duration()).sum();
+    (last_chance && to > at + 1).then(|| Place {
         at: to,
         gap_ms: i64::try_from(gap.as_millis()).unwrap_or(i64::MAX),
         method: SpliceMethod::Arrival,

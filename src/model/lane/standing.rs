@@ -20,7 +20,12 @@ pub(super) enum Standing {
 }
 
 pub(super) fn standing(s: &Situation, c: &Candidate, tail: &Step) -> Standing {
-    let Some((r, track)) = reference(s, c) else { return Standing::Unseen };
+    // What viewers have been given tells best where the tail stands.
+    let given = (0..c.tracks.len()).find_map(|r| {
+        let (entry, track) = (tail.entries.get(r)?, track_of(c, r)?);
+        (entry.held.is_some() && track.find(&entry.source).is_some()).then_some((r, track))
+    });
+    let Some((r, track)) = given.or_else(|| reference(s, c)) else { return Standing::Unseen };
     let found = tail.entries.get(r).and_then(|e| track.find(&e.source));
     let Some(at) = found.or_else(|| tail_by_other(c, tail, r, track)) else {
         // The renditions that the tail names may not be shown here yet.
@@ -145,20 +150,23 @@ pub(super) fn readiness(s: &Situation, c: &Candidate, moment: &[Option<usize>]) 
         if s.wanted.get(r) != Some(&true) {
             continue;
         }
+        // A rendition that nobody has been given yet holds up nobody.
+        let carried =
+            s.log.tail().is_none_or(|t| t.entries.get(r).is_some_and(|e| e.held.is_some()));
         let Some((track, at)) = track_of(c, r).zip(at) else {
-            out.lagging = true;
+            out.lagging |= carried;
             continue;
         };
         let Some(seen) = track.segments().get(at) else { continue };
-        out.lost |= seen.lost() || seen.listed.segment.encrypted;
+        out.lost |= carried && (seen.lost() || seen.listed.segment.encrypted);
         if track.unsure() && seen.bytes.held.is_none() {
-            out.lagging = true;
+            out.lagging |= carried;
             continue;
         }
         out.wants.extend(want_segment(c, r, track, at));
         if let Some(map) = &seen.listed.map {
             let init = track.init(map);
-            out.lost |= init.lost();
+            out.lost |= carried && init.lost();
             if init.held.is_none() && !init.lost() {
                 out.wants.push(want(c, r, track, What::Init(map.clone())));
             }

@@ -316,6 +316,8 @@ impl Track {
             return Observed::Same;
         }
         self.note_arrival(now, before);
+        // What failed a while ago may be had by now.
+        self.inits.values_mut().filter(|i| i.held.is_none()).for_each(|i| i.failures = 0);
         self.progressed_at = Some(now);
         let surplus = self.listed_from().saturating_sub(REMEMBERED);
         self.segments.drain(..surplus);
