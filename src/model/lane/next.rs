@@ -11,7 +11,7 @@ use super::standing::{
     FAILING, Standing, failure, moment, readiness, reference, standing, succession, track_of,
 };
 use super::{
-    Action, Candidate, Decision, FORMAT, Situation, Splice, SpliceMethod, SpliceReason, Step,
+    Action, Candidate, Decision, FORMAT, Seen, Situation, Splice, SpliceMethod, SpliceReason, Step,
     Track, Want,
 };
 
@@ -225,7 +225,7 @@ fn after_lost(
 ) -> Option<Place> {
     let segments = track_of(c, r)?.segments();
     let to = (at + 1..segments.len()).find(|&p| !readiness(s, c, &moment(s, c, r, p)).lost)?;
-    let gap: Duration = segments.iter().take(to).skip(at + 1).map(|seen| seen.duration()).sum();
+    let gap: Duration = segments.iter().take(to).skip(at + 1).map(Seen::duration).sum();
     (last_chance && to > at + 1).then(|| Place {
         at: to,
         gap_ms: i64::try_from(gap.as_millis()).unwrap_or(i64::MAX),
