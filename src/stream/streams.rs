@@ -121,11 +121,7 @@ impl Slot {
             let _ = answer.send(result.clone());
         }
     }
-    /// The worker wants to end. Whoever asks from now on starts another.
-    pub fn close_if_unused(&self) -> bool {
-        self.closed.store(true, Ordering::Release);
-        true
-    }
+    /// The worker has ended. Whoever asks from now on starts another.
     pub fn ended(&self) {
         self.closed.store(true, Ordering::Release);
         let ids: Vec<LaneId> = self.lanes.iter().map(|l| l.key().clone()).collect();

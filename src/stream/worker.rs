@@ -99,7 +99,7 @@ impl Worker {
     pub(super) async fn run(mut self) {
         loop {
             let wake = self.turn().await;
-            if self.idle() && self.slot.close_if_unused() {
+            if self.idle() {
                 break;
             }
             let at = self.deps.clock.instant(wake);

@@ -6,6 +6,7 @@ use super::{
     Action, Candidate, Decision, Entry, FORMAT, Init, Seen, Situation, Source, Splice, Step,
 };
 use crate::model::names::{PackagerMsn, UnixMs};
+use crate::model::uri::{extension_of, init_extension_of};
 
 pub(super) fn append(
     s: &Situation,
@@ -63,16 +64,16 @@ pub(super) fn entry(s: &Situation, c: &Candidate, r: usize, at: Option<usize>) -
     let held = seen.bytes.held.filter(|_| s.wanted.get(r) == Some(&true));
     let map = match &seen.listed.map {
         None => None,
-        Some(m) => {
-            track.init(m).held.map(|held| Init { held, extension: extension(&m.path, "mp4") })
-        }
+        Some(m) => track
+            .init(m)
+            .held
+            .map(|held| Init { held, extension: init_extension_of(&m.path).to_owned() }),
     };
-    let default = if seen.listed.map.is_some() { "m4s" } else { "ts" };
     Some(Entry {
         source: seen.source(),
         duration: seen.duration(),
         lines: seen.listed.segment.lines.clone(),
-        extension: extension(&seen.listed.resource.path, default),
+        extension: extension_of(&seen.listed.resource.path, seen.listed.map.is_some()).to_owned(),
         held: held.filter(|_| seen.listed.map.is_none() || map.is_some()),
         map,
     })
@@ -88,15 +89,4 @@ pub(super) fn unlisted(reference: &Seen) -> Entry {
         held: None,
         map: None,
     }
-}
-
-/// The ending of a name, as far as players know it.
-pub(super) fn extension(path: &str, default: &str) -> String {
-    const KNOWN: [&str; 14] = [
-        "ts", "m4s", "mp4", "m4v", "m4a", "cmfv", "cmfa", "aac", "mp3", "ac3", "ec3", "vtt",
-        "webvtt", "m2ts",
-    ];
-    let name = path.split(['?', '#']).next().unwrap_or(path);
-    let ending = name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
-    if KNOWN.contains(&ending.as_str()) { ending } else { default.to_owned() }
 }
