@@ -54,4 +54,6 @@ pub enum Kind {
     Video,
     /// EXT-X-MEDIA TYPE=SUBTITLES with a URI.
     Subtitles,
+    /// EXT-X-I-FRAME-STREAM-INF.
+    IFrames,
 }

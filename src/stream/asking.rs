@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::carry::Carried;
+use super::reading::{self, Place};
 use super::source::EntryState;
 use super::worker::{Event, Worker};
 use crate::model::lane::{Failing, Observed};
@@ -18,10 +20,22 @@ const ENTRY_WAIT_MAX: Duration = Duration::from_secs(6);
 const ENTRY_WAIT_LEAST: Duration = Duration::from_millis(500);
 
 impl Worker {
+    /// A lane is about to open, or has opened and has nothing yet.
+    pub(super) fn opens(&self) -> bool {
+        let empty = self.lanes.values().any(|l| l.log.tail().is_none());
+        empty || !self.joining.is_empty() || !self.reopening.is_empty()
+    }
+
     /// Starts every request for a playlist that is due. Returns when the next one is.
     pub(super) fn ask_packagers(&mut self) -> UnixMs {
         let now = self.deps.clock.now();
         let mut wake = now.plus(Duration::from_secs(1));
+        // Nothing follows what has ended.
+        let ended = |l: &Carried| l.log.tail().is_some_and(|t| t.end);
+        if !self.opens() && !self.lanes.is_empty() && self.lanes.values().all(ended) {
+            return wake;
+        }
+        let opens = self.opens();
         let ids: Vec<PackagerId> = self.sources.keys().cloned().collect();
         for id in ids {
             self.show_wanted(&id);
@@ -40,7 +54,9 @@ impl Worker {
                 if shown.asking {
                     continue;
                 }
-                if shown.pace.due() <= now {
+                // All of a long list is wanted again.
+                let shallow = opens && shown.shallow();
+                if shown.pace.due() <= now || shallow {
                     shown.asking = true;
                     shown.pace.start(now);
                     due.push((at, shown.path.clone(), shown.track.target_duration()));
@@ -153,18 +169,21 @@ impl Worker {
         result: Result<PlaylistAnswer, OriginError>,
     ) {
         let hosts = self.deps.hosts_of(id);
+        let deep = self.opens();
         let Some(source) = self.sources.get_mut(id) else { return };
         let Some(shown) = source.shown.get_mut(&at) else { return };
         shown.asking = false;
         let read = result.map_err(|e| (e.is_gone(), e.to_string())).and_then(|answer| {
-            super::reading::snapshot(&answer.body, &shown.path, &hosts, &self.settings.playlist)
-                .map(|s| (s, answer.reconnected))
+            let place = Place { base: &shown.path, hosts: &hosts, entry: &self.key.path };
+            reading::read(&answer.body, &place, &self.settings.playlist, deep)
+                .map(|read| (read, answer.reconnected))
                 .map_err(|e| (false, e))
         });
         let target = Duration::from_secs(u64::from(shown.track.target_duration().max(2)));
         match read {
-            Ok((snapshot, reconnected)) => {
-                let seen = shown.track.observe(now, snapshot, reconnected);
+            Ok((read, reconnected)) => {
+                (shown.head, shown.deep) = (read.head, read.deep);
+                let seen = shown.track.observe(now, read.snapshot, reconnected);
                 if seen == Observed::NewRun && shown.track.run() > 1 {
                     tracing::info!(stream = %self.key, packager = %id, "the packager began another run");
                 }

@@ -17,6 +17,7 @@ mod observer;
 mod opening;
 mod pace;
 mod reading;
+mod recall;
 mod saving;
 mod settings;
 mod source;
@@ -25,8 +26,9 @@ mod streams;
 mod worker;
 
 pub use clock::Clock;
-pub use lane::{Lane, PATIENCE, Printed};
+pub use lane::{Lane, Named, PATIENCE, Printed};
 pub use observer::{Observer, Outcome, Silent};
+pub use recall::Recalled;
 pub use settings::{Capacity, PoolSettings};
 pub use status::{Decided, LaneStatus, PackagerStatus, StepStatus, StreamStatus};
 pub use streams::{Parts, Streams};

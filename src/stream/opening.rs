@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use super::carry::Carried;
 use super::lane::PATIENCE;
-use super::source::{EntryState, Source};
+use super::source::{EntryState, Shown, Source};
 use super::worker::{Answer, Worker};
 use super::{Lane, Refusal};
-use crate::model::lane::{Container, FORMAT, Header, Log, Seen, Track, Want, What};
+use bytes::Bytes;
+
+use crate::model::lane::{
+    Container, EMPTY_SUBTITLES, FORMAT, Header, Log, Seen, Track, Want, What,
+};
 use crate::model::multivariant;
 use crate::model::names::{LaneId, OutputMsn, PackagerId, RenditionId, UnixMs};
-use crate::model::rendition::{Rendition, Traits};
+use crate::model::playlist::Extent;
+use crate::model::rendition::{Kind, Rendition, Traits};
 
-/// A packager's own list is taken as the window up to this length; all of it is held.
-const WINDOW_MAX: Duration = Duration::from_secs(300);
 /// The longest target duration, seconds: what a packager claims beyond is listed as it is.
 const TARGET_MAX: u32 = 60;
 /// Siblings' target durations are waited for this long before a header is frozen.
@@ -65,6 +68,7 @@ impl Worker {
         };
         let lanes = self.lane_counts();
         let mut pending = false;
+        let mut whole = None;
         for p in pool.preference(&self.deps.zone, &|id| lanes.get(id).copied().unwrap_or(0)) {
             let Some(source) = self.sources.get(&p.id) else { continue };
             if !source.answered() {
@@ -78,9 +82,16 @@ impl Worker {
             if source.lists() && source.moves(now) {
                 return Choice::Open(p.id.clone());
             }
+            if source.whole() {
+                whole.get_or_insert_with(|| p.id.clone());
+            }
         }
         if pending {
             return Choice::Wait;
+        }
+        // Nobody moves: a recording, or a stream that has ended.
+        if let Some(id) = whole {
+            return Choice::Open(id);
         }
         if self.sources.is_empty() {
             return Choice::Wait;
@@ -99,8 +110,9 @@ impl Worker {
         waited: Duration,
     ) -> Option<Result<Arc<Lane>, Refusal>> {
         let open = self.lanes.values().find(|l| {
+            let whole = l.log.header().extent == Extent::Whole;
             l.opens_on.as_ref() == Some(id)
-                && l.log.tail().is_none_or(|t| t.packager == *id && !t.end)
+                && l.log.tail().is_none_or(|t| t.packager == *id && t.end == whole)
         });
         if let Some(lane) = open {
             return Some(Ok(lane.shared.clone()));
@@ -118,7 +130,7 @@ impl Worker {
         if !self.deps.segments.admits_stream() && self.lanes.is_empty() {
             return Some(Err(Refusal::Limit("segments")));
         }
-        if self.siblings_pending(waited) {
+        if self.siblings_pending(waited) || self.sources.get(id).is_some_and(Source::shallow) {
             return None;
         }
         let lane = LaneId::new(format!("{id}-{:08x}", self.deps.random_u32()));
@@ -169,8 +181,11 @@ impl Worker {
         let header = Arc::new(header);
         let now = self.deps.clock.now();
         let shared = Arc::new(Lane::new(header.clone(), self.deps.clock));
-        // Players begin with one rendition and turn to another within seconds: they find all.
-        for r in 0..header.renditions.len() {
+        self.hold_empty_subtitles(&header).await;
+        // Players begin with one rendition and turn to another within seconds: they find all but
+        // the I-frames, which only those who search ask for.
+        let played = |r: &Rendition| r.traits.kind != Kind::IFrames;
+        for (r, _) in header.renditions.iter().enumerate().filter(|(_, r)| played(r)) {
             shared.ask(r);
         }
         let id = header.lane.clone();
@@ -180,6 +195,17 @@ impl Worker {
             .insert(id.clone(), Carried::new(shared.clone(), Log::new(header), Some(on), now));
         self.slot.remember(&id, shared.clone());
         Ok(shared)
+    }
+
+    /// What stands in for subtitles has to be held like all that is listed.
+    async fn hold_empty_subtitles(&self, header: &Header) {
+        if header.renditions.iter().any(|r| r.traits.kind == Kind::Subtitles) {
+            let until = self.deps.clock.now().plus(header.target() * 20);
+            let bytes = Bytes::from_static(EMPTY_SUBTITLES);
+            if let Err(error) = self.deps.segments.put(bytes, until).await {
+                tracing::warn!(stream = %self.key, %error, "subtitles have nothing to stand in for them");
+            }
+        }
     }
 
     /// A viewer comes with a token of a lane that is not carried here now.
@@ -220,6 +246,7 @@ impl Worker {
                 return None;
             }
         }
+        self.hold_empty_subtitles(&header).await;
         let shared = Arc::new(Lane::new(header, self.deps.clock));
         let on = id.as_str().rsplit_once('-').map(|(p, _)| PackagerId::new(p));
         let mut lane = Carried::new(shared.clone(), log, on, self.deps.clock.now());
@@ -239,15 +266,22 @@ impl Worker {
     async fn held_from(&self, log: &Log, r: usize) -> OutputMsn {
         let mut from = log.next_msn();
         let keep = self.deps.clock.now().plus(log.header().window + log.header().target() * 10);
+        let held_first = log.held_first();
         for step in log.steps().rev() {
             if step.end {
                 continue;
             }
-            let held = step.entries.get(r).and_then(|e| e.held);
-            match held {
-                Some(held) if self.deps.segments.find(held, keep).await => from = step.msn,
-                _ => break,
+            if !step.lists(r) {
+                break;
             }
+            // What lies deeper is fetched when it is asked for.
+            let held = step.entries(r).iter().filter_map(|e| e.held);
+            for held in held.filter(|_| Some(step.msn) >= held_first) {
+                if !self.deps.segments.find(held, keep).await {
+                    return from;
+                }
+            }
+            from = step.msn;
         }
         from
     }
@@ -290,11 +324,6 @@ impl Worker {
             return Ok(None);
         };
         let track = &shown.track;
-        if track.newest().is_some_and(|s| s.listed.segment.encrypted) {
-            return Err(Refusal::Unsupported(
-                "encrypted segments come with a later version".into(),
-            ));
-        }
         let container = if track.newest().is_some_and(|s| s.listed.map.is_some()) {
             Container::FragmentedMp4
         } else {
@@ -312,10 +341,18 @@ impl Worker {
                 (vec![lone(bandwidth)], multivariant::wrap(&place, bandwidth, None))
             }
         };
+        let old = shown.deep.as_deref().unwrap_or_default();
+        let seen = track.segments().iter().skip(track.listed_from()).map(Seen::duration);
+        let list: Duration = old.iter().map(|l| l.segment.duration).chain(seen).sum();
+        let extent = if source.whole() { Extent::Whole } else { shown.head.extent };
+        let deep = extent != Extent::Sliding
+            || (list > self.settings.hold && self.settings.window.is_none());
+        let dates = track.newest().is_some_and(|s| s.wall_end.is_some());
+        let start = shown.head.start.clone();
+        let depth = if deep { old.len() + track.segments().len() } else { 0 };
         let target = self.target_duration(track).await?;
-        let list: Duration =
-            track.segments().iter().skip(track.listed_from()).map(Seen::duration).sum();
         let least = Duration::from_secs(u64::from(target)) * 3;
+        let window = self.settings.window.unwrap_or(list).max(least);
         Ok(Some(Header {
             format: FORMAT,
             lane,
@@ -323,14 +360,32 @@ impl Worker {
             renditions,
             multivariant: pieces,
             target_duration: target,
-            version: if container == Container::FragmentedMp4 { 7 } else { 3 },
+            version: self.version(container),
             container,
             independent_segments: false,
-            window: self.settings.window.unwrap_or(list.min(WINDOW_MAX)).max(least),
-            first_msn: first_number(now),
+            extent,
+            dates,
+            start,
+            resources: Vec::new(),
+            window,
+            depth_held: self
+                .settings
+                .window
+                .map_or(self.settings.hold, |w| w.max(self.settings.hold)),
+            first_msn: first_number(now, extent, depth),
             first_discontinuity: if again { now.0 / 1000 } else { 0 },
             opened_at: now,
         }))
+    }
+
+    /// The largest EXT-X-VERSION that anything in the lane may need, whichever packager it comes
+    /// from (RFC 8216, 7). Low latency, which asks for more, is not carried.
+    fn version(&self, container: Container) -> u16 {
+        let shown = self.sources.values().flat_map(|s| s.shown.values());
+        let least = if container == Container::FragmentedMp4 { 7 } else { 3 };
+        let keys = |s: &Shown| s.track.newest().is_some_and(|n| !n.listed.segment.keys.is_empty());
+        let of = |s: &Shown| s.head.version.max(if keys(s) { 5 } else { 0 });
+        shown.map(of).fold(least, u16::max).min(7)
     }
 
     /// The largest of the floor, what any packager of the pool shows now, and what was seen for
@@ -357,7 +412,11 @@ impl Worker {
             packager: id.clone(),
             rendition: 0,
             run: track.run(),
-            what: What::Segment(seen.msn(), seen.listed.resource.clone()),
+            what: What::Segment {
+                msn: seen.msn(),
+                at: seen.listed.resource.clone(),
+                encrypted: seen.listed.segment.keys.iter().any(|k| k.whole_segment),
+            },
         };
         let target = Duration::from_secs(u64::from(track.target_duration().max(1)));
         let matched = [(id.clone(), vec![Some(at)])].into();
@@ -367,10 +426,14 @@ impl Worker {
 
 /// The number that a lane opens with: four for each second since November 2023. A lane gains fewer,
 /// even with what it lists when it opens, so that one whose log is lost opens above where it was.
-/// Below 2^31, which is all that some players hold, until 2040.
-fn first_number(now: UnixMs) -> OutputMsn {
+/// Below 2^31, which is all that some players hold, until 2040. Steps of the `depth` of a long
+/// window come before it; and what is whole has the same numbers whenever it is opened.
+fn first_number(now: UnixMs, extent: Extent, depth: usize) -> OutputMsn {
     const BEGAN_MS: u64 = 1_700_000_000_000;
-    OutputMsn(now.0.saturating_sub(BEGAN_MS) / 250)
+    if extent == Extent::Whole {
+        return OutputMsn(1);
+    }
+    OutputMsn((now.0.saturating_sub(BEGAN_MS) / 250).saturating_sub(depth as u64))
 }
 
 /// What to do with those who want to join.

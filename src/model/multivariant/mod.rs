@@ -318,6 +318,7 @@ impl Ids {
             Kind::Variant | Kind::Video => ('v', &mut self.video),
             Kind::Audio => ('a', &mut self.audio),
             Kind::Subtitles => ('s', &mut self.subtitles),
+            Kind::IFrames => ('i', &mut self.subtitles),
         };
         let id = format!("{letter}{count}");
         *count += 1;
