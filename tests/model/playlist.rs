@@ -8,7 +8,7 @@ use segue::model::playlist::{Limits, MediaPlaylist, PlaylistError, Segment, Shap
 use segue::model::uri::{UriError, resolve};
 
 /// Small, so that random input meets every limit.
-const LIMITS: Limits = Limits { bytes: 4096, line_bytes: 256, segments: 40 };
+const LIMITS: Limits = Limits { bytes: 4096, line_bytes: 256, segments: 40, kept: usize::MAX };
 
 /// Bytes that look like a playlist now and then: lines of known tags with any values.
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
