@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::source::EntryState;
 use super::worker::{Event, Worker};
 use crate::model::lane::{Failing, Observed};
-use crate::model::multivariant::Multivariant;
+use crate::model::multivariant::{Asked, Multivariant};
 use crate::model::names::{PackagerId, UnixMs};
 use crate::model::playlist::{self, Shape};
 use crate::model::uri;
@@ -121,7 +121,11 @@ impl Worker {
                     self.take_refresh(now, id, 0, Ok(answer));
                     return;
                 }
-                Ok(Shape::Multivariant) => match Multivariant::read(&answer.body, &limits) {
+                Ok(Shape::Multivariant) => match Multivariant::read(
+                    &answer.body,
+                    &limits,
+                    &Asked { path: &path, own_hosts: &hosts },
+                ) {
                     Ok(m) => {
                         let paths =
                             m.found.iter().map(|f| uri::resolve(&path, &f.uri, &hosts).ok());

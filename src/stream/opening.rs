@@ -303,7 +303,7 @@ impl Worker {
         let base = self.settings.url_base.as_ref().map(|b| b.replace("{zone}", &self.deps.zone));
         let place = multivariant::Place::new(&self.key.path, base.as_deref());
         let (renditions, pieces) = match &source.entry {
-            EntryState::Multivariant(m, _) => (m.renditions(), m.pieces(&place)),
+            EntryState::Multivariant(m, _) => (m.renditions(), m.pieces(&place, &[])),
             EntryState::Lone | EntryState::Unknown => {
                 let Some(bandwidth) = bandwidth(track) else {
                     self.fetch_newest(id, at);

@@ -72,7 +72,8 @@ impl Source {
                 (0..header.renditions.len()).map(|r| (r == 0).then_some(0)).collect()
             }
             EntryState::Multivariant(m, _) => {
-                multivariant::match_renditions(&header.renditions, &m.found)
+                let matched = multivariant::match_renditions(&header.renditions, &m.found);
+                matched.iter().map(|found| found.map(|m| m.index)).collect()
             }
         }
     }

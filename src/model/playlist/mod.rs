@@ -13,12 +13,13 @@ pub(in crate::model) mod attributes;
 mod date;
 pub(in crate::model) mod lines;
 mod parse;
-pub(in crate::model) mod variables;
+mod variables;
 
 #[cfg(test)]
 mod tests;
 
-pub use parse::{parse, shape};
+pub use parse::{parse, parse_with, shape};
+pub use variables::{Context, Variables};
 
 /// How large a playlist may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
