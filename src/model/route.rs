@@ -5,14 +5,13 @@
 
 use std::fmt;
 
+use crate::model::multivariant::NO_RENDITION;
 use crate::model::names::OutputMsn;
 use crate::model::token::decimal;
 use crate::model::uri::{is_init_extension, is_segment_extension};
 
 /// Longest path, bytes.
 pub const PATH_BYTES_MAX: usize = 2048;
-/// Stands in paths where a rendition does, for what belongs to none.
-pub const SHARED: &str = "x0";
 /// Longest identity query, bytes.
 pub const IDENTITY_BYTES_MAX: usize = crate::model::token::QUERY_BYTES_MAX;
 
@@ -48,7 +47,7 @@ pub enum Route<'a> {
     },
     /// A lane's key, or what its multivariant playlist names: it is of no rendition.
     Shared {
-        /// Whose; the rendition is [`SHARED`].
+        /// Whose; the rendition is [`NO_RENDITION`].
         place: Place<'a>,
         /// Its file name.
         name: &'a str,
@@ -154,10 +153,10 @@ fn named<'a>(stem: &'a str, token: &'a str, rest: &'a str) -> Option<Route<'a>> 
         return None;
     }
     let place = Place { stream: StreamPath { stem }, token, rendition };
-    if file == "index.m3u8" && rendition != SHARED {
+    if file == "index.m3u8" && rendition != NO_RENDITION {
         return Some(Route::Playlist(place));
     }
-    if rendition == SHARED {
+    if rendition == NO_RENDITION {
         return is_shared(file).then_some(Route::Shared { place, name: file });
     }
     let (name, extension) = file.split_once('.')?;

@@ -8,7 +8,7 @@ use super::reading::{self, Place};
 use super::source::EntryState;
 use super::worker::{Event, Worker};
 use crate::model::lane::{Failing, Observed};
-use crate::model::multivariant::Multivariant;
+use crate::model::multivariant::{Asked, Multivariant};
 use crate::model::names::{PackagerId, UnixMs};
 use crate::model::playlist::{self, Shape};
 use crate::model::uri;
@@ -137,13 +137,18 @@ impl Worker {
                     self.take_refresh(now, id, 0, Ok(answer));
                     return;
                 }
-                Ok(Shape::Multivariant) => match Multivariant::read(&answer.body, &limits) {
+                Ok(Shape::Multivariant) => match Multivariant::read(
+                    &answer.body,
+                    &limits,
+                    &Asked { path: &path, own_hosts: &hosts },
+                ) {
                     Ok(m) => {
                         let paths =
                             m.found.iter().map(|f| uri::resolve(&path, &f.uri, &hosts).ok());
                         let paths = paths.collect();
                         source.entry = EntryState::Multivariant(Box::new(m), paths);
                         source.failing = None;
+                        self.tell_stand_ins(id);
                         return;
                     }
                     Err(e) => (e.to_string(), false),
@@ -161,6 +166,19 @@ impl Worker {
         source.ask_at = now.plus(wait.min(most.max(ENTRY_WAIT_LEAST)));
     }
 
+    /// Operators hear once, and before anything has happened, what a splice to this packager would
+    /// cost viewers.
+    pub(super) fn tell_stand_ins(&self, id: &PackagerId) {
+        let Some(source) = self.sources.get(id) else { return };
+        for lane in self.lanes.values() {
+            let header = lane.log.header();
+            for (rendition, by) in source.stand_ins(header) {
+                let stands_in = by.as_deref().unwrap_or("nothing");
+                tracing::info!(lane = %header.lane, packager = %id, %rendition, stands_in, "not the same on this packager");
+            }
+        }
+    }
+
     pub(super) fn take_refresh(
         &mut self,
         now: UnixMs,
@@ -171,10 +189,16 @@ impl Worker {
         let hosts = self.deps.hosts_of(id);
         let deep = self.opens();
         let Some(source) = self.sources.get_mut(id) else { return };
+        let variables = source.variables();
         let Some(shown) = source.shown.get_mut(&at) else { return };
         shown.asking = false;
         let read = result.map_err(|e| (e.is_gone(), e.to_string())).and_then(|answer| {
-            let place = Place { base: &shown.path, hosts: &hosts, entry: &self.key.path };
+            let place = Place {
+                base: &shown.path,
+                hosts: &hosts,
+                entry: &self.key.path,
+                variables: &variables,
+            };
             reading::read(&answer.body, &place, &self.settings.playlist, deep)
                 .map(|read| (read, answer.reconnected))
                 .map_err(|e| (false, e))

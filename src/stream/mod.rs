@@ -5,13 +5,14 @@
 //!
 //! `streams` all of them, and a new viewer's way to one; `worker` the one task of each, which
 //! asks packagers at the `pace` their segments come (`source`, `reading`), opens lanes
-//! (`opening`), carries them on (`carry`) and keeps the store's copy of their logs (`saving`); `lane` what viewers' requests read; `status` what
+//! (`opening`, `frozen`), carries them on (`carry`) and keeps the store's copy of their logs (`saving`); `lane` what viewers' requests read; `status` what
 //! operators see.
 
 mod asking;
 mod carry;
 mod clock;
 mod fetching;
+mod frozen;
 mod lane;
 mod observer;
 mod opening;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::lane::{Listed, Resource, Snapshot};
-use crate::model::playlist::{self, Extent, Key, Limits, Segment};
+use crate::model::playlist::{self, Context, Extent, Key, Limits, Segment, Variables};
 use crate::model::uri::{self, UriError};
 
 /// Of so many segments, the newest, everything is looked at with every refresh: more than a
@@ -41,13 +41,20 @@ pub struct Place<'a> {
     pub hosts: &'a [String],
     /// The path of the stream's entry playlist.
     pub entry: &'a str,
+    /// What the multivariant playlist defined.
+    pub variables: &'a Variables,
 }
 
 /// Reads a media playlist. `deep`: all of it, not only its newest segments. The error is one line
 /// for the log.
 pub fn read(body: &[u8], place: &Place, limits: &Limits, deep: bool) -> Result<Read, String> {
     let kept = if deep { usize::MAX } else { LOOKED_AT };
-    let list = playlist::parse(body, &Limits { kept, ..*limits }).map_err(|e| e.to_string())?;
+    let context = Context {
+        imports: place.variables,
+        query: place.base.split_once('?').map(|(_, query)| query),
+    };
+    let list = playlist::parse_with(body, &Limits { kept, ..*limits }, &context);
+    let list = list.map_err(|e| e.to_string())?;
     let head = Head {
         version: list.version,
         extent: list.extent,

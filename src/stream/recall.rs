@@ -15,7 +15,7 @@ use super::source::Source;
 use super::worker::{Event, Worker};
 use crate::model::lane::{Header, Held, Listed, Resource, Step, What};
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, PackagerMsn, UnixMs};
-use crate::model::playlist::{Extent, Limits};
+use crate::model::playlist::{Extent, Limits, Variables};
 
 /// Segments that are fetched at once for one stream; who asks for more is told to come again.
 const PENDING_MAX: usize = 64;
@@ -57,6 +57,7 @@ struct Sibling {
     /// Its media playlist of the rendition.
     path: String,
     entry: Arc<str>,
+    variables: Variables,
     by: Alike,
 }
 
@@ -140,7 +141,8 @@ impl Worker {
             }
         };
         let (id, hosts) = (source.id.clone(), self.deps.hosts_of(&source.id));
-        Some(Sibling { id, hosts, path, entry: self.key.path.clone(), by })
+        let (entry, variables) = (self.key.path.clone(), source.variables());
+        Some(Sibling { id, hosts, path, entry, variables, by })
     }
 }
 
@@ -186,7 +188,12 @@ async fn keep(deps: &Deps, bytes: Bytes) -> Recalled {
 impl Sibling {
     async fn find(&self, deps: &Deps, limits: &Limits) -> Option<Resource> {
         let answer = deps.playlist(&self.id, &self.path, DEADLINE / 2).await.ok()?;
-        let place = Place { base: &self.path, hosts: &self.hosts, entry: &self.entry };
+        let place = Place {
+            base: &self.path,
+            hosts: &self.hosts,
+            entry: &self.entry,
+            variables: &self.variables,
+        };
         let read = reading::read(&answer.body, &place, limits, true).ok()?;
         let all = read.deep.unwrap_or_default().into_iter().chain(read.snapshot.segments);
         self.by.among(&all.collect::<Vec<_>>())

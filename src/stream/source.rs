@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use super::reading::Head;
-use crate::model::lane::{Candidate, Container, Failing, Header, Listed, SpliceReason, Track};
+use crate::model::lane::{
+    Candidate, Container, Failing, Header, Listed, SessionResource, SpliceReason, Track,
+};
 use crate::model::multivariant::{self, Multivariant};
-use crate::model::names::{PackagerId, UnixMs};
-use crate::model::playlist::Extent;
+use crate::model::names::{PackagerId, RenditionId, UnixMs};
+use crate::model::playlist::{Extent, Variables};
 use crate::model::rendition::Kind;
 
 /// What is known of a packager's entry playlist.
@@ -20,6 +22,18 @@ pub enum EntryState {
     Multivariant(Box<Multivariant>, Vec<Option<String>>),
     /// It is a lone media playlist.
     Lone,
+}
+
+/// What a multivariant playlist names beside renditions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Session {
+    /// Not asked for: no lane has opened here.
+    #[default]
+    Unknown,
+    /// On its way.
+    Asked,
+    /// In the order of the playlist; none for what cannot be had.
+    Held(Vec<Option<SessionResource>>),
 }
 
 /// A rendition in use on this packager.
@@ -54,6 +68,8 @@ pub struct Source {
     pub id: PackagerId,
     /// Its entry playlist.
     pub entry: EntryState,
+    /// What else it names.
+    pub session: Session,
     /// The entry playlist is being asked for.
     pub asking: bool,
     /// When the entry playlist is to be asked for (again).
@@ -71,6 +87,7 @@ impl Source {
         Self {
             id,
             entry: EntryState::Unknown,
+            session: Session::Unknown,
             asking: false,
             ask_at: UnixMs(0),
             failing: None,
@@ -87,8 +104,17 @@ impl Source {
                 (0..header.renditions.len()).map(|r| (r == 0).then_some(0)).collect()
             }
             EntryState::Multivariant(m, _) => {
-                multivariant::match_renditions(&header.renditions, &m.found)
+                let matched = multivariant::match_renditions(&header.renditions, &m.found);
+                matched.iter().map(|found| found.map(|m| m.index)).collect()
             }
+        }
+    }
+
+    /// What its multivariant playlist defined, for media playlists that import it.
+    pub fn variables(&self) -> Variables {
+        match &self.entry {
+            EntryState::Multivariant(m, _) => m.variables().clone(),
+            EntryState::Lone | EntryState::Unknown => Variables::default(),
         }
     }
 
@@ -120,6 +146,19 @@ impl Source {
                 asking: false,
                 proving: false,
             });
+    }
+
+    /// Which renditions of the header have none here that is the same: what stands in for each, if
+    /// anything does.
+    pub fn stand_ins(&self, header: &Header) -> Vec<(RenditionId, Option<String>)> {
+        let EntryState::Multivariant(m, _) = &self.entry else { return Vec::new() };
+        let matches = multivariant::match_renditions(&header.renditions, &m.found);
+        let not_same = header.renditions.iter().zip(matches).filter_map(|(r, found)| match found {
+            Some(found) if found.exact => None,
+            Some(found) => Some((r.id.clone(), m.found.get(found.index).map(|f| f.uri.clone()))),
+            None => Some((r.id.clone(), None)),
+        });
+        not_same.collect()
     }
 
     /// What it offers to a lane: its tracks by `matched`. `listed`: per rendition, whether what
@@ -159,6 +198,7 @@ impl Source {
     /// The entry playlist is asked for again, since what it named fails.
     pub fn ask_again(&mut self, now: UnixMs) {
         self.entry = EntryState::Unknown;
+        self.session = Session::Unknown;
         self.ask_at = now;
     }
 

@@ -15,9 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::carry::Carried;
 use super::fetching::{Fetch, FetchError};
 use super::recall::{Recalled, Spot};
-use super::source::Source;
+use super::source::{Session, Source};
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
-use crate::model::lane::{Held, Observed};
+use crate::model::lane::{Held, Observed, SessionResource};
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
 
@@ -37,6 +37,8 @@ pub enum Event {
     Lane(LaneId, Answer),
     /// The entry playlist of a packager.
     Entry(PackagerId, Result<PlaylistAnswer, OriginError>),
+    /// What its multivariant playlist names beside renditions, as far as it was to be had.
+    Session(PackagerId, Vec<Option<SessionResource>>),
     /// The media playlist of a packager's rendition.
     Refreshed(PackagerId, usize, Result<PlaylistAnswer, OriginError>),
     /// Bytes that a lane waits for.
@@ -162,6 +164,11 @@ impl Worker {
                 self.find_lane(id, answer).await;
             }
             Event::Entry(id, result) => self.take_entry(now, &id, result),
+            Event::Session(id, resources) => {
+                if let Some(source) = self.sources.get_mut(&id) {
+                    source.session = Session::Held(resources);
+                }
+            }
             Event::Refreshed(id, at, result) => self.take_refresh(now, &id, at, result),
             Event::Fetched(fetch, result) => self.take_bytes(&fetch, result),
             Event::Proved(id, at, doubt, hash) => {

@@ -3,14 +3,13 @@
 use std::fmt::Write as _;
 
 use super::{Entry, Init, Key, KeyUri, Log, Step};
+use crate::model::multivariant::NO_RENDITION;
 use crate::model::names::{ContentHash, OutputMsn, PackagerId};
 use crate::model::playlist::Extent;
 use crate::model::rendition::Kind;
 
 /// Stands for a hash in the name of what has no bytes (EXT-X-GAP).
 pub const GAP_SHORT: &str = "00000000";
-/// Where a media playlist finds what belongs to no rendition.
-const SHARED: &str = "../x0/";
 
 /// The name of a segment in a playlist: `<OutputMsn>-<h>.<ext>`, relative to the playlist. None
 /// where it is not listed.
@@ -138,7 +137,8 @@ impl<'a> Printer<'a> {
             let Key { before, after, .. } = key;
             let _ = match &key.uri {
                 KeyUri::Held { name, .. } => {
-                    writeln!(self.out, "#EXT-X-KEY:{before}{SHARED}{}{after}", key_name(name))
+                    let name = key_name(name);
+                    writeln!(self.out, "#EXT-X-KEY:{before}../{NO_RENDITION}/{name}{after}")
                 }
                 KeyUri::Elsewhere(uri) => writeln!(self.out, "#EXT-X-KEY:{before}{uri}{after}"),
             };

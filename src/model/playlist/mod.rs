@@ -18,13 +18,14 @@ pub(in crate::model) mod date;
 mod keys;
 pub(in crate::model) mod lines;
 mod parse;
-pub(in crate::model) mod variables;
+mod variables;
 
 #[cfg(test)]
 mod tests;
 
 pub use assets::reached;
-pub use parse::{parse, shape};
+pub use parse::{parse, parse_with, shape};
+pub use variables::{Context, Variables};
 
 /// How large a playlist may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::attributes::attribute;
 use super::date::unix_ms;
 use super::keys::InForce;
 use super::lines::{Lines, begin};
-use super::variables::Variables;
+use super::variables::{Context, Variables};
 use super::{Extent, Limits, Map, MediaPlaylist, PlaylistError, Segment, Shape};
 use crate::model::lane::ByteRange;
 use crate::model::names::PackagerMsn;
@@ -51,7 +51,19 @@ pub fn shape(body: &[u8]) -> Result<Shape, PlaylistError> {
 /// See [`PlaylistError`]: whatever would give a wrong number, time or URI, and whatever is over
 /// `limits`.
 pub fn parse(body: &[u8], limits: &Limits) -> Result<MediaPlaylist, PlaylistError> {
-    let mut reader = Reader::new(limits);
+    parse_with(body, limits, &Context { imports: &Variables::default(), query: None })
+}
+
+/// The same, where EXT-X-DEFINE may take values from the multivariant playlist and the query.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with(
+    body: &[u8],
+    limits: &Limits,
+    context: &Context<'_>,
+) -> Result<MediaPlaylist, PlaylistError> {
+    let mut reader = Reader::new(limits, context);
     reader.to_skip = segments_in(body).saturating_sub(limits.kept);
     for line in Lines::of(body, limits)? {
         let (number, line) = line?;
@@ -88,6 +100,7 @@ struct Pending {
 #[derive(Debug)]
 struct Reader<'l> {
     limits: &'l Limits,
+    context: &'l Context<'l>,
     line: usize,
     version: u16,
     target_duration: Option<u32>,
@@ -121,9 +134,10 @@ struct Before {
 }
 
 impl<'l> Reader<'l> {
-    fn new(limits: &'l Limits) -> Self {
+    fn new(limits: &'l Limits, context: &'l Context<'l>) -> Self {
         Self {
             limits,
+            context,
             line: 0,
             version: 1,
             target_duration: None,
@@ -156,7 +170,7 @@ impl<'l> Reader<'l> {
             "#EXT-X-MEDIA-SEQUENCE" => return self.sequence(value),
             "#EXT-X-INDEPENDENT-SEGMENTS" => self.independent_segments = true,
             "#EXT-X-ENDLIST" => self.ended = true,
-            "#EXT-X-DEFINE" => return self.variables.define(value, self.line),
+            "#EXT-X-DEFINE" => return self.variables.define(value, self.line, self.context),
             "#EXT-X-DISCONTINUITY" => self.next.discontinuity = true,
             "#EXT-X-BYTERANGE" => {
                 self.next.range = Some(self.range(value, "EXT-X-BYTERANGE")?);
