@@ -1,13 +1,14 @@
 //! `segue watch URL...`: polls a live HLS stream like a player would and says what it breaks.
 //!
-//! `client` asks, `poll` runs one loop per media playlist, `report` prints. What counts as a breach
-//! stands in `model::watch`.
+//! `client` asks, `poll` runs one loop per media playlist, `fetch` gets what it lists, `report`
+//! prints. What counts as a breach stands in `model::watch`.
 
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 mod client;
+mod fetch;
 mod poll;
 mod report;
 
@@ -20,7 +21,7 @@ use report::Report;
 /// Which segments are fetched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Segments {
-    /// Each once, and the sample again and again.
+    /// Each once, and the sample again and again; of a long list that was there before, a sample.
     #[default]
     All,
     /// The newest and the oldest listed.

@@ -4,7 +4,7 @@
 const MS_PER_DAY: i64 = 86_400_000;
 
 /// Unix milliseconds of `text`; none if it is no date from 1970 to 9999.
-pub(super) fn unix_ms(text: &str) -> Option<u64> {
+pub(in crate::model) fn unix_ms(text: &str) -> Option<u64> {
     let (year, rest) = number(text, 4)?;
     let (month, rest) = number(rest.strip_prefix('-')?, 2)?;
     let (day, rest) = number(rest.strip_prefix('-')?, 2)?;

@@ -10,7 +10,7 @@ use crate::model::lane::ByteRange;
 use crate::model::names::PackagerMsn;
 
 pub(in crate::model) mod attributes;
-mod date;
+pub(in crate::model) mod date;
 pub(in crate::model) mod lines;
 mod parse;
 pub(in crate::model) mod variables;

@@ -6,7 +6,7 @@ use super::read::attribute;
 /// A media playlist that a multivariant playlist lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// `v0`, `v1` for variants, `a0` audio, `s0` subtitles, in their order.
+    /// `v0`, `v1` for variants, `a0` audio, `s0` subtitles, `i0` I-frames, in their order.
     pub name: String,
     /// Its URI, verbatim.
     pub uri: String,
@@ -21,11 +21,14 @@ pub const VARIANTS_MAX: usize = 32;
 #[must_use]
 pub fn variants(text: &str) -> Vec<Variant> {
     let mut found: Vec<Variant> = Vec::new();
-    let (mut v, mut a, mut s) = (0, 0, 0);
+    let (mut v, mut a, mut s, mut i) = (0, 0, 0, 0);
     let mut stream_inf: Option<&str> = None;
     for line in text.lines().map(str::trim) {
         if line.starts_with("#EXT-X-STREAM-INF:") {
             stream_inf = Some(line);
+        } else if line.starts_with("#EXT-X-I-FRAME-STREAM-INF:") {
+            let Some(uri) = attribute(line, "URI") else { continue };
+            push(&mut found, 'i', &mut i, uri, title(line));
         } else if line.starts_with("#EXT-X-MEDIA:") {
             let Some(uri) = attribute(line, "URI") else { continue };
             let (letter, count) = match attribute(line, "TYPE") {
@@ -37,15 +40,15 @@ pub fn variants(text: &str) -> Vec<Variant> {
             push(&mut found, letter, count, uri, title);
         } else if !line.is_empty() && !line.starts_with('#') {
             let Some(inf) = stream_inf.take() else { continue };
-            let title = [attribute(inf, "RESOLUTION"), attribute(inf, "BANDWIDTH")]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join(" ");
-            push(&mut found, 'v', &mut v, line, title);
+            push(&mut found, 'v', &mut v, line, title(inf));
         }
     }
     found
+}
+
+fn title(inf: &str) -> String {
+    let parts = [attribute(inf, "RESOLUTION"), attribute(inf, "BANDWIDTH")];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 fn push(found: &mut Vec<Variant>, letter: char, count: &mut usize, uri: &str, title: String) {
