@@ -23,13 +23,15 @@ mod shown;
 #[cfg(test)]
 mod tests;
 mod track;
+mod variables;
 mod within;
 
 pub use bytes::{Fetched, Resource, ResourceKind, Wanted};
 pub use observer::{Answer, Observer, Polled, Seen, Summary};
-pub use read::{Unreadable, read};
+pub use read::{Unreadable, read, read_with};
 pub use rule::Rule;
 pub use shown::{Kind, Listed, Moment, Shown};
+pub use variables::Variables;
 
 /// One playlist under watch: which of the URLs given, and which rendition of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,6 +2,7 @@
 //! rendition.
 
 use super::read::attribute;
+use super::variables::Variables;
 
 /// A media playlist that a multivariant playlist lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,14 +19,21 @@ pub struct Variant {
 pub const VARIANTS_MAX: usize = 32;
 
 /// The media playlists that `text` lists, each URI once; none if it is no multivariant playlist.
+/// What it defines is added to `variables`.
 #[must_use]
-pub fn variants(text: &str) -> Vec<Variant> {
+pub fn variants(text: &str, variables: &mut Variables) -> Vec<Variant> {
     let mut found: Vec<Variant> = Vec::new();
     let (mut v, mut a, mut s, mut i) = (0, 0, 0, 0);
-    let mut stream_inf: Option<&str> = None;
+    let mut stream_inf: Option<String> = None;
     for line in text.lines().map(str::trim) {
+        if line.starts_with("#EXT-X-DEFINE:") {
+            let imports = variables.clone();
+            variables.define(line, &imports);
+            continue;
+        }
+        let line = &*variables.resolve(line);
         if line.starts_with("#EXT-X-STREAM-INF:") {
-            stream_inf = Some(line);
+            stream_inf = Some(line.to_owned());
         } else if line.starts_with("#EXT-X-I-FRAME-STREAM-INF:") {
             let Some(uri) = attribute(line, "URI") else { continue };
             push(&mut found, 'i', &mut i, uri, title(line));
@@ -40,7 +48,7 @@ pub fn variants(text: &str) -> Vec<Variant> {
             push(&mut found, letter, count, uri, title);
         } else if !line.is_empty() && !line.starts_with('#') {
             let Some(inf) = stream_inf.take() else { continue };
-            push(&mut found, 'v', &mut v, line, title(inf));
+            push(&mut found, 'v', &mut v, line, title(&inf));
         }
     }
     found

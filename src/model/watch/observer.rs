@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::across::{self, Pairs};
 use super::bytes::{Bytes, Fetched, Resource, Wanted};
-use super::read::{Unreadable, read};
+use super::read::{Unreadable, read_with};
 use super::shown::{Listed, Shown};
 use super::track::Track;
+use super::variables::Variables;
 use super::{Breach, Finding, Place, Rule};
 
 /// When a request was sent and its whole answer had come, since the watch began.
@@ -87,10 +88,16 @@ pub struct Observer {
     bytes: BTreeMap<Place, Bytes>,
     summaries: BTreeMap<Place, Summary>,
     failing: BTreeSet<Place>,
+    imports: BTreeMap<Place, Variables>,
     pairs: Pairs,
 }
 
 impl Observer {
+    /// What the playlist may import: the variables of its multivariant playlist, and its query.
+    pub fn import(&mut self, place: &Place, variables: Variables) {
+        self.imports.insert(place.clone(), variables);
+    }
+
     /// A playlist's answer.
     pub fn playlist(&mut self, place: &Place, polled: Polled, answer: Answer<&[u8]>) -> Seen {
         let mut seen = Seen::default();
@@ -106,7 +113,8 @@ impl Observer {
             }
         };
         let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned());
-        let shown = text.and_then(|t| read(t).map_err(|e: Unreadable| e.to_string()));
+        let imports = self.imports.entry(place.clone()).or_default();
+        let shown = text.and_then(|t| read_with(t, imports).map_err(|e: Unreadable| e.to_string()));
         let shown = match shown {
             Ok(shown) => shown,
             Err(why) => {

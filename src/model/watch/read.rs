@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shown::{Kind, Listed, Moment, Shown};
+use super::variables::Variables;
 use crate::model::playlist::date::unix_ms;
 
 /// Why a text is no media playlist.
@@ -44,13 +45,12 @@ const KEYS_MAX: usize = 16;
 const DATERANGES_MAX: usize = 10_000;
 
 /// Tags that stand between segments and belong to none of them, or come and go by right.
-const NOT_OF_A_SEGMENT: [&str; 6] = [
+const NOT_OF_A_SEGMENT: [&str; 5] = [
     "#EXT-X-PART",
     "#EXT-X-PRELOAD-HINT",
     "#EXT-X-RENDITION-REPORT",
     "#EXT-X-SERVER-CONTROL",
     "#EXT-X-START",
-    "#EXT-X-DEFINE",
 ];
 
 const OF_THE_PLAYLIST: [&str; 3] =
@@ -61,13 +61,26 @@ const OF_THE_PLAYLIST: [&str; 3] =
 /// # Errors
 /// Where a player could not use the text.
 pub fn read(text: &str) -> Result<Shown, Unreadable> {
+    read_with(text, &Variables::default())
+}
+
+/// The same of a playlist that may import variables (EXT-X-DEFINE).
+///
+/// # Errors
+/// Where a player could not use the text.
+pub fn read_with(text: &str, imports: &Variables) -> Result<Shown, Unreadable> {
     let mut lines = text.trim_start_matches('\u{feff}').lines().map(str::trim_end);
     if lines.next() != Some("#EXTM3U") {
         return Err(Unreadable::NoHeader);
     }
     let mut reader = Reader::default();
     for line in lines.filter(|l| !l.is_empty()) {
-        reader.line(line)?;
+        if line.starts_with("#EXT-X-DEFINE:") {
+            reader.variables.define(line, imports);
+            continue;
+        }
+        let resolved = reader.variables.resolve(line);
+        reader.line(&resolved)?;
     }
     let target = reader.target.ok_or(Unreadable::NoTarget)?;
     Ok(Shown { target: Duration::from_secs(target), ..reader.shown })
@@ -90,6 +103,7 @@ struct Reader {
     /// Where the segment before ended.
     end: Option<Moment>,
     pending: Vec<String>,
+    variables: Variables,
 }
 
 impl Reader {

@@ -163,7 +163,7 @@ fn multivariant_playlists_give_names() {
                 #EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=480x270\nlow.m3u8\n\
                 #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=9,RESOLUTION=480x270,URI=\"i.m3u8\"\n\
                 #EXT-X-STREAM-INF:BANDWIDTH=2\nhigh.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=3\nlow.m3u8\n";
-    let found = multivariant::variants(text);
+    let found = multivariant::variants(text, &mut Variables::default());
     let names: Vec<_> = found.iter().map(|v| (v.name.as_str(), v.title.as_str())).collect();
     assert_eq!(
         names,
@@ -176,5 +176,21 @@ fn multivariant_playlists_give_names() {
             ("v2", "2")
         ]
     );
-    assert!(multivariant::variants(&good(1, &[])).is_empty());
+    assert!(multivariant::variants(&good(1, &[]), &mut Variables::default()).is_empty());
+}
+
+#[test]
+fn variables_are_resolved_as_players_do() {
+    let text = "#EXTM3U\n#EXT-X-DEFINE:NAME=\"host\",VALUE=\"http://h\"\n\
+                #EXT-X-DEFINE:QUERYPARAM=\"t\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\n\
+                {$host}/low.m3u8?t={$t}&u={$unknown}\n";
+    let mut variables = Variables::of_query("a=b&t=7");
+    let found = multivariant::variants(text, &mut variables);
+    assert_eq!(found[0].uri, "http://h/low.m3u8?t=7&u={$unknown}");
+    let media = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-DEFINE:IMPORT=\"host\"\n\
+                 #EXT-X-DEFINE:NAME=\"k\",VALUE=\"keys\"\n\
+                 #EXT-X-KEY:METHOD=AES-128,URI=\"{$host}/{$k}/1\"\n#EXTINF:4,\n{$host}/1.ts\n";
+    let shown = read_with(media, &variables).unwrap();
+    assert_eq!(shown.segments[0].uri, "http://h/1.ts");
+    assert_eq!(*shown.segments[0].keys, ["#EXT-X-KEY:METHOD=AES-128,URI=\"http://h/keys/1\""]);
 }
