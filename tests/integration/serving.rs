@@ -19,17 +19,20 @@ impl Inner {
         let mut lines = BufReader::new(read).lines();
         loop {
             let Ok(Some(request)) = lines.next_line().await else { return };
-            let mut range = None;
+            let (mut range, mut last) = (None, false);
             loop {
                 match lines.next_line().await {
                     Ok(Some(line)) if line.is_empty() => break,
-                    Ok(Some(line)) => range = range.or_else(|| read_range(&line)),
+                    Ok(Some(line)) => {
+                        last |= line.eq_ignore_ascii_case("connection: close");
+                        range = range.or_else(|| read_range(&line));
+                    }
                     _ => return,
                 }
             }
             let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
             self.state.lock().requests.push((Instant::now(), path.clone()));
-            if self.answer(&path, range, &mut write).await.is_err() {
+            if self.answer(&path, range, &mut write).await.is_err() || last {
                 return;
             }
         }

@@ -192,7 +192,9 @@ impl Viewer {
             let wrong: Vec<_> =
                 seen.breaches.iter().filter(|b| !self.allowed.contains(&b.rule)).collect();
             let Some(shown) = seen.shown.filter(|_| wrong.is_empty()) else {
-                panic!("{} {place}: {wrong:#?}\n{answer:?}", self.stream);
+                let text = answer.map(|body| String::from_utf8_lossy(&body).into_owned());
+                let text = if let Answer::Whole(text) = text { text } else { format!("{text:?}") };
+                panic!("{} {place}: {wrong:#?}\n{text}", self.stream);
             };
             self.shown.insert(place.rendition.clone(), shown.clone());
             if let Answer::Whole(body) = answer {

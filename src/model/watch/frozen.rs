@@ -75,6 +75,14 @@ pub(super) fn differs(
     if one.lines != other.lines {
         sides.push((one.comparable(head).join(" "), other.comparable(head).join(" ")));
     }
+    // An offset may be written or not, as long as it is the same.
+    if one.range != other.range {
+        let range = |l: &Listed| {
+            let text = l.range.map(|(length, offset)| format!("EXT-X-BYTERANGE {length}@{offset}"));
+            text.unwrap_or_else(|| "no EXT-X-BYTERANGE".to_owned())
+        };
+        sides.push((range(one), range(other)));
+    }
     if one.map != other.map {
         let map = |l: &Listed| l.map.as_deref().map(&name).unwrap_or_default();
         sides.push((map(one), map(other)));

@@ -149,7 +149,6 @@ impl Reader {
                     None => (value, None),
                 };
                 self.range = Some((number("EXT-X-BYTERANGE", length)?, offset));
-                self.pending.push(line.to_owned());
             }
             "#EXTINF" => {
                 self.duration = Some(extinf(value)?);
@@ -173,9 +172,14 @@ impl Reader {
         if self.keys.iter().any(|k| k == line) || self.keys.len() >= KEYS_MAX {
             return;
         }
+        // In its place, so that the order stays the one in which they came first.
         let this = key_format(line);
-        let others = self.keys.iter().filter(|k| key_format(k) != this).cloned();
-        self.keys = others.chain([line.to_owned()]).collect();
+        let mut keys = self.keys.to_vec();
+        match keys.iter_mut().find(|k| key_format(k) == this) {
+            Some(key) => line.clone_into(key),
+            None => keys.push(line.to_owned()),
+        }
+        self.keys = keys.into();
     }
 
     /// An init segment is encrypted with the keys that stand before it, and has no number that an

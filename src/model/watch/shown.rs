@@ -122,7 +122,7 @@ impl Moment {
 impl Listed {
     /// The lines that say the same wherever the segment stands in the list.
     pub(super) fn comparable(&self, head: bool) -> Vec<&str> {
-        let own = |l: &&str| l.starts_with("#EXTINF") || l.starts_with("#EXT-X-BYTERANGE");
+        let own = |l: &&str| l.starts_with("#EXTINF");
         self.lines.iter().map(String::as_str).filter(|l| !head || own(l)).collect()
     }
     /// Where it ends on the wall clock.

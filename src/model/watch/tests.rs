@@ -288,4 +288,16 @@ fn byte_ranges_follow_their_predecessor() {
     let shown = read(text).unwrap();
     assert_eq!(shown.segments[1].range, Some((30, 150)));
     assert!(read(&text.replace("@50", "")).is_err());
+    // At the head of the list the offset has to be written out: it says the same.
+    let (first, second) = text.split_at(text.find("#EXTINF:4,\n#EXT-X-BYTERANGE:30").unwrap());
+    let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:1\n";
+    let more = "#EXTINF:4,\nx.ts\n#EXTINF:4,\ny.ts\n#EXTINF:4,\nz.ts\n";
+    for (offset, wanted) in [("150", &[][..]), ("151", &[Rule::OtherLines])] {
+        let second = second.replace(":30", &format!(":30@{offset}"));
+        let texts = [
+            format!("{first}#EXTINF:4,\n#EXT-X-BYTERANGE:30\nall.ts\n{more}"),
+            format!("{head}{second}{more}"),
+        ];
+        assert_eq!(rules(&texts), wanted, "{offset}");
+    }
 }

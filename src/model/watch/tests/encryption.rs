@@ -139,3 +139,19 @@ fn an_init_segment_has_no_number_to_take_an_iv_from() {
         assert_eq!(rules(&[under(lines), under(lines)]), *wanted, "told once: {lines}");
     }
 }
+
+#[test]
+fn several_keys_keep_their_order_where_one_rotates() {
+    let skd = "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://k\",KEYFORMAT=\"x\"\n";
+    let rotated = |n: u64| {
+        let (one, two) = (format!("{KEY}{skd}"), format!("{}{skd}", KEY.replace("k1", "k2")));
+        let head = if n < 105 { &one } else { &two };
+        let text = good(n, &[]).replacen("#EXTINF", &format!("{head}#EXTINF"), 1);
+        if n < 105 {
+            text.replace("#EXT-X-CUE:105\n", &format!("{two}#EXT-X-CUE:105\n"))
+        } else {
+            text
+        }
+    };
+    assert_eq!(rules(&(100..108).map(rotated).collect::<Vec<_>>()), []);
+}
