@@ -1,8 +1,12 @@
 //! fMP4 with its init segments, and byte ranges.
 
+use std::time::Duration;
+
 use crate::packager::Packager;
 use crate::proxy::Proxy;
 use crate::script::Ranges;
+use crate::viewer::Viewer;
+use crate::wait_for;
 
 /// The viewer holds every segment against the init segment that stands before it.
 #[tokio::test]
@@ -59,23 +63,26 @@ async fn other_containers_are_no_siblings() {
     let mut viewer = proxy.viewer("cam").await;
     viewer.more(2).await;
     a.kill().await;
-    let newcomer = async {
+    // Once it is known that a is down. Until then newcomers join the lane that waits for it.
+    let let_in = async {
         loop {
-            if let Ok(viewer) = crate::viewer::Viewer::join(proxy.port(), "cam").await {
-                return viewer;
+            if let Ok(mut newcomer) = Viewer::join(proxy.port(), "cam").await
+                && newcomer.token() != viewer.token()
+            {
+                newcomer.more(1).await;
+                return newcomer;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let limit = std::time::Duration::from_secs(20);
-    let mut newcomer = tokio::time::timeout(limit, newcomer).await.expect("let in");
-    newcomer.until_on("b").await;
-    newcomer.more(1).await;
-    viewer.refresh().await;
-    assert_eq!(viewer.lane_packager(), "a", "{viewer}");
+    let newcomer = tokio::time::timeout(Duration::from_secs(20), let_in).await.expect("let in");
+    assert_eq!(newcomer.lane_packager(), "b", "{newcomer}");
     a.start();
+    let back = || async { viewer.ask().await.is_ok_and(|r| r.status == 200) };
+    wait_for("the lane to go on", Duration::from_secs(20), back).await.unwrap();
     viewer.more(2).await;
     assert_eq!(viewer.lane_packager(), "a", "{viewer}");
+    viewer.check_all_listed().await;
 }
 
 /// With an offset in each line and only where it must stand: either way what is served is whole,

@@ -98,9 +98,9 @@ impl Label {
                 packet.repeat(packets)
             }
             Container::Fmp4 => [
-                mp4_box(b"styp", b"msdh"),
-                mp4_box(b"moof", text.as_bytes()),
-                mp4_box(b"mdat", &filler),
+                mp4_box(*b"styp", b"msdh"),
+                mp4_box(*b"moof", text.as_bytes()),
+                mp4_box(*b"mdat", &filler),
             ]
             .concat(),
             Container::Packed => {
@@ -181,15 +181,15 @@ impl Label {
     }
 }
 
-fn mp4_box(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+fn mp4_box(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 8).unwrap();
-    [&length.to_be_bytes()[..], kind, body].concat()
+    [&length.to_be_bytes()[..], &kind, body].concat()
 }
 
 /// An init segment, and who made it: another one for each life of each packager.
 pub fn init(packager: &str, life: u32, rendition: &str) -> Vec<u8> {
     let text = format!("I|{packager}|{life}|{rendition}|");
-    [mp4_box(b"ftyp", b"isom"), mp4_box(b"moov", text.as_bytes())].concat()
+    [mp4_box(*b"ftyp", b"isom"), mp4_box(*b"moov", text.as_bytes())].concat()
 }
 
 /// Who made an init segment: packager, life and rendition.

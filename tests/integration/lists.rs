@@ -90,7 +90,7 @@ impl State {
                 part * 3.0
             );
         }
-        if self.has_init(rendition) {
+        if rendition.has_init() {
             // Before any key: it is in the clear.
             text += &format!("#EXT-X-MAP:URI=\"{}-init.mp4\"\n", rendition.file);
         }
@@ -160,8 +160,8 @@ impl State {
         }
     }
 
-    /// A break of a second. All packagers and lives count them alike, and each writes a splice
-    /// command of its own.
+    /// A break of a second, with a splice command of the packager's and the life's own. Each counts
+    /// them in its way, so that an ID soon means another break elsewhere.
     fn daterange(
         &self,
         source: &Source,
@@ -174,10 +174,10 @@ impl State {
         if rendition.kind != Kind::Video || !(start_ms / rendition.ms).is_multiple_of(every) {
             return;
         }
-        let id = start_ms / rendition.ms / every;
+        let behind = 2 * u64::from(source.id.bytes().last().unwrap_or_default() - b'a');
+        let id = start_ms / rendition.ms / every - behind - u64::from(self.life);
         let date = iso(self.date_ms(start_ms).unwrap_or_default());
-        let command: String =
-            format!("{}{}-{k}", source.id, self.life).bytes().map(|b| format!("{b:02X}")).collect();
+        let command = hex(&format!("{}{}-{k}", source.id, self.life));
         *text += &format!(
             "#EXT-X-DATERANGE:ID=\"break-{id}\",START-DATE=\"{date}\",PLANNED-DURATION=1.0,\
              SCTE35-OUT=0xFC{command}\n"
@@ -222,6 +222,11 @@ impl State {
             );
         }
     }
+}
+
+/// The bytes of `text`, as a hexadecimal value of an attribute has them (RFC 8216, 4.2).
+pub fn hex(text: &str) -> String {
+    text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02X}"))
 }
 
 /// Segments in one resource, where they are byte ranges.

@@ -2,7 +2,8 @@
 //! the laws.
 //!
 //! `packager`, `dialect`, `script`, `lists`, `making`, `content`, `cipher`, `serving` and `faults`
-//! play the packagers, `proxy` runs the process, `viewer`, `carried` and `http` watch it. The rest
+//! play the packagers, `proxy` runs the process, `viewer`, `borders`, `carried` and `http` watch
+//! it. The rest
 //! are tests, by what they try.
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@
     reason = "a test may"
 )]
 
+mod borders;
 mod carried;
 mod cipher;
 mod content;

@@ -3,7 +3,7 @@
 use segue::model::names::ContentHash;
 
 use crate::cipher::{self, Key};
-use crate::content::{Container, Label, init};
+use crate::content::{Label, init};
 use crate::lists::IN_ONE;
 use crate::packager::Source;
 use crate::script::{Kind, Ranges, Rendition, State, Window};
@@ -78,10 +78,6 @@ impl State {
         let (packager, life) = self.maker(source);
         let text = format!("{packager}|{life}|{}|{period}", source.stream);
         ContentHash::of(text.as_bytes()).0[..16].try_into().unwrap()
-    }
-
-    pub fn has_init(&self, rendition: &Rendition) -> bool {
-        rendition.container == Container::Fmp4 && rendition.kind != Kind::Subtitles
     }
 
     pub fn ranges(&self, rendition: &Rendition) -> Option<Ranges> {

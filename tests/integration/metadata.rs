@@ -1,6 +1,7 @@
 //! Dates, date ranges, gaps, starts and unknown tags: carried as they are, and right across a
 //! splice.
 
+use crate::lists::hex;
 use crate::packager::Packager;
 use crate::proxy::Proxy;
 use crate::viewer::Viewer;
@@ -82,10 +83,8 @@ async fn date_ranges_of_two_packagers_and_lives_never_clash() {
     let proxy = Proxy::over(&[&a, &b]).start().await;
     let mut viewer = proxy.viewer("cam").await;
     // `a1-` and so on, as they stand in splice commands.
-    let command = |v: &Viewer, who: &str| {
-        let hex: String = who.bytes().map(|b| format!("{b:02X}")).collect();
-        v.text().contains(&format!("SCTE35-OUT=0xFC{hex}"))
-    };
+    let command =
+        |v: &Viewer, who: &str| v.text().contains(&format!("SCTE35-OUT=0xFC{}", hex(who)));
     viewer.until("a break of a", |v| command(v, "a1-")).await;
     viewer.more(2).await;
     a.restart_unseen().await;

@@ -31,6 +31,12 @@ pub struct Rendition {
     pub container: Container,
 }
 
+impl Rendition {
+    pub fn has_init(&self) -> bool {
+        self.container == Container::Fmp4 && self.kind != Kind::Subtitles
+    }
+}
+
 /// Byte ranges in a resource that grows with each segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ranges {
