@@ -146,7 +146,7 @@ struct Bounds {
 
 impl Bounds {
     fn of(kind: Kind, step: Duration, length: Duration) -> Self {
-        let similar = length * 2 <= step * 3 && step * 2 <= length * 3 && kind != Kind::IFrames;
+        let similar = length * 4 <= step * 5 && step * 4 <= length * 5 && kind != Kind::IFrames;
         Self { kind, similar, step, length }
     }
 
@@ -232,7 +232,7 @@ fn same_number(reference: &Track, at: usize, other: &Track) -> Option<usize> {
 
 /// The segment of `other` at the same moment as the one at `at` in `reference`: the same number
 /// where a packager numbers its renditions alike, else the nearest by PROGRAM-DATE-TIME, else by
-/// arrival.
+/// arrival. It may be the one after the newest, which is not listed yet.
 #[must_use]
 pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize> {
     if let Some(place) = same_number(reference, at, other) {
@@ -245,12 +245,12 @@ pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize>
     }
     let start = clock.end(reference, at)?.minus(seen.duration());
     let distance = |o: usize| -> Option<u64> {
-        let begins = clock.end(other, o)?.minus(other.segments().get(o)?.duration());
-        Some(begins.signed_since(start).unsigned_abs())
+        Some(clock.begins(other, o)?.0.signed_since(start).unsigned_abs())
     };
-    let listed = other.listed_from()..other.segments().len();
+    // The next to come is one of them.
+    let listed = other.listed_from()..=other.segments().len();
     let nearest = listed.filter(|&o| distance(o).is_some()).min_by_key(|&o| distance(o))?;
-    let longer = other.segments().get(nearest)?.duration().max(seen.duration());
+    let longer = clock.begins(other, nearest)?.1.max(seen.duration());
     let half = u64::try_from(longer.as_millis() / 2).unwrap_or(u64::MAX);
     (distance(nearest)? <= half.max(500)).then_some(nearest)
 }
