@@ -110,6 +110,12 @@ impl LaneStore for MemoryStore {
         Ok(if after.starts_with(steps) { Appended::Done } else { Appended::Lost(after) })
     }
 
+    async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
+        let state = self.state.lock();
+        let steps = state.lanes.get(lane).into_iter().flat_map(|l| &l.steps);
+        Ok(steps.filter(|s| Some(s.msn) > tail).cloned().collect())
+    }
+
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError> {
         let state = self.state.lock();
         let mut lanes: Vec<_> =

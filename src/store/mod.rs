@@ -115,6 +115,8 @@ pub trait LaneStore: Send + Sync {
         expected_tail: Option<OutputMsn>,
         steps: &[Step],
     ) -> Result<Appended, StoreError>;
+    /// The steps after `tail` (none: all), without reading those before.
+    async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError>;
     /// The lanes of a stream, in the order of opening.
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError>;
     /// Drops the steps before `keep_from`: no playlist lists them any more. The tail stays

@@ -10,7 +10,8 @@ use super::worker::{Event, Worker};
 use crate::model::lane::{Failing, Observed};
 use crate::model::multivariant::{Asked, Multivariant};
 use crate::model::names::{PackagerId, UnixMs};
-use crate::model::playlist::{self, Shape};
+use crate::model::playlist::{self, Extent, Shape};
+use crate::model::rendition::{Kind, Rendition};
 use crate::model::uri;
 use crate::origin::{OriginError, PlaylistAnswer};
 
@@ -20,10 +21,9 @@ const ENTRY_WAIT_MAX: Duration = Duration::from_secs(6);
 const ENTRY_WAIT_LEAST: Duration = Duration::from_millis(500);
 
 impl Worker {
-    /// A lane is about to open, or has opened and has nothing yet.
+    /// A lane is about to open, or has opened and has nothing yet: all of a long list is wanted.
     pub(super) fn opens(&self) -> bool {
-        let empty = self.lanes.values().any(|l| l.log.tail().is_none());
-        empty || !self.joining.is_empty() || !self.reopening.is_empty()
+        self.needs_lane() || self.lanes.values().any(|l| l.log.tail().is_none())
     }
 
     /// Starts every request for a playlist that is due. Returns when the next one is.
@@ -90,8 +90,18 @@ impl Worker {
         }
         let mut wanted: HashSet<usize> = HashSet::new();
         for lane in self.lanes.values() {
-            let matched = source.matched(lane.log.header());
-            let asked = lane.wanted(since);
+            let header = lane.log.header();
+            let matched = source.matched(header);
+            let mut asked = lane.wanted(since);
+            // Of a long window the list of every rendition goes on; of what is whole it is read
+            // once.
+            let whole = header.extent == Extent::Whole;
+            let played = |r: &Rendition| whole || r.traits.kind != Kind::IFrames;
+            if header.is_deep() {
+                for (asked, rendition) in asked.iter_mut().zip(&header.renditions) {
+                    *asked |= played(rendition);
+                }
+            }
             wanted.extend(matched.iter().zip(asked).filter_map(|(m, asked)| m.filter(|_| asked)));
         }
         if opens {

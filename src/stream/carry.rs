@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Lane;
 use super::recall::Spot;
+use super::source::Source;
 use super::status::{Decided, PackagerStatus};
 use super::worker::Worker;
 use crate::model::lane::{
@@ -172,6 +173,7 @@ impl Worker {
             match decision.action {
                 Action::Append(steps) => {
                     changed = true;
+                    self.fetch(&decision.wants, &matched, target);
                     self.append(id, steps).await;
                 }
                 Action::Wait => {
@@ -268,7 +270,12 @@ impl Worker {
         let now = self.deps.clock.now();
         let idle = now.minus(self.settings.idle_after);
         let Some(lane) = self.lanes.get_mut(id) else { return };
-        let Some(window) = lane.log.window_first(now) else { return };
+        // Where no window is set it is the packager's: one that has just begun to record lists
+        // more and more.
+        let listed = lane.log.tail().and_then(|t| self.sources.get(&t.packager));
+        let listed = listed.filter(|_| self.settings.window.is_none()).map(Source::listed);
+        let window = lane.log.window_first(now, listed.unwrap_or_default());
+        let Some(window) = window else { return };
         let asked = lane.shared.asked_since(idle);
         let mut moved = changed;
         for (r, first) in lane.first.iter_mut().enumerate() {
@@ -335,6 +342,9 @@ impl Worker {
             }
         }
         hashes.extend(header.resources.iter().map(|r| r.held.hash));
+        // What a sibling may be spliced to with: its init segment and keys are fetched once.
+        let shown = self.sources.values().flat_map(|s| s.shown.values());
+        hashes.extend(shown.flat_map(|s| s.track.held()).map(|h| h.hash));
         hashes.push(empty_subtitles().hash);
         self.deps.segments.keep(&hashes, until);
     }

@@ -39,7 +39,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 impl Worker {
     pub(super) fn take_bytes(&mut self, fetch: &Fetch, result: Result<Held, FetchError>) {
-        self.fetching.remove(fetch);
+        let runs = self.fetching.remove(fetch).unwrap_or_default();
         let held = match result {
             Ok(held) => Some(held),
             // Ours to mend, and none of the packager's fault: it is asked again.
@@ -62,11 +62,13 @@ impl Worker {
             }
             // Renditions mostly share their keys: one answer does for all.
             What::Asset { at, .. } => {
-                for (found, shown) in &mut source.shown {
-                    if *found == fetch.found || held.is_some() {
-                        let run = if *found == fetch.found { fetch.run } else { shown.track.run() };
+                for (found, run) in runs.into_iter().filter(|(f, _)| *f != fetch.found) {
+                    if let Some(shown) = source.shown.get_mut(&found).filter(|_| held.is_some()) {
                         shown.track.fetched_asset(run, at, held);
                     }
+                }
+                if let Some(shown) = source.shown.get_mut(&fetch.found) {
+                    shown.track.fetched_asset(fetch.run, at, held);
                 }
             }
         }
@@ -92,10 +94,13 @@ impl Worker {
                 what: want.what.clone(),
             };
             let same = |f: &Fetch| f.packager == fetch.packager && f.what == fetch.what;
-            let shared = matches!(fetch.what, What::Asset { .. }) && self.fetching.iter().any(same);
-            if shared || !self.fetching.insert(fetch.clone()) {
+            let shared = matches!(fetch.what, What::Asset { .. }) && self.fetching.keys().any(same);
+            if shared || self.fetching.contains_key(&fetch) {
                 continue;
             }
+            let shown = self.sources.get(&fetch.packager).into_iter().flat_map(|s| &s.shown);
+            let runs = shown.map(|(found, s)| (*found, s.track.run())).collect();
+            self.fetching.insert(fetch.clone(), runs);
             let (deps, out) = (self.deps.clone(), self.outbox.clone());
             let keep = self.settings.window.unwrap_or(self.settings.hold) * 2 + target * 10;
             tokio::spawn(async move {

@@ -67,15 +67,21 @@ impl Worker {
         let old = shown.deep.as_deref().unwrap_or_default();
         let seen = track.segments().iter().skip(track.listed_from()).map(Seen::duration);
         let list: Duration = old.iter().map(|l| l.segment.duration).chain(seen).sum();
-        let extent = if source.whole() { Extent::Whole } else { shown.head.extent };
-        let deep = extent != Extent::Sliding
-            || (list > self.settings.hold && self.settings.window.is_none());
+        // A lane whose log was lost opens without its depth: its old numbers named other segments.
+        let extent = match shown.head.extent {
+            _ if source.whole() && !again => Extent::Whole,
+            _ if again => Extent::Sliding,
+            extent => extent,
+        };
+        let long = list > self.settings.hold && self.settings.window.is_none();
+        let deep = !again && (long || extent != Extent::Sliding);
         let dates = track.newest().is_some_and(|s| s.wall_end.is_some());
         let start = shown.head.start.clone();
         let depth = if deep { old.len() + track.segments().len() } else { 0 };
         let target = self.target_duration(track).await?;
         let least = Duration::from_secs(u64::from(target)) * 3;
-        let window = self.settings.window.unwrap_or(list).max(least);
+        let most = if again { self.settings.hold } else { Duration::MAX };
+        let window = self.settings.window.unwrap_or(list.min(most)).max(least);
         Ok(Some(Header {
             format: FORMAT,
             lane,
@@ -119,6 +125,7 @@ impl Worker {
         let path = |r: &multivariant::SessionResource| uri::resolve(&base, &r.uri, &hosts).ok();
         let wanted: Vec<_> = m.resources.iter().map(|r| (r.kind, path(r))).collect();
         let (deps, id, out) = (self.deps.clone(), id.clone(), self.outbox.clone());
+        let opening = deps.clock.now();
         tokio::spawn(async move {
             let each = wanted.into_iter().enumerate().map(|(n, (kind, path))| {
                 let (deps, id) = (&deps, &id);
@@ -127,8 +134,12 @@ impl Worker {
                     let until = deps.clock.now().plus(Duration::from_secs(600));
                     let held = deps.segments.put(bytes, until).await.ok()?;
                     let name = match kind {
-                        Resource::Key => format!("key-s{n}"),
-                        Resource::Data | Resource::Steering => format!("data-{n}.json"),
+                        // Never stored, and told apart from the keys of another opening.
+                        Resource::Key => format!("key-s{n}-{}", opening.0),
+                        // Stored for long wherever it passes: its name is its content's.
+                        Resource::Data | Resource::Steering => {
+                            format!("data-{}.json", held.hash.short())
+                        }
                     };
                     Some(SessionResource { name, held })
                 }

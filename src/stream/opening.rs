@@ -10,7 +10,7 @@ use super::worker::{Answer, Worker};
 use super::{Lane, Refusal};
 use bytes::Bytes;
 
-use crate::model::lane::{EMPTY_SUBTITLES, Header, Log};
+use crate::model::lane::{EMPTY_SUBTITLES, Entry, Header, Held, Log};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 use crate::model::playlist::Extent;
 use crate::model::rendition::{Kind, Rendition};
@@ -252,6 +252,7 @@ impl Worker {
         let shared = Arc::new(Lane::new(header, self.deps.clock));
         let on = id.as_str().rsplit_once('-').map(|(p, _)| PackagerId::new(p));
         let mut lane = Carried::new(shared.clone(), log, on, self.deps.clock.now());
+        self.find_assets(&lane.log).await;
         for r in 0..lane.held_from.len() {
             let from = self.held_from(&lane.log, r).await;
             if let Some(slot) = lane.held_from.get_mut(r) {
@@ -264,10 +265,26 @@ impl Worker {
         self.lanes.get(id)
     }
 
+    /// Init segments, keys and session resources that another process put into the directory.
+    async fn find_assets(&self, log: &Log) {
+        let header = log.header();
+        let held = header.window.min(header.depth_held);
+        let keep = self.deps.clock.now().plus(held + header.target() * 10);
+        let mut assets: Vec<Held> = header.resources.iter().map(|r| r.held).collect();
+        let entries = log.steps().flat_map(|s| &s.shares).flat_map(|share| &share.entries);
+        assets.extend(entries.flat_map(Entry::assets));
+        assets.sort_unstable_by_key(|held| held.hash);
+        assets.dedup();
+        for held in assets {
+            self.deps.segments.find(held, keep).await;
+        }
+    }
+
     /// The first step from which on this process holds every one of a rendition.
     async fn held_from(&self, log: &Log, r: usize) -> OutputMsn {
         let mut from = log.next_msn();
-        let keep = self.deps.clock.now().plus(log.header().window + log.header().target() * 10);
+        let held = log.header().window.min(log.header().depth_held);
+        let keep = self.deps.clock.now().plus(held + log.header().target() * 10);
         let held_first = log.held_first();
         for step in log.steps().rev() {
             if step.end {

@@ -13,7 +13,7 @@ use super::fetching::{looks_right, outcome};
 use super::reading::{self, Place};
 use super::source::Source;
 use super::worker::{Event, Worker};
-use crate::model::lane::{Header, Held, Listed, Resource, Step, What};
+use crate::model::lane::{Header, Held, Listed, Resource, Step, Track, What};
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, PackagerMsn, UnixMs};
 use crate::model::playlist::{Extent, Limits, Variables};
 
@@ -53,7 +53,21 @@ struct Recall {
     what: What,
     /// What it must be, where it was held once.
     expected: Option<Held>,
+    /// Whether its packager still names the same by it.
+    run: Run,
+    /// The init segment that viewers play it with.
+    map: Option<Held>,
     siblings: Vec<Sibling>,
+}
+
+/// Whether the run that listed a segment is still the packager's: after a restart the same names
+/// mean other bytes.
+enum Run {
+    GoesOn,
+    /// It does if this still is what it was.
+    If(Resource, Held),
+    /// Nobody can tell any more.
+    Unknown,
 }
 
 /// Another packager that may have the same content.
@@ -74,6 +88,12 @@ enum Alike {
     Number(PackagerMsn, Duration, Option<(PackagerMsn, Held)>),
     /// By when it ended, told by when the sibling's own segment of that number did.
     Moment { ended: UnixMs, length: Duration, anchor: (PackagerMsn, UnixMs) },
+}
+
+/// What stands on a sibling in the place of a segment.
+struct Found {
+    resource: Resource,
+    map: Option<Resource>,
 }
 
 impl Worker {
@@ -125,13 +145,18 @@ impl Worker {
             return None;
         }
         let resource = Resource { path: entry.source.path.clone(), range: entry.source.range };
-        let encrypted = entry.keys.iter().any(|k| k.before.contains("METHOD=AES-128"));
+        let aes = |part: &str| part.contains("METHOD=AES-128");
+        let encrypted = entry.keys.iter().any(|k| aes(&k.before) || aes(&k.after));
         let what = What::Segment { msn: entry.source.msn, at: resource, encrypted };
         let expected = entry.held.or_else(|| lane.shared.known(spot.rendition, spot.msn));
-        let others = self.sources.values().filter(|s| s.id != step.packager);
+        // Ciphertext of another packager's key is of no use.
+        let clear = entry.keys.is_empty() || header.extent == Extent::Whole;
+        let others = self.sources.values().filter(|s| clear && s.id != step.packager);
         let siblings = others.filter_map(|s| self.sibling(s, header, step, spot.rendition, at));
         let siblings = siblings.collect();
-        Some(Recall { from: step.packager.clone(), what, expected, siblings })
+        let run = if expected.is_some() { Run::GoesOn } else { self.run_of(header, step, spot) };
+        let map = entry.map.as_ref().map(|m| m.held);
+        Some(Recall { from: step.packager.clone(), what, expected, run, map, siblings })
     }
 
     fn sibling(
@@ -197,6 +222,34 @@ impl Worker {
         lane.backlog = on_demand.map(spot).collect();
     }
 
+    /// Whether the run of a step still is its packager's: the lane is in it, or a segment of it that
+    /// was held tells.
+    fn run_of(&self, header: &Header, step: &Step, spot: &Spot) -> Run {
+        let Some(log) = self.lanes.get(&header.lane).map(|l| &l.log) else { return Run::Unknown };
+        let r = spot.rendition;
+        let mut later = log.from(step.msn.next());
+        let left = later.any(|s| s.splice.is_some());
+        let tail = log.steps().rev().find_map(|s| s.entries(r).last());
+        let track = self.sources.get(&step.packager).and_then(|s| {
+            let found = s.matched(header).get(r).copied().flatten()?;
+            Some(&s.shown.get(&found)?.track)
+        });
+        let stands = |t: &Track| !t.unsure() && tail.is_some_and(|e| t.find(&e.source).is_some());
+        if !left && (header.extent == Extent::Whole || track.is_some_and(stands)) {
+            return Run::GoesOn;
+        }
+        let run = log.from(step.msn).skip(1).take_while(|s| s.splice.is_none());
+        let before = log.steps().rev().skip_while(|s| s.msn > step.msn);
+        let mut inside = true;
+        let before = before.take_while(|s| std::mem::replace(&mut inside, s.splice.is_none()));
+        let mut entries = run.chain(before).flat_map(|s| s.entries(r));
+        let proof = entries.find_map(|e| Some((e, e.held.filter(|_| !e.stands_in)?)));
+        proof.map_or(Run::Unknown, |(e, held)| {
+            let resource = Resource { path: e.source.path.clone(), range: e.source.range };
+            Run::If(resource, held)
+        })
+    }
+
     /// When the content of a step ended, by what was learnt of its packager's clock afterwards:
     /// when a lane opens it is known to a segment only.
     fn ended(&self, header: &Header, step: &Step) -> Option<UnixMs> {
@@ -210,11 +263,25 @@ impl Worker {
 impl Recall {
     /// The bytes, and the sibling that has proven to have the same file.
     async fn get(self, deps: &Deps, limits: &Limits) -> (Recalled, Option<PackagerId>) {
-        if let Some(bytes) = self.bytes_of(deps, &self.from, &self.what).await {
+        let goes_on = match &self.run {
+            Run::GoesOn => true,
+            Run::If(at, held) => {
+                deps.hash_of(&self.from, at, DEADLINE / 2).await == Some(held.hash)
+            }
+            Run::Unknown => false,
+        };
+        if goes_on && let Some(bytes) = self.bytes_of(deps, &self.from, &self.what).await {
             return (keep(deps, bytes).await, None);
         }
         for sibling in &self.siblings {
-            let Some(resource) = sibling.find(deps, limits).await else { continue };
+            let Some(Found { resource, map }) = sibling.find(deps, limits).await else { continue };
+            // It is played with the init segment that is listed (RFC 8216, 4.3.2.5).
+            if let Some(init) = self.map {
+                let Some(at) = map else { continue };
+                if deps.hash_of(&sibling.id, &at, DEADLINE / 2).await != Some(init.hash) {
+                    continue;
+                }
+            }
             let what = match &self.what {
                 What::Segment { msn, encrypted, .. } => {
                     What::Segment { msn: *msn, at: resource, encrypted: *encrypted }
@@ -244,12 +311,15 @@ impl Recall {
 /// Bytes that the store has no room for are given out all the same.
 async fn keep(deps: &Deps, bytes: Bytes) -> Recalled {
     let held = Held { hash: ContentHash::of(&bytes), length: bytes.len() as u64 };
-    let _ = deps.segments.put(bytes.clone(), deps.clock.now().plus(KEPT)).await;
+    // What plays comes first.
+    if deps.segments.admits_stream() {
+        let _ = deps.segments.put(bytes.clone(), deps.clock.now().plus(KEPT)).await;
+    }
     Some((held, bytes))
 }
 
 impl Sibling {
-    async fn find(&self, deps: &Deps, limits: &Limits) -> Option<Resource> {
+    async fn find(&self, deps: &Deps, limits: &Limits) -> Option<Found> {
         let answer = deps.playlist(&self.id, &self.path, DEADLINE / 2).await.ok()?;
         let place = Place {
             base: &self.path,
@@ -272,12 +342,13 @@ impl Sibling {
 }
 
 impl Alike {
-    fn among(&self, all: &[Listed]) -> Option<Resource> {
+    fn among(&self, all: &[Listed]) -> Option<Found> {
+        let found = |l: &Listed| Found { resource: l.resource.clone(), map: l.map.clone() };
         let near = |a: Duration, b: Duration| a.abs_diff(b) <= ALIKE;
         match *self {
             Self::Number(msn, length, _) => {
                 let same = |l: &&Listed| l.segment.msn == msn && near(l.segment.duration, length);
-                all.iter().find(same).map(|l| l.resource.clone())
+                all.iter().find(same).map(found)
             }
             Self::Moment { ended, length, anchor: (msn, at) } => {
                 let anchor = all.iter().position(|l| l.segment.msn == msn)?;
@@ -286,7 +357,7 @@ impl Alike {
                 for listed in all.iter().take(anchor + 1).rev() {
                     let apart = Duration::from_millis(end.signed_since(ended).unsigned_abs());
                     if apart <= ALIKE && near(listed.segment.duration, length) {
-                        return Some(listed.resource.clone());
+                        return Some(found(listed));
                     }
                     end = end.minus(listed.segment.duration);
                 }

@@ -10,6 +10,8 @@ use crate::store::{Appended, StoreError};
 
 /// Another process's steps are looked for this often at the most, whoever asks.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Round trips to the store in one turn, when it is given back what it missed.
+const SAVES: usize = 24;
 /// A store that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -83,8 +85,7 @@ impl Worker {
         }
         lane.looked_at = now;
         let tail = lane.log.tail().map(|t| t.msn);
-        let Ok(Some(stored)) = self.deps.store.load(id).await else { return };
-        let newer: Vec<Step> = stored.steps.into_iter().filter(|s| Some(s.msn) > tail).collect();
+        let Ok(newer) = self.deps.store.newer(id, tail).await else { return };
         if !newer.is_empty() {
             self.take_over(id, newer).await;
             self.list(id, true).await;
@@ -95,7 +96,8 @@ impl Worker {
     async fn find_bytes(&self, id: &LaneId, step: &Step) {
         let Some(lane) = self.lanes.get(id) else { return };
         let header = lane.log.header();
-        let keep = self.deps.clock.now().plus(header.window + header.target() * 10);
+        let keep =
+            self.deps.clock.now().plus(header.window.min(header.depth_held) + header.target() * 10);
         for held in step.held() {
             self.deps.segments.find(held, keep).await;
         }
@@ -110,19 +112,24 @@ impl Worker {
             return;
         }
         let Some(lane) = self.lanes.get_mut(id) else { return };
-        // Each attempt saves a step, or goes back by one that the store has lost.
-        let attempts = lane.log.steps().len() * 2 + 2;
-        for _ in 0..attempts {
+        for _ in 0..SAVES {
             let kept = lane.log.steps().len();
             let Some(at) = kept.checked_sub(lane.unsaved.min(kept)).filter(|at| *at < kept) else {
                 lane.unsaved = 0;
                 return;
             };
-            let Some(step) = lane.log.steps().nth(at).cloned() else { return };
+            let steps: Vec<Step> = lane.log.steps().skip(at).cloned().collect();
             let expected = at.checked_sub(1).and_then(|a| lane.log.steps().nth(a)).map(|s| s.msn);
-            match self.deps.store.append(id, expected, &[step]).await {
-                Ok(_) => lane.unsaved -= 1,
-                Err(StoreError::Hole { .. }) if at > 0 => lane.unsaved += 1,
+            match self.deps.store.append(id, expected, &steps).await {
+                // An answer that was lost may have left a part of them there.
+                Ok(Appended::Lost(there)) if !there.is_empty() && steps.starts_with(&there) => {
+                    lane.unsaved = steps.len() - there.len();
+                }
+                Ok(_) => lane.unsaved = 0,
+                // It has lost steps: so many more are given back.
+                Err(StoreError::Hole { .. }) if at > 0 => {
+                    lane.unsaved = (lane.unsaved * 2).max(lane.unsaved + 8).min(kept);
+                }
                 Err(StoreError::NoLane(_)) => {
                     tracing::warn!(lane = %id, "the store has lost the lane: it is written back");
                     if self.deps.store.create(&shortened(&lane.log)).await.is_err() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::pace::Pace;
 use super::reading::Head;
 use crate::model::lane::{
-    Candidate, Container, Failing, Header, Listed, SessionResource, SpliceReason, Track,
+    Candidate, Container, Failing, Header, Listed, Seen, SessionResource, SpliceReason, Track,
 };
 use crate::model::multivariant::{self, Multivariant};
 use crate::model::names::{PackagerId, RenditionId, UnixMs};
@@ -110,14 +110,28 @@ impl Source {
         }
     }
 
-    /// The renditions that viewers play, as opposed to those they search by.
+    /// The renditions that viewers play, as opposed to those they search by. Of what is whole all:
+    /// its lists are read once.
     pub fn played(&self) -> Vec<usize> {
         let EntryState::Multivariant(m, paths) = &self.entry else { return vec![0] };
+        let whole = self.whole();
         let played = |at: &usize| {
             let kind = m.found.get(*at).map(|f| f.rendition.traits.kind);
-            kind != Some(Kind::IFrames) && paths.get(*at).is_some_and(Option::is_some)
+            let there = paths.get(*at).is_some_and(Option::is_some);
+            there && (whole || kind != Some(Kind::IFrames))
         };
         (0..m.found.len()).filter(played).collect()
+    }
+
+    /// How much content it lists, of its first rendition in use.
+    pub fn listed(&self) -> Duration {
+        let Some(shown) = self.shown.values().next() else { return Duration::ZERO };
+        let track = &shown.track;
+        let looked_at = track.segments().iter().skip(track.listed_from()).map(Seen::duration);
+        let looked_at: Duration = looked_at.sum();
+        let length = track.newest().map_or(Duration::ZERO, Seen::duration);
+        // What is only counted is about as long.
+        looked_at + length * u32::try_from(track.skipped()).unwrap_or(u32::MAX)
     }
 
     /// All that viewers play has shown its list, or does not come.
@@ -201,13 +215,21 @@ impl Source {
             let has = |t: &Track| t.newest().map(|s| s.listed.map.is_some());
             of(at).map(|s| &s.track).filter(|t| has(t).zip(wanted).is_none_or(|(a, b)| a == b))
         });
+        let tracks: Vec<Option<&Track>> = tracks.collect();
         let known = !matches!(self.entry, EntryState::Unknown);
+        // What is wrapped otherwise is as good as none.
+        let other = |at: &Option<usize>, track: &Option<&Track>| {
+            track.is_none() && of(at).is_some_and(|s| s.track.newest().is_some())
+        };
+        let lacks =
+            matched.iter().zip(&tracks).map(|(at, t)| known && (at.is_none() || other(at, t)));
+        let lacks = lacks.collect();
         Candidate {
             id: &self.id,
             barred,
             over_since: self.over_since(),
-            tracks: tracks.collect(),
-            lacks: matched.iter().map(|at| known && at.is_none()).collect(),
+            tracks,
+            lacks,
             depth: matched
                 .iter()
                 .map(|at| of(at).and_then(|s| s.deep.as_deref()).unwrap_or(&[]))

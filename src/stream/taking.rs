@@ -49,7 +49,11 @@ impl Worker {
         self.tell_gaps(id, &step);
         let Some(lane) = self.lanes.get_mut(id) else { return };
         for (r, share) in step.shares.iter().enumerate() {
-            let has = |e: &Entry| e.held.map_or(e.listed(), |h| self.deps.segments.has(h.hash));
+            let segments = &self.deps.segments;
+            let has = |e: &Entry| {
+                let bytes = e.held.map_or(e.listed(), |h| segments.has(h.hash));
+                bytes && e.assets().all(|held| segments.has(held.hash))
+            };
             let held = share.entries.iter().all(has);
             if let Some(from) = lane.held_from.get_mut(r).filter(|_| !held) {
                 *from = msn.next();

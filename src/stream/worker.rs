@@ -68,7 +68,8 @@ pub struct Worker {
     pub(super) lanes: BTreeMap<LaneId, Carried>,
     pub(super) joining: Vec<(UnixMs, Answer)>,
     pub(super) reopening: BTreeMap<LaneId, UnixMs>,
-    pub(super) fetching: HashSet<Fetch>,
+    /// What is being fetched, with the runs that each rendition was in when it began.
+    pub(super) fetching: HashMap<Fetch, Vec<(usize, u32)>>,
     /// Siblings that have proven to have the same file as a rendition of a lane.
     pub(super) same_files: HashSet<(LaneId, usize, PackagerId)>,
     pub(super) recalls: HashMap<Spot, Vec<oneshot::Sender<Recalled>>>,
@@ -100,7 +101,7 @@ impl Worker {
             lanes: BTreeMap::new(),
             joining: Vec::new(),
             reopening: BTreeMap::new(),
-            fetching: HashSet::new(),
+            fetching: HashMap::new(),
             same_files: HashSet::new(),
             recalls: HashMap::new(),
             rng,

@@ -256,7 +256,7 @@ impl Bench {
     }
 
     fn watch(&mut self) {
-        let Some(window) = self.log.window_first(self.at()) else { return };
+        let Some(window) = self.log.window_first(self.at(), Duration::ZERO) else { return };
         for r in 0..self.held_from.len() {
             let first = window.max(self.held_from[r]).max(self.first[r]);
             let Some(text) = print(&self.log, r, first) else { continue };

@@ -263,6 +263,10 @@ impl LaneStore for SimStore {
         let result = self.reach().await?.append(lane, expected_tail, steps).await;
         self.back(result).await
     }
+    async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
+        let result = self.reach().await?.newer(lane, tail).await;
+        self.back(result).await
+    }
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError> {
         let result = self.reach().await?.lanes_of(stream).await;
         self.back(result).await

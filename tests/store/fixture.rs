@@ -71,6 +71,7 @@ pub fn step(n: u64, writer: &str) -> Step {
                 extension: "ts".into(),
                 held: Some(held),
                 gap: false,
+                stands_in: false,
                 on_demand: false,
                 map: Some(Init { held, extension: "mp4".into(), keys: vec![] }),
                 keys: vec![Key {

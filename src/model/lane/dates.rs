@@ -105,7 +105,10 @@ fn range(list: &str, shift_ms: i64, known: &dyn Fn(&str) -> Option<String>) -> S
 fn same_event(before: &str, now: &str) -> bool {
     let both = |name: &str| (attribute(before, name), attribute(now, name));
     let class = both("CLASS");
-    if class.0.map(|a| a.value) != class.1.map(|a| a.value) {
+    // An update need not tell it again.
+    if let (Some(was), Some(is)) = class
+        && was.value != is.value
+    {
         return false;
     }
     let (Some(was), Some(is)) = both("START-DATE") else { return true };

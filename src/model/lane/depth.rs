@@ -11,7 +11,6 @@ use super::{
     Candidate, Entry, FORMAT, Fetched, Listed, Seen, Share, Situation, Step, Track, Want, What,
 };
 use crate::model::names::UnixMs;
-use crate::model::playlist::Extent;
 
 /// Init segments and keys that the depth may need: beyond, it is cut off there.
 const ASSETS_MAX: usize = 64;
@@ -27,7 +26,7 @@ pub(super) fn before(
     start: usize,
 ) -> Result<Vec<Step>, Vec<Want>> {
     let header = s.log.header();
-    if header.depth_held >= header.window && header.extent == Extent::Sliding {
+    if !header.is_deep() {
         return Ok(Vec::new());
     }
     let first = moment(s, c, r, start);

@@ -100,6 +100,11 @@ impl Header {
     pub fn target(&self) -> Duration {
         Duration::from_secs(u64::from(self.target_duration))
     }
+    /// More is listed than is held.
+    #[must_use]
+    pub fn is_deep(&self) -> bool {
+        self.depth_held < self.window || self.extent != Extent::Sliding
+    }
     /// A log that was lost was opened again under the same lane id.
     #[must_use]
     pub fn reopened(&self) -> bool {

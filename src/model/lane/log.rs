@@ -136,9 +136,10 @@ impl Log {
     /// The first step that a playlist printed at `now` lists: the head leaves by content (the
     /// window is full without it) and by time (it was listed for a window), so that a catch-up
     /// lengthens the list for a while (RFC 8216, 6.2.2: at least three target durations stay).
+    /// `listed`: as much as the packager lists now, if that is what the window follows.
     #[must_use]
-    pub fn window_first(&self, now: UnixMs) -> Option<OutputMsn> {
-        let window = self.header.window;
+    pub fn window_first(&self, now: UnixMs, listed: Duration) -> Option<OutputMsn> {
+        let window = self.header.window.max(listed);
         // Nothing leaves what only grows, or is whole (RFC 8216, 4.3.3.5).
         if self.header.extent != Extent::Sliding {
             return self.first();
@@ -164,7 +165,7 @@ impl Log {
     pub fn held_first(&self) -> Option<OutputMsn> {
         let depth = self.header.depth_held;
         let mut content = Duration::ZERO;
-        if depth < self.header.window || self.header.extent != Extent::Sliding {
+        if depth < Duration::MAX {
             for step in self.steps.iter().rev() {
                 content = content.saturating_add(step.duration().max(LEAST));
                 if content > depth {

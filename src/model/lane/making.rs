@@ -154,6 +154,9 @@ impl Maker<'_> {
             return entries;
         }
         match fill {
+            Fill::Absent | Fill::Whole if self.s.log.header().is_deep() => {
+                self.unasked(o, portion).unwrap_or_else(|| vec![unlisted(self.seen.duration())])
+            }
             Fill::Absent | Fill::Whole => {
                 let several = match portion {
                     Portion::Segments(range) => range.len(),
@@ -161,8 +164,28 @@ impl Maker<'_> {
                 };
                 (0..several).map(|_| unlisted(self.seen.duration())).collect()
             }
-            Fill::Waits | Fill::Lost | Fill::Lacking => vec![self.stand_in(o)],
+            Fill::Waits | Fill::Lost | Fill::Lacking => self.stand_in(o, portion),
         }
+    }
+
+    /// Nobody asks for this rendition now; whoever does, does so for hours of it: its list goes on,
+    /// on demand.
+    fn unasked(&mut self, o: usize, portion: &Portion) -> Option<Vec<Entry>> {
+        let (Portion::Segments(range), Some(track)) = (portion, track_of(self.c, o)) else {
+            return None;
+        };
+        let mut entries = Vec::with_capacity(range.len());
+        for at in range.clone() {
+            let seen = track.segments().get(at)?;
+            let lines = seen.listed.segment.lines.clone();
+            let begins = self.begins_at(track, at, o);
+            let mut entry = self.entry(seen, track, &lines, begins);
+            let assets = seen.listed.assets().all(|a| track.asset(a.resource).held.is_some());
+            entry.gap = seen.listed.segment.gap;
+            entry.on_demand = entry.held.is_none() && !entry.gap && assets;
+            entries.push(entry);
+        }
+        Some(entries)
     }
 
     /// When the entry at `at` of rendition `o` begins, as viewers are told.
@@ -184,11 +207,12 @@ impl Maker<'_> {
         let listed = &seen.listed;
         let held_at = |resource: &super::Resource| track.asset(resource).held;
         let map = listed.map.as_ref().zip(listed.segment.map.as_ref()).and_then(|(at, map)| {
-            let keys = self.names.keys(seen.msn(), &map.keys, &listed.map_keys, &held_at)?;
+            let keys = self.names.keys(None, &map.keys, &listed.map_keys, &held_at)?;
             let extension = init_extension_of(&at.path).to_owned();
             Some(Init { held: held_at(at)?, extension, keys })
         });
-        let keys = self.names.keys(seen.msn(), &listed.segment.keys, &listed.keys, &held_at);
+        let number = Some(seen.msn());
+        let keys = self.names.keys(number, &listed.segment.keys, &listed.keys, &held_at);
         let complete = keys.is_some() && listed.map.is_some() == map.is_some();
         let dates = Dates {
             carried: self.s.log.header().dates,
@@ -203,6 +227,7 @@ impl Maker<'_> {
             extension: extension_of(&listed.resource.path, listed.map.is_some()).to_owned(),
             held: seen.bytes.held.filter(|_| complete),
             gap: false,
+            stands_in: false,
             on_demand: false,
             map,
             keys: keys.unwrap_or_default(),
@@ -210,14 +235,24 @@ impl Maker<'_> {
     }
 
     /// What stands where a rendition that viewers have been given has nothing: a gap, or
-    /// subtitles that say nothing.
-    fn stand_in(&self, o: usize) -> Entry {
-        let duration = self.seen.duration();
-        let kind = self.s.log.header().renditions.get(o).map(|r| r.traits.kind);
-        let mut entry = unlisted(duration);
-        let seconds = duration.as_secs_f64();
+    /// subtitles that say nothing. A gap that the packager wrote goes on as it is.
+    fn stand_in(&mut self, o: usize, portion: &Portion) -> Vec<Entry> {
+        let mut entry = unlisted(self.seen.duration());
+        if let (Portion::Segments(range), Some(track)) = (portion, track_of(self.c, o))
+            && let Some(seen) = track.segments().get(range.start)
+        {
+            if seen.listed.segment.gap {
+                let begins = self.begins_at(track, range.start, o);
+                let lines = seen.listed.segment.lines.clone();
+                let written = self.entry(seen, track, &lines, begins);
+                return vec![Entry { gap: true, held: None, map: None, keys: vec![], ..written }];
+            }
+            entry.source = seen.source();
+        }
+        entry.stands_in = true;
         let date = self.begins.map(|at| crate::model::playlist::date::text(at.0));
         entry.lines.extend(date.map(|date| format!("#EXT-X-PROGRAM-DATE-TIME:{date}")));
+        let kind = self.s.log.header().renditions.get(o).map(|r| r.traits.kind);
         if kind == Some(Kind::Subtitles) {
             entry.held = Some(empty_subtitles());
             "vtt".clone_into(&mut entry.extension);
@@ -228,8 +263,8 @@ impl Maker<'_> {
             let extension = if mapped { "m4s" } else { "ts" };
             extension.clone_into(&mut entry.extension);
         }
-        entry.lines.push(format!("#EXTINF:{seconds:.3},"));
-        entry
+        entry.lines.push(format!("#EXTINF:{:.3},", entry.duration.as_secs_f64()));
+        vec![entry]
     }
 }
 
@@ -262,6 +297,7 @@ pub(super) fn unlisted(duration: Duration) -> Entry {
         extension: String::new(),
         held: None,
         gap: false,
+        stands_in: false,
         on_demand: false,
         map: None,
         keys: Vec::new(),
@@ -297,10 +333,11 @@ impl KeyNames {
         (self.number, self.new) = (number, 0);
     }
 
-    /// The keys as viewers are told them; none where one that is ours is not held.
+    /// The keys as viewers are told them; none where one that is ours is not held. `number`: that
+    /// of the segment; an init segment has none.
     pub(super) fn keys(
         &mut self,
-        number: PackagerMsn,
+        number: Option<PackagerMsn>,
         keys: &[crate::model::playlist::Key],
         places: &[Option<super::Resource>],
         held_at: &dyn Fn(&super::Resource) -> Option<Held>,
@@ -315,7 +352,7 @@ impl KeyNames {
                 }
             };
             let mut after = key.after.clone();
-            if key.numbers_are_ivs {
+            if let Some(number) = number.filter(|_| key.numbers_are_ivs) {
                 // Viewers see another number than the packager's (RFC 8216, 5.2).
                 after = format!("{},IV=0x{:032X}", after.trim_end_matches([',', ' ']), number.0);
             }

@@ -44,7 +44,7 @@ pub(super) fn succession(
     at: usize,
 ) -> Portions {
     portions(s, c, r, at, |track, o, other| {
-        let entry = last_entry(s, o).filter(|e| !e.gap && e.listed());
+        let entry = last_entry(s, o).filter(|e| e.listed() && !e.source.path.is_empty());
         let Some(entry) = entry.filter(|_| tail.lists(o)) else {
             return Some((same_moment(track, at, other)?, 0));
         };

@@ -40,11 +40,11 @@ fn opening(s: &Situation) -> Decision {
         }
         let young = s.now.since(s.log.header().opened_at) < s.log.header().target() / 2;
         if s.log.header().extent == Extent::Whole {
-            return whole(s, c, r, young);
+            return whole(s, c, r);
         }
         let Some(start) = opening_start(s, track) else { continue };
         let moments = (start..track.segments().len()).map(|at| moment(s, c, r, at));
-        let all: Vec<Readiness> = moments.map(|m| readiness(s, c, &m)).collect();
+        let all: Vec<Readiness> = moments.map(|m| readiness(s, c, r, &m)).collect();
         let lagging = all.iter().any(|ready| ready.lagging);
         let missing: Vec<Want> = all.into_iter().flat_map(|ready| ready.wants).collect();
         if lagging && young {
@@ -68,7 +68,7 @@ fn open(s: &Situation, c: &Candidate, r: usize, start: usize, deep: Vec<Step>) -
     let portions = moment(s, c, r, start);
     // A rendition that is not seen in time begins later.
     let begins = |fill| if fill == Fill::Whole { fill } else { Fill::Absent };
-    let fills = readiness(s, c, &portions).fills.into_iter().map(begins).collect();
+    let fills = readiness(s, c, r, &portions).fills.into_iter().map(begins).collect();
     let discontinuity = s.log.header().reopened();
     let splice = (discontinuity && deep.is_empty()).then(|| Splice {
         from: c.id.clone(),
@@ -80,11 +80,17 @@ fn open(s: &Situation, c: &Candidate, r: usize, start: usize, deep: Vec<Step>) -
     append(s, Making { c, r, portions, fills, discontinuity, splice, before: deep })
 }
 
+/// All lists of what is whole are waited for so long: players wait a little longer for an answer.
+const WHOLE_WITHIN: Duration = Duration::from_secs(4);
+
 /// All of a playlist that has ended before anybody watched it.
-fn whole(s: &Situation, c: &Candidate, r: usize, young: bool) -> Decision {
-    let unseen = |o: usize| track_of(c, o).is_none_or(|t| t.segments().is_empty());
+fn whole(s: &Situation, c: &Candidate, r: usize) -> Decision {
+    // What is not there now never comes: a rendition that is slow is waited for.
+    let young = s.now.since(s.log.header().opened_at) < WHOLE_WITHIN;
+    let failed = |t: &Track| t.failing().is_some_and(|f| f.count >= FAILING);
+    let seen = |o: usize| track_of(c, o).is_some_and(|t| !t.segments().is_empty() || failed(t));
     let lacks = |o: usize| c.lacks.get(o) == Some(&true);
-    if young && (0..c.tracks.len()).any(|o| unseen(o) && !lacks(o)) {
+    if young && (0..c.tracks.len()).any(|o| !seen(o) && !lacks(o)) {
         return wait(s, "opening", Vec::new());
     }
     // One of each is held: by these a sibling proves that it has the same file.
@@ -124,14 +130,15 @@ fn opening_start(s: &Situation, track: &Track) -> Option<usize> {
 
 fn going_on(s: &Situation, tail: &Step) -> Decision {
     let Some(c) = s.candidates.iter().find(|c| *c.id == tail.packager) else {
-        return leave(s, tail, SpliceReason::Drained, Vec::new());
+        return leave(s, tail, Leaving::by(SpliceReason::Drained), Vec::new());
     };
     match standing(s, c, tail) {
         Standing::Unseen => {
-            overdue(s, tail, failure(c).unwrap_or(SpliceReason::Failed), Vec::new())
+            let reason = failure(c).unwrap_or(SpliceReason::Failed);
+            overdue(s, tail, Leaving::by(reason), Vec::new())
         }
-        Standing::Prove(wants) => overdue(s, tail, SpliceReason::Failed, wants),
-        Standing::Left(reason) => leave(s, tail, reason, Vec::new()),
+        Standing::Prove(wants) => overdue(s, tail, Leaving::by(SpliceReason::Failed), wants),
+        Standing::Left(reason) => leave(s, tail, Leaving::by(reason), Vec::new()),
         Standing::At(r, at) => follow(s, tail, c, r, at),
     }
 }
@@ -139,31 +146,38 @@ fn going_on(s: &Situation, tail: &Step) -> Decision {
 /// The tail is in its packager's run: the segment after it is the direct successor.
 fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Decision {
     if c.barred == Some(SpliceReason::Drained)
-        && let Some(d) = try_splice(s, tail, SpliceReason::Drained, &mut Vec::new())
+        && let Some(d) = try_splice(s, tail, Leaving::by(SpliceReason::Drained), &mut Vec::new())
     {
         return d;
     }
     let Some(track) = track_of(c, r) else { return wait(s, "no track", Vec::new()) };
     if at + 1 < track.segments().len() {
         let portions = succession(s, c, tail, r, at + 1);
-        let mut ready = readiness(s, c, &portions);
+        let mut ready = readiness(s, c, r, &portions);
         let discontinuity = marked(c, &portions);
         let declared = declared(c, &portions);
         let go_on = |fills| {
-            append(s, Making { c, r, portions, fills, discontinuity, splice: None, before: vec![] })
+            let making =
+                Making { c, r, portions, fills, discontinuity, splice: None, before: vec![] };
+            append(s, making)
         };
         if ready.whole() {
-            return go_on(ready.fills);
+            // What is away is asked for all the same: by that it comes back.
+            let wants = std::mem::take(&mut ready.wants);
+            return Decision { wants, ..go_on(ready.fills) };
         }
         // What the packager says itself that it does not have is no reason to stop. What the
         // others are placed by is waited for, unless it is lost.
         let leads = ready.fills.get(r).copied();
         let others = ready.fills.contains(&Fill::Whole) && leads == Some(Fill::Lost);
         let some = leads == Some(Fill::Whole) || others || declared;
+        // A sibling that has no more than that is no gain.
+        let leaving = Leaving { reason: SpliceReason::SegmentLost, incomplete: !some };
+        let wants = std::mem::take(&mut ready.wants);
         let late = if ready.lost() {
-            leave(s, tail, SpliceReason::SegmentLost, Vec::new())
+            leave(s, tail, leaving, wants)
         } else {
-            overdue(s, tail, SpliceReason::SegmentLost, std::mem::take(&mut ready.wants))
+            overdue(s, tail, leaving, wants)
         };
         // One rendition stays away and no sibling has it either: the others go on, and it has a
         // gap. Whoever fetches still may be waited for no longer than a sibling would be.
@@ -171,14 +185,15 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
         let listed = track.listed_by(at + 1).is_some_and(|l| s.now.since(l) >= leave_after(s));
         let patience = if ready.lost() { prefetch_after(s) } else { leave_after(s) };
         if some && nothing_else && (listed || ready.lost()) && waited(s, tail) >= patience {
-            return go_on(ready.fills);
+            let wants = late.wants;
+            return Decision { wants, ..go_on(ready.fills) };
         }
         return late;
     }
     if let Some(reason) = failure(c) {
-        return leave(s, tail, reason, Vec::new());
+        return leave(s, tail, Leaving::by(reason), Vec::new());
     }
-    overdue(s, tail, SpliceReason::Stalled, Vec::new())
+    overdue(s, tail, Leaving::by(SpliceReason::Stalled), Vec::new())
 }
 
 /// The packager marked one of these with EXT-X-DISCONTINUITY.
@@ -202,22 +217,36 @@ fn any(c: &Candidate, portions: &Portions, is: impl Fn(&Segment) -> bool) -> boo
 /// The packager is still the lane's, and it is late. From one target duration on a sibling's next
 /// segment is fetched side by side; a quarter more and the lane leaves (ARCHITECTURE.md, law 6: the
 /// next segment comes within 1.5 target durations).
-fn overdue(s: &Situation, tail: &Step, reason: SpliceReason, mut wants: Vec<Want>) -> Decision {
+fn overdue(s: &Situation, tail: &Step, leaving: Leaving, mut wants: Vec<Want>) -> Decision {
     let waited = waited(s, tail);
     if waited >= leave_after(s) {
-        return leave(s, tail, reason, wants);
+        return leave(s, tail, leaving, wants);
     }
     if waited >= prefetch_after(s) {
         // Only to have the bytes ready: the splice itself waits for its moment.
         let mut ahead = Vec::new();
-        let _ = try_splice(s, tail, reason, &mut ahead);
+        let _ = try_splice(s, tail, leaving, &mut ahead);
         wants.extend(ahead);
     }
     wait(s, "waiting for the packager", wants)
 }
 
-fn leave(s: &Situation, tail: &Step, reason: SpliceReason, mut wants: Vec<Want>) -> Decision {
-    if let Some(d) = try_splice(s, tail, reason, &mut wants) {
+/// Why the lane leaves, and what it would take instead.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    reason: SpliceReason,
+    /// A sibling that lacks something will do, once it is late.
+    incomplete: bool,
+}
+
+impl Leaving {
+    const fn by(reason: SpliceReason) -> Self {
+        Self { reason, incomplete: true }
+    }
+}
+
+fn leave(s: &Situation, tail: &Step, leaving: Leaving, mut wants: Vec<Want>) -> Decision {
+    if let Some(d) = try_splice(s, tail, leaving, &mut wants) {
         return d;
     }
     if let Some(d) = over(s, tail) {
@@ -230,7 +259,7 @@ fn leave(s: &Situation, tail: &Step, reason: SpliceReason, mut wants: Vec<Want>)
 fn try_splice(
     s: &Situation,
     tail: &Step,
-    reason: SpliceReason,
+    Leaving { reason, incomplete }: Leaving,
     wants: &mut Vec<Want>,
 ) -> Option<Decision> {
     let last_chance = waited(s, tail) >= leave_after(s);
@@ -251,7 +280,7 @@ fn try_splice(
         .into_iter()
         .map(|(c, r, place)| {
             let portions = moment(s, c, r, place.at);
-            let ready = readiness(s, c, &portions);
+            let ready = readiness(s, c, r, &portions);
             (c, r, place, portions, ready)
         })
         .collect();
@@ -266,8 +295,10 @@ fn try_splice(
     for (c, r, p, portions, ready) in ready {
         if ready.lost() || ready.lagging {
             // With a gap where something stays away: better than nothing, once it is late.
-            if last_chance && second.is_none() && ready.fills.get(r) == Some(&Fill::Whole) {
-                second = Some((c, r, p, portions, ready.fills));
+            if incomplete && ready.fills.get(r) == Some(&Fill::Whole) {
+                second = second.or(Some((c, r, p, portions, ready.fills)));
+            } else if incomplete && waited(s, tail) >= prefetch_after(s) {
+                wants.extend(ready.wants);
             }
             continue;
         }
@@ -286,7 +317,7 @@ fn try_splice(
         wants.extend(ready.wants);
         return None;
     }
-    let (c, r, p, portions, fills) = second?;
+    let (c, r, p, portions, fills) = second.filter(|_| last_chance)?;
     Some(append(
         s,
         Making { c, r, portions, fills, discontinuity: true, splice: splice(p), before: vec![] },
@@ -321,7 +352,7 @@ fn after_lost(
     last_chance: bool,
 ) -> Option<Place> {
     let segments = track_of(c, r)?.segments();
-    let to = (at + 1..segments.len()).find(|&p| !readiness(s, c, &moment(s, c, r, p)).lost())?;
+    let to = (at + 1..segments.len()).find(|&p| !readiness(s, c, r, &moment(s, c, r, p)).lost())?;
     let gap: Duration = segments.iter().take(to).skip(at + 1).map(Seen::duration).sum();
     (last_chance && to > at + 1).then(|| Place {
         at: to,

@@ -47,13 +47,15 @@ impl Readiness {
     }
 }
 
-pub(super) fn readiness(s: &Situation, c: &Candidate, portions: &Portions) -> Readiness {
+/// Of the portions at a moment, placed by rendition `by`.
+pub(super) fn readiness(s: &Situation, c: &Candidate, by: usize, portions: &Portions) -> Readiness {
     let mut out =
         Readiness { wants: Vec::new(), pending: false, fills: Vec::new(), lagging: false };
     let fresh = fresh(s, c, portions);
     for (r, portion) in portions.iter().enumerate() {
         let fill = if s.wanted.get(r) == Some(&true) {
-            fill(s, c, r, portion, fresh, &mut out)
+            let place = Place { r, leads: r == by, fresh };
+            fill(s, c, place, portion, &mut out)
         } else {
             Fill::Absent
         };
@@ -72,17 +74,25 @@ fn fresh(s: &Situation, c: &Candidate, portions: &Portions) -> bool {
     listed.min().is_some_and(|at| s.now.since(at) < s.log.header().target() / 2)
 }
 
+/// Which rendition is looked at.
+#[derive(Clone, Copy)]
+struct Place {
+    r: usize,
+    /// The others are placed by it.
+    leads: bool,
+    fresh: bool,
+}
+
 fn fill(
     s: &Situation,
     c: &Candidate,
-    r: usize,
+    Place { r, leads, fresh }: Place,
     portion: &Portion,
-    fresh: bool,
     out: &mut Readiness,
 ) -> Fill {
     // A rendition that nobody has been given yet holds up nobody, nor does one that is away.
     let carried = s.log.tail().is_none_or(|t| t.lists(r));
-    let waited_for = carried && comes(s, r);
+    let waited_for = carried && (leads || comes(s, r));
     let or_absent = |fill| if carried { fill } else { Fill::Absent };
     let (track, range) = match (track_of(c, r), portion) {
         (_, Portion::Lacking) => return or_absent(Fill::Lacking),

@@ -97,7 +97,7 @@ pub(super) fn last_entry<'a>(s: &Situation<'a>, r: usize) -> Option<&'a Entry> {
 
 /// Viewers have been given this rendition, and it is there: not only something that stands in.
 pub(super) fn comes(s: &Situation, r: usize) -> bool {
-    !last_entry(s, r).is_some_and(Entry::stands_in)
+    !last_entry(s, r).is_some_and(|e| e.stands_in)
 }
 
 pub(super) fn failure(c: &Candidate) -> Option<SpliceReason> {

@@ -133,6 +133,10 @@ pub struct Entry {
     /// EXT-X-GAP (RFC 8216bis, 4.4.4.7): there are no bytes. The tag is among the lines.
     #[serde(default, skip_serializing_if = "is_false")]
     pub gap: bool,
+    /// It stands in for what its packager did not have in time: a gap, or subtitles that say
+    /// nothing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stands_in: bool,
     /// Listed without being held: the depth of a long window, fetched when it is asked for.
     #[serde(default, skip_serializing_if = "is_false")]
     pub on_demand: bool,
@@ -149,11 +153,6 @@ impl Entry {
     #[must_use]
     pub const fn listed(&self) -> bool {
         self.held.is_some() || self.gap || self.on_demand
-    }
-    /// It stands in for what its packager did not have: a gap, or subtitles that say nothing.
-    #[must_use]
-    pub const fn stands_in(&self) -> bool {
-        self.listed() && self.source.path.is_empty()
     }
     /// The keys that its playlist names because of it: its own, and its init segment's.
     pub fn all_keys(&self) -> impl Iterator<Item = &Key> {

@@ -130,6 +130,12 @@ impl Track {
         self.assets.get(resource).copied().unwrap_or_default()
     }
 
+    /// All that is held of what is listed: it may be needed at any moment.
+    pub fn held(&self) -> impl Iterator<Item = Held> {
+        let listed = self.segments.iter().skip(self.listed_from());
+        listed.filter_map(|s| s.bytes.held).chain(self.assets.values().filter_map(|a| a.held))
+    }
+
     /// When, by arrival, the packager had made the segment at `at` whole. None before anything
     /// was seen.
     #[must_use]
@@ -353,7 +359,7 @@ impl Track {
         }
         self.note_arrival(now, before);
         // What failed a while ago may be had by now.
-        self.assets.values_mut().filter(|a| a.held.is_none()).for_each(|a| a.failures = 0);
+        self.assets.values_mut().filter(|a| a.lost()).for_each(|a| a.failures = 0);
         self.progressed_at = Some(now);
         let surplus = self.listed_from().saturating_sub(REMEMBERED);
         self.segments.drain(..surplus);

@@ -138,6 +138,18 @@ impl Database {
         Ok(Appended::Done)
     }
 
+    pub fn newer(
+        &mut self,
+        lane: &LaneId,
+        tail: Option<OutputMsn>,
+    ) -> Result<Vec<Step>, StoreError> {
+        let transaction = self.connection.transaction().map_err(|e| error(&e))?;
+        match find(&transaction, lane)? {
+            Some(row) if row.tail > tail => steps_after(&transaction, lane, &row, tail),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     pub fn lanes_of(&mut self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError> {
         let read = || -> rusqlite::Result<Vec<LaneId>> {
             self.connection

@@ -124,6 +124,11 @@ impl LaneStore for SqliteStore {
         self.ask(move |db| db.append(&lane, expected_tail, &steps)).await
     }
 
+    async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
+        let lane = lane.clone();
+        self.ask(move |db| db.newer(&lane, tail)).await
+    }
+
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError> {
         let stream = stream.clone();
         self.ask(move |db| db.lanes_of(&stream)).await
