@@ -10,7 +10,7 @@ use segue_fuzz::model::multivariant::{
 use segue_fuzz::model::playlist::Limits;
 
 fuzz_target!(|body: &[u8]| {
-    let limits = Limits { bytes: 1 << 16, line_bytes: 1 << 12, segments: 0 };
+    let limits = Limits { bytes: 1 << 16, line_bytes: 1 << 12, segments: 0, kept: 0 };
     let own_hosts = ["x".to_owned()];
     let asked = Asked { path: "/a/b.m3u8?q=%41&r", own_hosts: &own_hosts };
     let Ok(multivariant) = Multivariant::read(body, &limits, &asked) else {

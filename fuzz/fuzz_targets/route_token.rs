@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use segue_fuzz::model::multivariant::NO_RENDITION;
 use segue_fuzz::model::names::{LaneId, PoolName, StreamKey};
 use segue_fuzz::model::route::{Route, identity_query};
 use segue_fuzz::model::token::{Claims, Keyring, is_id};
@@ -40,7 +41,16 @@ fuzz_target!(|input: &str| {
             return;
         }
         Route::Own { .. } => return,
-        Route::Playlist(place) | Route::Segment { place, .. } | Route::Init { place, .. } => place,
+        Route::Shared { place, name } => {
+            // A file, and not a way to a rendition's.
+            assert!(!name.is_empty() && !name.contains(['/', '%', '~']) && !name.starts_with('.'));
+            assert_eq!(place.rendition, NO_RENDITION);
+            place
+        }
+        Route::Playlist(place) | Route::Segment { place, .. } | Route::Init { place, .. } => {
+            assert_ne!(place.rendition, NO_RENDITION);
+            place
+        }
     };
     let stream = place.stream.to_string();
     assert!(path.starts_with(stream.trim_end_matches(".m3u8")));
