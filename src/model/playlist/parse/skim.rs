@@ -6,6 +6,10 @@ use crate::model::playlist::lines::printable;
 
 /// What stands before the newest `kept` segments, if anything does, and the rest.
 pub(super) fn cut(text: &str, kept: usize) -> (Option<&str>, &str) {
+    // Nothing can stand before all.
+    if kept == usize::MAX {
+        return (None, text);
+    }
     let mut rest = text;
     let mut found = 0;
     loop {
