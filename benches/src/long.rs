@@ -138,7 +138,7 @@ fn start(files: &Path, entry: &str, count: u64) -> Result<()> {
 
 /// A few transport packets without meaning, not two alike.
 fn segment(n: u64) -> Vec<u8> {
-    let mut packet = vec![0xff; 188];
+    let mut packet = [0xff; 188];
     packet[..4].copy_from_slice(&[0x47, 0x1f, 0xff, 0x10]);
     packet[4..12].copy_from_slice(&n.to_be_bytes());
     packet.repeat(10)

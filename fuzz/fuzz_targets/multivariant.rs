@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use segue_fuzz::model::multivariant::{
-    Asked, Multivariant, NO_RENDITION, Place, RENDITIONS_MAX, match_renditions,
+    match_renditions, Asked, Multivariant, Place, NO_RENDITION, RENDITIONS_MAX,
 };
 use segue_fuzz::model::playlist::Limits;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use segue_fuzz::model::names::UnixMs;
-use segue_fuzz::model::playlist::{Key, Limits, MediaPlaylist, parse, shape};
+use segue_fuzz::model::playlist::{parse, shape, Key, Limits, MediaPlaylist};
 use segue_fuzz::model::uri::{extension_of, resolve};
 
 fuzz_target!(|body: &[u8]| {

@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use segue_fuzz::model::multivariant::NO_RENDITION;
 use segue_fuzz::model::names::{LaneId, PoolName, StreamKey};
-use segue_fuzz::model::route::{Route, identity_query};
-use segue_fuzz::model::token::{Claims, Keyring, is_id};
+use segue_fuzz::model::route::{identity_query, Route};
+use segue_fuzz::model::token::{is_id, Claims, Keyring};
 
 static RING: LazyLock<Keyring> = LazyLock::new(|| Keyring::new([[7; 32]]).expect("one key"));
 
@@ -26,15 +26,16 @@ fuzz_target!(|input: &str| {
             path: "/cam.m3u8".into(),
             query: identity.as_str().into(),
         };
-        let claims =
-            Claims { stream, lane: LaneId::new(path), viewer: None, expires_unix_s: None };
+        let claims = Claims { stream, lane: LaneId::new(path), viewer: None, expires_unix_s: None };
         let text = RING.sign(&claims);
         assert_eq!(RING.verify(&text, &pool, "/cam.m3u8", 0), Ok(claims));
     }
     let Ok(route) = Route::parse(path) else {
         return;
     };
-    assert!(path.split('/').skip(1).all(|part| !matches!(part, "" | "." | "..")) || path.ends_with('/'));
+    assert!(
+        path.split('/').skip(1).all(|part| !matches!(part, "" | "." | "..")) || path.ends_with('/')
+    );
     let place = match route {
         Route::Entry { path } => {
             assert!(path.ends_with(".m3u8"));

@@ -71,7 +71,7 @@ pub fn parse_with(
     let mut number = 0;
     if let Some(old) = old {
         let mut lines = Lines::from(old, 0, limits);
-        reader.skips = true;
+        reader.part = Part::Old;
         while let Some(raw) = lines.raw() {
             if !reader.skim(raw)?
                 && let Some(line) = lines.clean(raw)
@@ -80,7 +80,7 @@ pub fn parse_with(
             }
             number = lines.number();
         }
-        reader.skips = false;
+        reader.part = Part::Newest;
     }
     for line in Lines::from(newest, number, limits) {
         reader.line(line?)?;
@@ -97,6 +97,14 @@ struct Pending {
     range: Option<(u64, Option<u64>)>,
     program_date_time: Option<u64>,
     lines: Vec<String>,
+}
+
+/// Where in the list the segment to come stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Among the oldest of a long list: it is counted and not kept.
+    Old,
+    Newest,
 }
 
 #[derive(Debug)]
@@ -118,8 +126,7 @@ struct Reader<'l> {
     map: Option<Arc<Map>>,
     keys: InForce,
     next: Pending,
-    /// The segment to come is counted and not kept: one of the oldest of a long list.
-    skips: bool,
+    part: Part,
     skipped: usize,
     /// Its EXTINF line, looked at only where a date goes on over it.
     extinf: Option<&'l str>,
@@ -158,7 +165,7 @@ impl<'l> Reader<'l> {
             map: None,
             keys: InForce::default(),
             next: Pending::default(),
-            skips: false,
+            part: Part::Newest,
             skipped: 0,
             extinf: None,
             before: Before::default(),
@@ -172,7 +179,7 @@ impl<'l> Reader<'l> {
             self.uri(&line)?;
         } else if line.starts_with("#EXT") {
             self.tag(&line)?;
-        } else if !self.segments.is_empty() || (self.skipped > 0 && !self.skips) {
+        } else if !self.segments.is_empty() || (self.skipped > 0 && self.part == Part::Newest) {
             // A comment in the head is about the file, not about a segment.
             self.next.lines.push(line.into_owned());
         }
@@ -227,7 +234,7 @@ impl<'l> Reader<'l> {
                     "#EXT-X-PROGRAM-DATE-TIME" => self.next.program_date_time = unix_ms(value),
                     _ => {}
                 }
-                if !self.skips {
+                if self.part == Part::Newest {
                     self.next.lines.push(line.into_owned());
                 }
             }
@@ -241,7 +248,7 @@ impl<'l> Reader<'l> {
             return Err(PlaylistError::NoUri { line: self.line });
         }
         self.next.duration = Some(self.duration(value)?);
-        if !self.skips {
+        if self.part == Part::Newest {
             self.next.lines.push(line.to_owned());
         }
         Ok(())
@@ -323,7 +330,7 @@ impl<'l> Reader<'l> {
             uri.as_ref().clone_into(&mut self.before.uri);
             self.before.range = range;
         }
-        if self.skips {
+        if self.part == Part::Old {
             self.skipped += 1;
             return Ok(());
         }
