@@ -32,7 +32,12 @@ impl Client {
 
     /// Asks and reads the whole answer. Anything but 200 is an error.
     pub fn get(&mut self, path: &str) -> Result<Answer> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        self.get_with(path, "")
+    }
+
+    /// The same with more headers: lines, each with its end.
+    pub fn get_with(&mut self, path: &str, headers: &str) -> Result<Answer> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n");
         self.stream.get_mut().write_all(request.as_bytes())?;
         let status = self.line()?;
         let mut headers = Vec::new();

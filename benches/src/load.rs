@@ -44,7 +44,7 @@ pub fn measure(servers: &[&Server], options: &Options) -> Result<Loads> {
         for round in 0..=options.rounds {
             let length = if round == 0 { Duration::from_secs(1) } else { options.run };
             for (server, measured) in servers.iter().zip(&mut rounds) {
-                let once = run(server, target, length)?;
+                let once = run(server, target, length, None)?;
                 if round > 0 {
                     measured.push(once);
                 }
@@ -79,11 +79,18 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// One run of wrk: processor microseconds for a request, requests per second.
-fn run(server: &Server, target: Target, length: Duration) -> Result<(f64, f64)> {
+/// One run of wrk: processor microseconds for a request, requests per second. `header`: a line
+/// that is sent too.
+pub fn run(
+    server: &Server,
+    target: Target,
+    length: Duration,
+    header: Option<&str>,
+) -> Result<(f64, f64)> {
     let url = format!("http://127.0.0.1:{}{}", server.port, server.path(target)?);
     let mut wrk = pinned("wrk", Processor::Load);
     wrk.args(["-t1", "-c", connections(target), "-d", &format!("{}s", length.as_secs())]).arg(&url);
+    wrk.args(header.into_iter().flat_map(|line| ["-H", line]));
     let before = server.tree.cpu();
     let output = wrk.output().context("wrk")?;
     let used = server.tree.cpu() - before;

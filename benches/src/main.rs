@@ -1,6 +1,7 @@
 //! `make bench`: what a request costs Segue, beside a bare Pingora service that answers the same
 //! bytes, nginx proxy_cache, HAProxy's cache and Varnish, all in one run; how long a new segment
-//! takes to be listed; and what an idle viewer costs in memory.
+//! takes to be listed; what an idle viewer costs in memory; and what a window of hours costs beside
+//! one of seconds.
 //!
 //! The answers are Segue's own: a packager is started, Segue plays it, and its playlist and one of
 //! its segments, with their headers, are what the others are given to serve. Each server has one
@@ -8,7 +9,7 @@
 //! processor that `wrk` does not have. Rounds go round-robin over the servers, medians count.
 //!
 //! `packager` writes files and `origin` serves them; `servers` starts the five, of which `bare` is
-//! in here; `load` drives wrk; `delay` and `idle` measure the rest; `report` prints and judges.
+//! in here; `load` drives wrk; `delay`, `idle` and `long` (with `pieces`) measure the rest; `report` prints and judges.
 
 // Threads that sleep and clocks that are read are what a measurement is made of.
 #![allow(clippy::disallowed_methods)]
@@ -18,9 +19,11 @@ mod client;
 mod delay;
 mod idle;
 mod load;
+mod long;
 mod options;
 mod origin;
 mod packager;
+mod pieces;
 mod process;
 mod report;
 mod servers;
@@ -54,8 +57,16 @@ fn run() -> Result<bool> {
     };
     let folder = tempfile::tempdir().context("temporary folder")?;
     let origin = origin::start(folder.path().join("files"))?;
+    // First, while nothing else runs.
+    let mut all = true;
+    if !options.long.is_zero() {
+        all = report::long(&long::measure(folder.path(), origin, &options)?);
+    }
+    if options.only_long {
+        return Ok(all);
+    }
     let packager = Packager::start(&folder.path().join("files"))?;
-    let segue = Server::segue(folder.path(), origin)?;
+    let segue = Server::segue(folder.path(), origin, packager::ENTRY, packager::LISTED)?;
 
     println!("Segue plays a packager of {} s segments of 1 MB.", packager::SEGMENT.as_secs());
     let delays = delay::measure(&segue, &packager, options.delays)?;
@@ -72,7 +83,7 @@ fn run() -> Result<bool> {
     let servers: Vec<&Server> = std::iter::once(&segue).chain(&others).collect();
     let loads = load::measure(&servers, &options)?;
     let idle = idle::measure(&servers, options.viewers)?;
-    Ok(report::print(&servers, &loads, &delays, &idle, options.viewers))
+    Ok(report::print(&servers, &loads, &delays, &idle, options.viewers) && all)
 }
 
 /// What Segue answers now: its media playlist and the newest segment.

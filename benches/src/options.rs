@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-const HELP: &str = "benches/run [--rounds N] [--seconds S] [--delays N] [--viewers N]
+const HELP: &str = "benches/run [--rounds N] [--seconds S] [--delays N] [--viewers N] [--long S]
+            [--only-long]
   --rounds N    rounds over all servers, of which the median counts (15)
   --seconds S   length of one run of wrk (2)
   --delays N    segments whose listing delay is measured (20)
-  --viewers N   idle connections (5000)";
+  --viewers N   idle connections (5000)
+  --long S      seconds of a stream for which a window of hours is carried (20; 0 leaves it out)
+  --only-long   nothing but that";
 
 /// The command line.
 pub struct Options {
@@ -17,6 +20,8 @@ pub struct Options {
     pub run: Duration,
     pub delays: usize,
     pub viewers: usize,
+    pub long: Duration,
+    pub only_long: bool,
     /// This process is to be the bare Pingora service: its port and the folder of its answers.
     pub bare: Option<(u16, PathBuf)>,
 }
@@ -24,8 +29,15 @@ pub struct Options {
 impl Options {
     /// None: help was asked for, and given.
     pub fn read() -> Result<Option<Self>> {
-        let mut options =
-            Self { rounds: 15, run: Duration::from_secs(2), delays: 20, viewers: 5000, bare: None };
+        let mut options = Self {
+            rounds: 15,
+            run: Duration::from_secs(2),
+            delays: 20,
+            viewers: 5000,
+            long: Duration::from_secs(20),
+            only_long: false,
+            bare: None,
+        };
         let mut args = std::env::args().skip(1);
         while let Some(name) = args.next() {
             let mut value = || args.next().with_context(|| format!("{name} needs a value"));
@@ -34,6 +46,8 @@ impl Options {
                 "--seconds" => options.run = Duration::from_secs(value()?.parse()?),
                 "--delays" => options.delays = value()?.parse()?,
                 "--viewers" => options.viewers = value()?.parse()?,
+                "--long" => options.long = Duration::from_secs(value()?.parse()?),
+                "--only-long" => options.only_long = true,
                 "--bare" => options.bare = Some((value()?.parse()?, value()?.into())),
                 "--help" | "-h" => {
                     println!("{HELP}");

@@ -2,6 +2,7 @@
 
 use crate::delay::Delays;
 use crate::load::{Load, Loads};
+use crate::long::{LONG, Long, SHORT};
 use crate::packager::SEGMENT;
 use crate::servers::{Kind, Server};
 
@@ -11,6 +12,10 @@ const PLAYLIST_TO_NGINX: f64 = 1.0;
 const PLAYLIST_TO_BARE: f64 = 1.25;
 /// A segment may cost at most this much of bare Pingora's.
 const SEGMENT_TO_BARE: f64 = 1.15;
+/// A long playlist may cost at most this much of what the same bytes cost bare Pingora.
+const LONG_TO_BARE: f64 = 1.5;
+/// A refresh of a long playlist may cost at most this much of reading all of it.
+const SKIM_TO_ALL: f64 = 0.2;
 
 /// Prints all. True: the bars hold.
 pub fn print(
@@ -39,13 +44,32 @@ pub fn print(
     ];
     let mut all = true;
     for (name, loads, other, most) in bars {
-        let ratio = ratio(servers, loads, other);
-        let holds = ratio <= most;
-        all &= holds;
-        let verdict = if holds { "pass" } else { "FAIL" };
-        println!("  {verdict}  {name:<26} {ratio:.2} (at most {most:.2})");
+        all &= bar(name, ratio(servers, loads, other), most);
     }
     all
+}
+
+/// The same of a window of hours.
+pub fn long(figures: &Long) -> bool {
+    println!("\n{:<34} {LONG:>10} {SHORT:>10}      ratio", "segments in the list, CPU µs");
+    for (name, long, short) in &figures.costs {
+        println!("  {name:<32} {long:>10.1} {short:>10.1} {:>10.1}", long / short);
+    }
+    let (long, short) = figures.resident;
+    println!("  {:<32} {long:>10.1} {short:>10.1} {:>10.1}", "resident memory, MiB", long / short);
+    println!();
+    let mut all = bar("reading the newest to all", figures.skim_to_all, SKIM_TO_ALL);
+    for (name, ratio) in &figures.to_bare {
+        all &= bar(name, *ratio, LONG_TO_BARE);
+    }
+    all
+}
+
+fn bar(name: &str, ratio: f64, most: f64) -> bool {
+    let holds = ratio <= most;
+    let verdict = if holds { "pass" } else { "FAIL" };
+    println!("  {verdict}  {name:<26} {ratio:.2} (at most {most:.2})");
+    holds
 }
 
 /// Segue, which stands first, to another.

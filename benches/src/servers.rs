@@ -46,11 +46,13 @@ pub struct Server {
     pub kind: Kind,
     pub port: u16,
     pub tree: Tree,
+    /// The stream that is asked for, where it is Segue.
+    entry: &'static str,
 }
 
 impl Server {
-    /// Segue, in front of the packager of `origin`.
-    pub fn segue(folder: &Path, origin: u16) -> Result<Self> {
+    /// Segue, in front of a packager of `origin` that lists so many segments at `entry`.
+    pub fn segue(folder: &Path, origin: u16, entry: &'static str, listed: u64) -> Result<Self> {
         let dir = new_dir(folder, "segue")?;
         let (port, admin) = (free_port()?, free_port()?);
         let text = format!(
@@ -73,8 +75,8 @@ pools:
         let own = std::env::current_exe()?.with_file_name("segue");
         let mut command = pinned(own.to_str().context("own path")?, Processor::Server);
         command.arg("--conf").arg(conf);
-        let server = Self::start(Kind::Segue, port, command, &dir)?;
-        server.wait_for_a_whole_window()?;
+        let server = Self::start_at(Kind::Segue, port, command, &dir, entry)?;
+        server.wait_for_a_whole_window(listed)?;
         Ok(server)
     }
 
@@ -88,7 +90,8 @@ pools:
         ])
     }
 
-    fn bare(folder: &Path) -> Result<Self> {
+    /// Over the answers saved in the folder's `files`.
+    pub fn bare(folder: &Path) -> Result<Self> {
         let (dir, port) = (new_dir(folder, "bare")?, free_port()?);
         let own = std::env::current_exe()?;
         let mut command = pinned(own.to_str().context("own path")?, Processor::Server);
@@ -186,8 +189,18 @@ backend origin
 
     /// Waits until it answers, with the same bytes as all others.
     fn start(kind: Kind, port: u16, command: std::process::Command, dir: &Path) -> Result<Self> {
+        Self::start_at(kind, port, command, dir, "")
+    }
+
+    fn start_at(
+        kind: Kind,
+        port: u16,
+        command: std::process::Command,
+        dir: &Path,
+        entry: &'static str,
+    ) -> Result<Self> {
         let log = dir.join("log");
-        let mut server = Self { kind, port, tree: Tree::start(command, &log)? };
+        let mut server = Self { kind, port, tree: Tree::start(command, &log)?, entry };
         let began = Instant::now();
         loop {
             let answered = server.path(Target::Playlist).and_then(|path| {
@@ -214,8 +227,8 @@ backend origin
             });
         }
         let mut client = Client::connect(self.port)?;
-        let entry = client.get(packager::ENTRY)?;
-        let playlist = resolve(packager::ENTRY, last_uri(entry.text()?)?);
+        let entry = client.get(self.entry)?;
+        let playlist = resolve(self.entry, last_uri(entry.text()?)?);
         Ok(match target {
             Target::Playlist => playlist,
             Target::Segment => {
@@ -226,18 +239,18 @@ backend origin
     }
 
     /// A lane opens with few segments; its playlist is as long as the packager's after a while.
-    fn wait_for_a_whole_window(&self) -> Result<()> {
+    fn wait_for_a_whole_window(&self, least: u64) -> Result<()> {
         let path = self.path(Target::Playlist)?;
         let began = Instant::now();
         while began.elapsed() < packager::SEGMENT * 60 {
             let listed = Client::connect(self.port)?.get(&path)?;
             let count = listed.text()?.matches("#EXTINF").count();
-            if u64::try_from(count)? >= packager::LISTED {
+            if u64::try_from(count)? >= least {
                 return Ok(());
             }
             thread::sleep(packager::SEGMENT / 4);
         }
-        bail!("Segue's playlist did not grow to {} segments", packager::LISTED)
+        bail!("Segue's playlist did not grow to {least} segments")
     }
 }
 

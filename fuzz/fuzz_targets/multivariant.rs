@@ -5,12 +5,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use segue_fuzz::model::multivariant::{
-    Asked, Multivariant, NO_RENDITION, Place, RENDITIONS_MAX, match_renditions,
+    match_renditions, Asked, Multivariant, Place, NO_RENDITION, RENDITIONS_MAX,
 };
 use segue_fuzz::model::playlist::Limits;
 
 fuzz_target!(|body: &[u8]| {
-    let limits = Limits { bytes: 1 << 16, line_bytes: 1 << 12, segments: 0 };
+    let limits = Limits { bytes: 1 << 16, line_bytes: 1 << 12, segments: 0, kept: 0 };
     let own_hosts = ["x".to_owned()];
     let asked = Asked { path: "/a/b.m3u8?q=%41&r", own_hosts: &own_hosts };
     let Ok(multivariant) = Multivariant::read(body, &limits, &asked) else {

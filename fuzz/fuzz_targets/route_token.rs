@@ -6,9 +6,10 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use segue_fuzz::model::multivariant::NO_RENDITION;
 use segue_fuzz::model::names::{LaneId, PoolName, StreamKey};
-use segue_fuzz::model::route::{Route, identity_query};
-use segue_fuzz::model::token::{Claims, Keyring, is_id};
+use segue_fuzz::model::route::{identity_query, Route};
+use segue_fuzz::model::token::{is_id, Claims, Keyring};
 
 static RING: LazyLock<Keyring> = LazyLock::new(|| Keyring::new([[7; 32]]).expect("one key"));
 
@@ -25,22 +26,32 @@ fuzz_target!(|input: &str| {
             path: "/cam.m3u8".into(),
             query: identity.as_str().into(),
         };
-        let claims =
-            Claims { stream, lane: LaneId::new(path), viewer: None, expires_unix_s: None };
+        let claims = Claims { stream, lane: LaneId::new(path), viewer: None, expires_unix_s: None };
         let text = RING.sign(&claims);
         assert_eq!(RING.verify(&text, &pool, "/cam.m3u8", 0), Ok(claims));
     }
     let Ok(route) = Route::parse(path) else {
         return;
     };
-    assert!(path.split('/').skip(1).all(|part| !matches!(part, "" | "." | "..")) || path.ends_with('/'));
+    assert!(
+        path.split('/').skip(1).all(|part| !matches!(part, "" | "." | "..")) || path.ends_with('/')
+    );
     let place = match route {
         Route::Entry { path } => {
             assert!(path.ends_with(".m3u8"));
             return;
         }
         Route::Own { .. } => return,
-        Route::Playlist(place) | Route::Segment { place, .. } | Route::Init { place, .. } => place,
+        Route::Shared { place, name } => {
+            // A file, and not a way to a rendition's.
+            assert!(!name.is_empty() && !name.contains(['/', '%', '~']) && !name.starts_with('.'));
+            assert_eq!(place.rendition, NO_RENDITION);
+            place
+        }
+        Route::Playlist(place) | Route::Segment { place, .. } | Route::Init { place, .. } => {
+            assert_ne!(place.rendition, NO_RENDITION);
+            place
+        }
     };
     let stream = place.stream.to_string();
     assert!(path.starts_with(stream.trim_end_matches(".m3u8")));

@@ -176,7 +176,8 @@ impl ContentHash {
     /// The first 8 hex digits: what a URL carries.
     #[must_use]
     pub fn short(self) -> String {
-        self.to_hex()[..8].to_owned()
+        let [a, b, c, d, ..] = self.0;
+        format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
     }
     /// `short` is what [`ContentHash::short`] gives. Compares without allocating.
     #[must_use]

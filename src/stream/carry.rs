@@ -1,6 +1,6 @@
 //! Letting each lane go on: the decision, the append, the list.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -320,7 +320,7 @@ impl Worker {
         let until = now.plus(header.window.min(header.depth_held) + lane.target() * 10);
         let held_first = lane.log.held_first().unwrap_or(header.first_msn);
         let mut hashes: Vec<ContentHash> = Vec::new();
-        let mut last: HashMap<usize, &Entry> = HashMap::new();
+        let mut last: Vec<Option<&Entry>> = vec![None; header.renditions.len()];
         for step in lane.log.steps() {
             if step.msn >= held_first {
                 hashes.extend(step.held().map(|h| h.hash));
@@ -335,8 +335,8 @@ impl Worker {
                 step.shares.iter().enumerate().filter_map(|(r, s)| Some((r, s.entries.last()?)))
             {
                 // Mostly the same as the one before.
-                let same = |l: &&Entry| l.map == entry.map && l.keys == entry.keys;
-                if !last.insert(r, entry).as_ref().is_some_and(same) {
+                let same = |l: &Entry| l.map == entry.map && l.keys == entry.keys;
+                if !last.get_mut(r).and_then(|l| l.replace(entry)).is_some_and(same) {
                     hashes.extend(entry.assets().map(|h| h.hash));
                 }
             }

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::{Clock, Refusal};
-use crate::model::lane::{Entry, Header, Held, Log, Share, key_name, print, short_on_demand};
+use crate::model::lane::{Entry, Header, Held, Log, Share, key_name, print_with, short_on_demand};
 use crate::model::names::{ContentHash, OutputMsn, PackagerId, RenditionId, UnixMs};
 
 /// The last good playlist is shown for so many target durations after its newest segment.
@@ -269,7 +269,8 @@ impl Lane {
     pub(super) fn publish(&self, log: &Log, first: &[Option<OutputMsn>]) {
         self.index(log);
         for (slot, (r, first)) in self.printed.iter().zip(first.iter().enumerate()) {
-            match first.and_then(|f| print(log, r, f)) {
+            let known = |msn| self.on_demand(r, msn);
+            match first.and_then(|f| print_with(log, r, f, &known)) {
                 Some(text) if slot.load().as_ref().is_some_and(|p| p.body == text) => {}
                 Some(text) => slot.store(Some(Arc::new(Printed::new(text)))),
                 // Nobody had asked for it for long, so nothing is held: the next to ask waits.
@@ -294,6 +295,14 @@ impl Lane {
             && let Slot::OnDemand(short) | Slot::Recalled(short, _) = *slot
         {
             *slot = Slot::Recalled(short, held);
+        }
+    }
+
+    /// What an entry that is listed on demand is called.
+    fn on_demand(&self, rendition: usize, msn: OutputMsn) -> Option<[u8; 8]> {
+        match self.index.read().renditions.get(rendition)?.get(msn)? {
+            Slot::OnDemand(short) | Slot::Recalled(short, _) => Some(short),
+            Slot::Nothing | Slot::Held(_) => None,
         }
     }
 
@@ -331,15 +340,15 @@ impl Lane {
         inits.clear();
         shared.clear();
         shared.extend(self.header.resources.iter().map(|r| (r.name.clone(), r.held)));
-        let mut last: HashMap<usize, &Entry> = HashMap::new();
+        let mut last: Vec<Option<&Entry>> = vec![None; self.header.renditions.len()];
         for (r, entry) in log
             .steps()
             .flat_map(|s| s.shares.iter().enumerate())
             .flat_map(|(r, share)| share.entries.iter().map(move |entry| (r, entry)))
         {
             // Mostly the same as the one before.
-            let same = |l: &&Entry| l.map == entry.map && l.keys == entry.keys;
-            if last.insert(r, entry).as_ref().is_some_and(same) {
+            let same = |l: &Entry| l.map == entry.map && l.keys == entry.keys;
+            if last.get_mut(r).and_then(|last| last.replace(entry)).is_some_and(same) {
                 continue;
             }
             inits.extend(entry.map.iter().map(|m| (m.held.hash.short(), m.held)));

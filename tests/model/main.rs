@@ -24,13 +24,19 @@
     reason = "a test may"
 )]
 
+mod dates;
+mod gaps;
 mod history;
 #[allow(dead_code)] // shared with the simulation
 #[path = "../simulation/judge.rs"]
 mod judge;
+mod keys;
 mod lane;
 mod multivariant;
 mod playlist;
+mod shares;
+mod show;
+mod stored;
 mod token;
 #[allow(dead_code)] // shared with the simulation
 #[path = "../simulation/world.rs"]

@@ -25,7 +25,7 @@ pub use header::{Container, FORMAT, Header, SessionResource};
 pub use log::{Log, LogError};
 pub use making::{EMPTY_SUBTITLES, empty_subtitles};
 pub use next::next;
-pub use print::{GAP_SHORT, init_name, key_name, print, segment_name, short_on_demand};
+pub use print::{GAP_SHORT, init_name, key_name, print, print_with, segment_name, short_on_demand};
 pub use seen::{Asset, Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot};
 pub use situation::{Action, Candidate, Decision, Situation, Want, What};
 pub use step::{

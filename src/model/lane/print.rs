@@ -49,6 +49,18 @@ pub fn key_name(name: &str) -> String {
 /// to list. Every step from `first` to the tail must be listable for this rendition.
 #[must_use]
 pub fn print(log: &Log, rendition: usize, first: OutputMsn) -> Option<String> {
+    print_with(log, rendition, first, &|_| None)
+}
+
+/// The same, where `known` may tell what [`short_on_demand`] gives: of a window of hours, working
+/// it out for every entry costs more than all the rest.
+#[must_use]
+pub fn print_with(
+    log: &Log,
+    rendition: usize,
+    first: OutputMsn,
+    known: &dyn Fn(OutputMsn) -> Option<[u8; 8]>,
+) -> Option<String> {
     let header = log.header();
     let head = log.get(first).filter(|s| !s.end)?;
     let mut out = String::with_capacity(4096);
@@ -73,7 +85,7 @@ pub fn print(log: &Log, rendition: usize, first: OutputMsn) -> Option<String> {
     if let Some(start) = &header.start {
         let _ = writeln!(out, "{start}");
     }
-    let mut printer = Printer { out, map: None, keys: &[], discontinuities: before_head };
+    let mut printer = Printer { out, known, map: None, keys: &[], discontinuities: before_head };
     let mut listed = false;
     for step in log.from(first) {
         if step.end {
@@ -92,6 +104,7 @@ pub fn print(log: &Log, rendition: usize, first: OutputMsn) -> Option<String> {
 /// What has been printed so far, and what is in force because of it.
 struct Printer<'a> {
     out: String,
+    known: &'a dyn Fn(OutputMsn) -> Option<[u8; 8]>,
     map: Option<&'a Init>,
     keys: &'a [Key],
     discontinuities: u64,
@@ -120,8 +133,19 @@ impl<'a> Printer<'a> {
             self.out.push_str(line);
             self.out.push('\n');
         }
-        self.out.push_str(&segment_name(&step.packager, msn, entry)?);
+        self.name(step, msn, entry)?;
         self.out.push('\n');
+        Some(())
+    }
+
+    fn name(&mut self, step: &Step, msn: OutputMsn, entry: &Entry) -> Option<()> {
+        let asked = (entry.held.is_none() && entry.on_demand).then(|| (self.known)(msn)).flatten();
+        match asked.as_ref().and_then(|short| std::str::from_utf8(short).ok()) {
+            Some(short) => {
+                let _ = write!(self.out, "{msn}-{short}.{}", entry.extension);
+            }
+            None => self.out.push_str(&segment_name(&step.packager, msn, entry)?),
+        }
         Some(())
     }
 

@@ -53,6 +53,11 @@ fn key(list: &str, method: &str) -> Option<Key> {
         return None;
     }
     let format = attribute(list, "KEYFORMAT").map_or("identity", |f| f.value);
+    let (before, after) = (list.get(..uri.at)?, list.get(uri.at + uri.value.len()..)?);
+    // A quote that does not end would take in what is written after it.
+    if before.ends_with('"') != after.starts_with('"') {
+        return None;
+    }
     // The other methods carry their IVs in the media, or take none.
     let takes_iv = matches!(method, "AES-128" | "SAMPLE-AES") && format == "identity";
     Some(Key {
@@ -60,8 +65,8 @@ fn key(list: &str, method: &str) -> Option<Key> {
         format: format.to_owned(),
         whole_segment: method == "AES-128",
         numbers_are_ivs: takes_iv && attribute(list, "IV").is_none(),
-        before: list.get(..uri.at)?.to_owned(),
-        after: list.get(uri.at + uri.value.len()..)?.to_owned(),
+        before: before.to_owned(),
+        after: after.to_owned(),
     })
 }
 
@@ -90,6 +95,7 @@ mod tests {
         assert_eq!(formats(&[aes, "METHOD=NONE"]), Some(vec![]));
         assert_eq!(formats(&["URI=\"k\""]), None);
         assert_eq!(formats(&["METHOD=AES-128"]), None);
+        assert_eq!(formats(&["METHOD=AES-128,URI=\"k"]), None);
     }
 
     #[test]

@@ -8,11 +8,13 @@ use std::time::Duration;
 use super::attributes::attribute;
 use super::date::unix_ms;
 use super::keys::InForce;
-use super::lines::{Lines, begin};
+use super::lines::{Lines, begin, text};
 use super::variables::{Context, Variables};
 use super::{Extent, Limits, Map, MediaPlaylist, PlaylistError, Segment, Shape};
 use crate::model::lane::ByteRange;
 use crate::model::names::PackagerMsn;
+
+mod skim;
 
 /// Higher numbers come from a broken packager, and leave no room to count.
 const MSN_MAX: u64 = 1 << 62;
@@ -64,26 +66,26 @@ pub fn parse_with(
     context: &Context<'_>,
 ) -> Result<MediaPlaylist, PlaylistError> {
     let mut reader = Reader::new(limits, context);
-    reader.to_skip = segments_in(body).saturating_sub(limits.kept);
-    for line in Lines::of(body, limits)? {
-        let (number, line) = line?;
-        reader.line = number;
-        if !line.starts_with('#') {
-            reader.uri(&line)?;
-        } else if line.starts_with("#EXT") {
-            reader.tag(&line)?;
-        } else if !reader.segments.is_empty() {
-            // A comment in the head is about the file, not about a segment.
-            reader.next.lines.push(line.into_owned());
+    let text = text(body, limits)?;
+    let (old, newest) = skim::cut(text, limits.kept);
+    let mut number = 0;
+    if let Some(old) = old {
+        let mut lines = Lines::from(old, 0, limits);
+        reader.part = Part::Old;
+        while let Some(raw) = lines.raw() {
+            if !reader.skim(raw)?
+                && let Some(line) = lines.clean(raw)
+            {
+                reader.line(line?)?;
+            }
+            number = lines.number();
         }
+        reader.part = Part::Newest;
+    }
+    for line in Lines::from(newest, number, limits) {
+        reader.line(line?)?;
     }
     reader.finish()
-}
-
-/// How many URIs it has, at little cost.
-fn segments_in(body: &[u8]) -> usize {
-    let lines = body.split(|&b| b == b'\n').map(<[u8]>::trim_ascii);
-    lines.filter(|line| line.first().is_some_and(|&b| b != b'#')).count()
 }
 
 /// What stands before the next URI.
@@ -95,6 +97,14 @@ struct Pending {
     range: Option<(u64, Option<u64>)>,
     program_date_time: Option<u64>,
     lines: Vec<String>,
+}
+
+/// Where in the list the segment to come stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Among the oldest of a long list: it is counted and not kept.
+    Old,
+    Newest,
 }
 
 #[derive(Debug)]
@@ -116,21 +126,24 @@ struct Reader<'l> {
     map: Option<Arc<Map>>,
     keys: InForce,
     next: Pending,
-    /// Segments that are counted and not kept: the oldest of a long list.
-    to_skip: usize,
+    part: Part,
     skipped: usize,
+    /// Its EXTINF line, looked at only where a date goes on over it.
+    extinf: Option<&'l str>,
     /// What the last segment leaves to the next one.
-    before: Before,
+    before: Before<'l>,
     segments: Vec<Segment>,
 }
 
 /// What goes on from a segment that need not be kept itself.
 #[derive(Debug, Default)]
-struct Before {
+struct Before<'l> {
     uri: String,
     range: Option<ByteRange>,
-    /// The date of its end, Unix milliseconds.
+    /// The date of its end, Unix milliseconds; of its beginning where its length is not known yet.
     date: Option<f64>,
+    /// Its EXTINF line, where it was not looked at.
+    extinf: Option<&'l str>,
 }
 
 impl<'l> Reader<'l> {
@@ -152,11 +165,25 @@ impl<'l> Reader<'l> {
             map: None,
             keys: InForce::default(),
             next: Pending::default(),
-            to_skip: 0,
+            part: Part::Newest,
             skipped: 0,
+            extinf: None,
             before: Before::default(),
             segments: Vec::new(),
         }
+    }
+
+    fn line(&mut self, (number, line): (usize, Cow<'_, str>)) -> Result<(), PlaylistError> {
+        self.line = number;
+        if !line.starts_with('#') {
+            self.uri(&line)?;
+        } else if line.starts_with("#EXT") {
+            self.tag(&line)?;
+        } else if !self.segments.is_empty() || (self.skipped > 0 && self.part == Part::Newest) {
+            // A comment in the head is about the file, not about a segment.
+            self.next.lines.push(line.into_owned());
+        }
+        Ok(())
     }
 
     fn tag(&mut self, line: &str) -> Result<(), PlaylistError> {
@@ -207,7 +234,7 @@ impl<'l> Reader<'l> {
                     "#EXT-X-PROGRAM-DATE-TIME" => self.next.program_date_time = unix_ms(value),
                     _ => {}
                 }
-                if !self.skips() {
+                if self.part == Part::Newest {
                     self.next.lines.push(line.into_owned());
                 }
             }
@@ -217,20 +244,19 @@ impl<'l> Reader<'l> {
 
     /// EXTINF (RFC 8216, 4.3.2.1). Its line goes on as it is: full precision, and the title.
     fn extinf(&mut self, line: &str, value: &str) -> Result<(), PlaylistError> {
-        if self.next.duration.is_some() {
+        if self.next.duration.is_some() || self.extinf.is_some() {
             return Err(PlaylistError::NoUri { line: self.line });
         }
-        let seconds = value.split(',').next().unwrap_or(value);
-        self.next.duration = Some(Duration::from_secs_f64(self.seconds(seconds, "EXTINF")?));
-        if !self.skips() {
+        self.next.duration = Some(self.duration(value)?);
+        if self.part == Part::Newest {
             self.next.lines.push(line.to_owned());
         }
         Ok(())
     }
 
-    /// The segment to come is not kept.
-    const fn skips(&self) -> bool {
-        self.skipped < self.to_skip
+    fn duration(&self, value: &str) -> Result<Duration, PlaylistError> {
+        let seconds = value.split(',').next().unwrap_or(value);
+        Ok(Duration::from_secs_f64(self.seconds(seconds, "EXTINF")?))
     }
 
     /// A time in seconds that is one: finite, not negative, at most an hour.
@@ -291,6 +317,7 @@ impl<'l> Reader<'l> {
         }
         let uri = self.resolved(line)?;
         self.checked(&uri)?;
+        self.catch_up()?;
         let mut next = std::mem::take(&mut self.next);
         let duration = next.duration.ok_or(PlaylistError::NoDuration { line: self.line })?;
         let range = next.range.map(|range| self.placed(range, &uri)).transpose()?;
@@ -303,7 +330,7 @@ impl<'l> Reader<'l> {
             uri.as_ref().clone_into(&mut self.before.uri);
             self.before.range = range;
         }
-        if self.skips() {
+        if self.part == Part::Old {
             self.skipped += 1;
             return Ok(());
         }

@@ -25,6 +25,11 @@ pub struct Variables {
 }
 
 impl Variables {
+    /// One is defined.
+    pub(super) const fn any(&self) -> bool {
+        !self.defined.is_empty()
+    }
+
     fn value(&self, name: &str) -> Option<&str> {
         self.defined.iter().find(|(defined, _)| defined == name).map(|(_, value)| value.as_str())
     }

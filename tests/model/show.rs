@@ -1,0 +1,207 @@
+//! A lane and what packagers show it: playlists as packagers write them, carried on and printed.
+
+use std::sync::Arc;
+
+use segue::model::lane::{
+    Action, Candidate, Header, Held, Listed, Log, Resource, Situation, Snapshot, Track, next, print,
+};
+use segue::model::names::{ContentHash, PackagerId, RenditionId, UnixMs};
+use segue::model::playlist::{Key, Limits, Segment, parse};
+use segue::model::rendition::{Kind, Rendition, Traits};
+
+const START: u64 = 1_800_000_000_000;
+/// Every segment of the first rendition.
+pub const SECONDS: u64 = 4;
+
+pub fn at(ms: u64) -> UnixMs {
+    UnixMs(START + ms)
+}
+
+/// The date of that moment, as packagers write it.
+pub fn date(ms: u64) -> String {
+    let seconds = (START + ms) / 1000;
+    let (day, rest) = (seconds / 86_400, seconds % 86_400);
+    // 2027-01-15, on which all of this plays.
+    assert_eq!(day, 20_833, "within one day");
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!(
+        "#EXT-X-PROGRAM-DATE-TIME:2027-01-15T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+        ms % 1000
+    )
+}
+
+/// A list of these segments; `tags` gives the lines before the URI, EXTINF among them.
+pub fn list(numbers: std::ops::Range<u64>, tags: impl Fn(u64) -> String) -> String {
+    let head = format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:{SECONDS}\n#EXT-X-MEDIA-SEQUENCE:{}\n",
+        numbers.start
+    );
+    let segment = |n: u64| format!("{}\n{n}.ts\n", tags(n).trim_end());
+    head + &numbers.map(segment).collect::<String>()
+}
+
+/// What a packager shows of one rendition.
+pub struct Shown {
+    pub track: Track,
+    folder: &'static str,
+    /// Tells the bytes of one run from those of another.
+    pub life: u32,
+    /// Listed and not to be had yet.
+    pub bytes_after: u64,
+}
+
+impl Shown {
+    pub fn new(folder: &'static str) -> Self {
+        Self { track: Track::default(), folder, life: 1, bytes_after: 0 }
+    }
+
+    pub fn listed(&self, text: &str) -> Snapshot {
+        let list = parse(text.as_bytes(), &Limits::default()).unwrap();
+        Snapshot {
+            target_duration: list.target_duration,
+            ended: list.ended,
+            skipped: list.skipped,
+            segments: list.segments.into_iter().map(|s| self.resolved(s)).collect(),
+        }
+    }
+
+    fn resolved(&self, segment: Segment) -> Listed {
+        let path = |uri: &str| match uri.strip_prefix('/') {
+            Some(_) => uri.to_owned(),
+            None => format!("/{}/{uri}", self.folder),
+        };
+        let keys = |keys: &[Key]| -> Arc<[Option<Resource>]> {
+            let own = |k: &Key| !k.uri.contains(':');
+            keys.iter()
+                .map(|k| own(k).then(|| Resource { path: path(&k.uri), range: None }))
+                .collect()
+        };
+        let map = segment.map.as_ref();
+        Listed {
+            resource: Resource { path: path(&segment.uri), range: segment.range },
+            map: map.map(|m| Resource { path: path(&m.uri), range: m.range }),
+            keys: keys(&segment.keys),
+            map_keys: map.map_or_else(|| [].into(), |m| keys(&m.keys)),
+            segment,
+        }
+    }
+
+    /// A refresh that brings this list; all that it names is held at once.
+    pub fn shows(&mut self, now: u64, text: &str) {
+        let snapshot = self.listed(text);
+        self.track.observe(at(now), snapshot, false);
+        let run = self.track.run();
+        let seen: Vec<Listed> = self.track.segments().iter().map(|s| s.listed.clone()).collect();
+        for listed in seen {
+            let held = self.held(&listed.resource);
+            if listed.segment.msn.0 >= self.bytes_after {
+                self.track.fetched(run, listed.segment.msn, Some(held));
+            }
+            for asset in listed.assets() {
+                let held = self.held(asset.resource);
+                self.track.fetched_asset(run, asset.resource, Some(held));
+            }
+        }
+    }
+
+    fn held(&self, resource: &Resource) -> Held {
+        let name = format!("{} {} {:?}", self.life, resource.path, resource.range);
+        Held { hash: ContentHash::of(name.as_bytes()), length: 16 }
+    }
+}
+
+/// A lane before some packagers; each shows what it has of each rendition.
+pub struct Show {
+    pub log: Log,
+    pub packagers: Vec<(PackagerId, Vec<Option<Shown>>)>,
+    /// What stands in long lists before that which is looked at, per rendition of the first.
+    pub depth: Vec<Vec<Listed>>,
+}
+
+impl Show {
+    pub fn of(kinds: &[Kind], change: impl FnOnce(&mut Header)) -> Self {
+        let mut header = crate::lane::header();
+        header.renditions = kinds
+            .iter()
+            .enumerate()
+            .map(|(n, kind)| Rendition {
+                id: RenditionId::new(format!("{}{n}", kind.letter())),
+                traits: Traits { kind: *kind, ..Traits::default() },
+            })
+            .collect();
+        change(&mut header);
+        Self { log: Log::new(Arc::new(header)), packagers: Vec::new(), depth: Vec::new() }
+    }
+
+    /// One more packager; folders of its renditions, none where it has no such.
+    pub fn with(mut self, id: &str, folders: &[Option<&'static str>]) -> Self {
+        let shown = folders.iter().map(|f| f.map(Shown::new)).collect();
+        self.packagers.push((PackagerId::new(id), shown));
+        self
+    }
+
+    pub fn shows(&mut self, packager: usize, rendition: usize, now: u64, text: &str) {
+        self.packagers[packager].1[rendition].as_mut().unwrap().shows(now, text);
+    }
+
+    /// Lets the lane go on as far as it can. Returns how many steps that gave.
+    pub fn carry(&mut self, now: u64) -> usize {
+        let mut appended = 0;
+        loop {
+            let none = Vec::new();
+            let candidates: Vec<Candidate> = self
+                .packagers
+                .iter()
+                .enumerate()
+                .map(|(n, (id, shown))| {
+                    let depth = if n == 0 { &self.depth } else { &none };
+                    Candidate {
+                        id,
+                        barred: None,
+                        over_since: None,
+                        tracks: shown.iter().map(|s| s.as_ref().map(|s| &s.track)).collect(),
+                        lacks: shown.iter().map(Option::is_none).collect(),
+                        depth: depth.iter().map(Vec::as_slice).collect(),
+                    }
+                })
+                .collect();
+            let wanted = vec![true; self.log.header().renditions.len()];
+            let decision = next(&Situation {
+                now: at(now),
+                log: &self.log,
+                wanted: &wanted,
+                candidates: &candidates,
+                carried_since: at(0),
+                end_after: std::time::Duration::from_secs(60),
+            });
+            let Action::Append(steps) = decision.action else { return appended };
+            appended += steps.len();
+            steps.into_iter().for_each(|step| self.log.push(step).unwrap());
+        }
+    }
+
+    /// The playlist of a rendition, of all steps.
+    pub fn text(&self, rendition: usize) -> String {
+        print(&self.log, rendition, self.log.first().unwrap()).unwrap()
+    }
+
+    /// The same without its head and without what names segments: tags and packagers' numbers.
+    pub fn body(&self, rendition: usize) -> Vec<String> {
+        let text = self.text(rendition);
+        let tags = text.lines().skip_while(|l| !l.starts_with("#EXT-X-DISCONTINUITY-SEQUENCE"));
+        tags.skip(1).map(str::to_owned).collect()
+    }
+
+    /// The numbers of a rendition's segments, as printed.
+    pub fn numbers(&self, rendition: usize) -> Vec<u64> {
+        let first = self.log.header().first_msn.0;
+        let uris = self.body(rendition).into_iter().filter(|l| !l.starts_with('#'));
+        uris.map(|l| l.split_once('-').unwrap().0.parse::<u64>().unwrap() - first).collect()
+    }
+
+    /// The packager's numbers of a rendition's entries, one vector for each step.
+    pub fn sources(&self, rendition: usize) -> Vec<Vec<u64>> {
+        let of = |e: &segue::model::lane::Entry| e.source.msn.0;
+        self.log.steps().map(|s| s.entries(rendition).iter().map(of).collect()).collect()
+    }
+}
