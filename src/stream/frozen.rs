@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Refusal;
 use super::fetching::outcome;
-use super::source::{EntryState, Session, Shown};
+use super::source::{EntryState, Session, Shown, Source};
 use super::worker::{Event, Worker};
 use crate::model::lane::{Container, FORMAT, Header, Seen, SessionResource, Track, Want, What};
 use crate::model::multivariant::{self, Resource};
@@ -37,11 +37,8 @@ impl Worker {
             return Ok(None);
         };
         let track = &shown.track;
-        let container = if track.newest().is_some_and(|s| s.listed.map.is_some()) {
-            Container::FragmentedMp4
-        } else {
-            Container::Plain
-        };
+        let mapped = track.newest().is_some_and(|s| s.listed.map.is_some());
+        let container = if mapped { Container::FragmentedMp4 } else { Container::Plain };
         let base = self.settings.url_base.as_ref().map(|b| b.replace("{zone}", &self.deps.zone));
         let place = multivariant::Place::new(&self.key.path, base.as_deref());
         let mut session = Vec::new();
@@ -67,12 +64,7 @@ impl Worker {
         let old = shown.deep.as_deref().unwrap_or_default();
         let seen = track.segments().iter().skip(track.listed_from()).map(Seen::duration);
         let list: Duration = old.iter().map(|l| l.segment.duration).chain(seen).sum();
-        // A lane whose log was lost opens without its depth: its old numbers named other segments.
-        let extent = match shown.head.extent {
-            _ if source.whole() && !again => Extent::Whole,
-            _ if again => Extent::Sliding,
-            extent => extent,
-        };
+        let extent = extent(source, shown, again);
         let long = list > self.settings.hold && self.settings.window.is_none();
         let deep = !again && (long || extent != Extent::Sliding);
         let dates = track.newest().is_some_and(|s| s.wall_end.is_some());
@@ -97,12 +89,9 @@ impl Worker {
             start,
             resources: session,
             window,
-            depth_held: self
-                .settings
-                .window
-                .map_or(self.settings.hold, |w| w.max(self.settings.hold)),
+            depth_held: self.settings.hold.max(self.settings.window.unwrap_or_default()),
             first_msn: first_number(now, extent, depth),
-            first_discontinuity: if again { now.0 / 1000 } else { 0 },
+            first_discontinuity: if again && extent != Extent::Whole { now.0 / 1000 } else { 0 },
             opened_at: now,
         }))
     }
@@ -198,6 +187,16 @@ impl Worker {
         let target = Duration::from_secs(u64::from(track.target_duration().max(1)));
         let matched = [(id.clone(), vec![Some(at)])].into();
         self.fetch(&[want], &matched, target);
+    }
+}
+
+/// A lane whose log was lost opens without its depth: its old numbers named other segments. Those
+/// of what is whole never change.
+fn extent(source: &Source, shown: &Shown, again: bool) -> Extent {
+    match shown.head.extent {
+        _ if source.whole() => Extent::Whole,
+        _ if again => Extent::Sliding,
+        extent => extent,
     }
 }
 

@@ -218,11 +218,11 @@ impl Source {
         let tracks: Vec<Option<&Track>> = tracks.collect();
         let known = !matches!(self.entry, EntryState::Unknown);
         // What is wrapped otherwise is as good as none.
-        let other = |at: &Option<usize>, track: &Option<&Track>| {
+        let other = |at: &Option<usize>, track: Option<&Track>| {
             track.is_none() && of(at).is_some_and(|s| s.track.newest().is_some())
         };
         let lacks =
-            matched.iter().zip(&tracks).map(|(at, t)| known && (at.is_none() || other(at, t)));
+            matched.iter().zip(&tracks).map(|(at, t)| known && (at.is_none() || other(at, *t)));
         let lacks = lacks.collect();
         Candidate {
             id: &self.id,

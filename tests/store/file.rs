@@ -194,10 +194,10 @@ async fn damage_stays_within_its_lane() {
         ("DELETE FROM steps WHERE lane = 1 AND msn = 1700000001", "hole"),
         ("DELETE FROM steps WHERE lane = 1 AND msn = 1700000002", "tail"),
         (
-            "UPDATE steps SET step = replace(step, '\"format\":1', '\"format\":99') WHERE lane = 1",
+            "UPDATE steps SET step = replace(step, '\"format\":2', '\"format\":99') WHERE lane = 1",
             "newer",
         ),
-        ("UPDATE steps SET step = '{\"format\":2,\"all\":\"new\"}' WHERE lane = 1", "newer"),
+        ("UPDATE steps SET step = '{\"format\":3,\"all\":\"new\"}' WHERE lane = 1", "newer"),
         ("UPDATE lanes SET header = '{}' WHERE number = 1", "missing field"),
         ("UPDATE lanes SET tail = -7 WHERE number = 1", "negative"),
     ];

@@ -44,7 +44,14 @@ pub(super) fn succession(
     at: usize,
 ) -> Portions {
     portions(s, c, r, at, |track, o, other| {
-        let entry = last_entry(s, o).filter(|e| e.listed() && !e.source.path.is_empty());
+        let last = last_entry(s, o);
+        if last.is_none()
+            && tail.lists(o)
+            && let Some(began) = began(s, track, r)
+        {
+            return Some((same_moment(track, began, other)?, owed_ms(s, o)));
+        }
+        let entry = last.filter(|e| e.listed() && !e.source.path.is_empty());
         let Some(entry) = entry.filter(|_| tail.lists(o)) else {
             return Some((same_moment(track, at, other)?, 0));
         };
@@ -56,6 +63,12 @@ pub(super) fn succession(
             None => Some((same_moment(track, at, other)?, 0)),
         }
     })
+}
+
+/// Where the run that the lane is on began, in the reference.
+fn began(s: &Situation, track: &Track, r: usize) -> Option<usize> {
+    let splice = s.log.steps().rev().find(|step| step.splice.is_some())?;
+    track.find(&splice.entries(r).first()?.source)
 }
 
 /// By how much less of a rendition the lane has than of the others, since the splice, milliseconds.
