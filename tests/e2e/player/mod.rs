@@ -8,9 +8,20 @@ use crate::process::wait_until;
 pub mod browser;
 pub mod gstreamer;
 pub mod mpv;
+pub mod shown;
 pub mod timeline;
 
 pub use timeline::Timeline;
+
+/// What a viewer asks of a player that plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Show the first captions there are, and tell again and again which picture is shown and what
+    /// is written over it.
+    Captions,
+    /// Play the best rendition, or the poorest where that is the one that plays.
+    Switch,
+}
 
 /// A player that watches one URL.
 pub trait Player {
@@ -22,6 +33,11 @@ pub trait Player {
     fn timeline(&self) -> Timeline;
     /// Ends it.
     fn stop(&mut self);
+
+    /// Does what a viewer asks of it; false where it cannot.
+    fn order(&mut self, _order: Order) -> bool {
+        false
+    }
 
     /// Where it is, seconds on its own clock.
     fn position(&self) -> Option<f64> {
