@@ -35,8 +35,9 @@ pub struct Shaka {
 
 /// The key in the playlist's folder, new for each run and of the same name.
 const KEY: &str = "key.bin";
-/// MPEG-TS begins at 1.4 s in ffmpeg, and cuts are made at multiples of the duration.
-const MUXER_DELAY_MS: u32 = 1400;
+/// MPEG-TS begins at 1.4 s in ffmpeg, and cuts are made at multiples of the duration: a little behind
+/// one, so that sound that begins a packet before the picture does not have its first segment alone.
+const MUXER_DELAY_MS: u32 = 1400 - 40;
 
 impl Shaka {
     /// The first of two.

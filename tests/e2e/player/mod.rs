@@ -56,15 +56,16 @@ pub trait Player {
 /// The five players.
 pub const ALL: [&str; 5] = ["hls.js", "shaka", "video.js", "mpv", "gstreamer"];
 
-/// Waits until each has played for two seconds without a stall.
+/// Waits until each has played for five seconds without a stall: GStreamer turns to another rendition
+/// after its first segment and then fills its buffer anew.
 pub fn wait_for_playback(players: &[Box<dyn Player>], limit: Duration) {
     for player in players {
         let what = format!("{} plays ({:?})", player.name(), player.errors());
         wait_until(&what, limit, || {
             let now = crate::process::now_ms();
             let timeline = player.timeline();
-            timeline.began_ms().is_some_and(|t| t + 3000 < now)
-                && timeline.stalls_between(now - 2500, now - 500) == 0
+            timeline.began_ms().is_some_and(|t| t + 6000 < now)
+                && timeline.stalls_between(now - 5500, now - 500) == 0
         });
     }
 }

@@ -70,7 +70,7 @@ const starters = {
     return {
       end: () => player.dispose(),
       captions: () => {
-        const track = [...player.textTracks()].find((t) => t.kind === 'subtitles');
+        const track = Array.from(player.textTracks()).find((t) => t.kind === 'subtitles');
         track.mode = 'showing';
       },
       switch: () => {
@@ -135,7 +135,9 @@ function frameNumber(video) {
 }
 
 function tellShown(name, video, tracks) {
-  const texts = [...tracks].filter((t) => t.mode !== 'disabled').flatMap((t) => [...(t.activeCues ?? [])]);
+  // Lists of video.js are no iterables, and it keeps notes of its own in tracks of metadata.
+  const shown = Array.from(tracks).filter((t) => t.mode !== 'disabled' && t.kind !== 'metadata');
+  const texts = shown.flatMap((t) => Array.from(t.activeCues ?? []));
   tell(name, 'shown', JSON.stringify([frameNumber(video), ...texts.map((cue) => cue.text)]));
 }
 
