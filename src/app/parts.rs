@@ -98,6 +98,7 @@ pub fn streams(config: &Config) -> HashMap<PoolName, PoolSettings> {
         standbys: pool.standbys,
         target_duration: pool.target_duration_floor,
         window: pool.window,
+        hold: pool.hold,
         end_after: pool.end_after,
         idle_after: pool.idle_after,
         url_base: pool.url_base.clone(),

@@ -26,6 +26,9 @@ pub struct Pool {
     pub target_duration_floor: Option<u32>,
     /// How much content a playlist lists at the least; none: as much as the packager.
     pub window: Option<Duration>,
+    /// How much of a window is held, where none is set: what a packager lists beyond is fetched
+    /// when it is asked for.
+    pub hold: Duration,
     /// A stream that every healthy packager says is gone or ended for this long gets EXT-X-ENDLIST.
     pub end_after: Duration,
     /// A stream that nobody asked for this long is no longer watched.
@@ -144,6 +147,7 @@ impl Pool {
             standbys: section.count("standbys", 1, 0..=8),
             target_duration_floor: floor.and_then(|seconds| u32::try_from(seconds).ok()),
             window: window.map(Duration::from_secs),
+            hold: section.seconds("hold_seconds", 300, 30..=DAY_SECONDS),
             end_after: section.seconds("end_after_seconds", 60, 5..=DAY_SECONDS),
             idle_after: section.seconds("idle_after_seconds", 60, 10..=DAY_SECONDS),
             lane_expires: section.seconds(

@@ -213,6 +213,24 @@ impl PoolAnswers {
         Ok(head.with_body(body.clone()))
     }
 
+    /// A key, which nobody may store, or data that the multivariant playlist names.
+    pub fn shared(
+        &self,
+        request: &RequestHeader,
+        stored: &Held,
+        name: &str,
+        body: &Bytes,
+    ) -> Result<Answer, Failure> {
+        if !name.starts_with("key-") {
+            let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+            return self.segment(request, stored, extension, body);
+        }
+        let mut head = self.start(request, StatusCode::OK, 8);
+        head.set(header::CACHE_CONTROL, NO_STORE);
+        head.set(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        Ok(head.with_body(body.clone()))
+    }
+
     /// The answer to a CORS preflight.
     #[must_use]
     pub fn preflight(&self, request: &RequestHeader) -> Answer {
@@ -284,6 +302,7 @@ fn segment_type(extension: &str) -> HeaderValue {
         "ac3" => "audio/ac3",
         "ec3" => "audio/eac3",
         "vtt" | "webvtt" => "text/vtt",
+        "json" => "application/json",
         _ => "application/octet-stream",
     })
 }

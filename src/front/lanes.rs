@@ -10,7 +10,7 @@ use crate::model::lane::{Header, Held};
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PoolName, RenditionId, StreamKey};
 use crate::packagers::Pools;
 use crate::segments::Segments;
-use crate::stream::{Lane, Printed, Refusal, Streams};
+use crate::stream::{Lane, Named, Printed, Recalled, Refusal, Streams};
 
 /// All lanes of this proxy and the bytes they list.
 pub trait Lanes: Send + Sync + 'static {
@@ -40,6 +40,16 @@ pub trait Lanes: Send + Sync + 'static {
     fn in_memory(&self, hash: ContentHash) -> Option<Bytes>;
     /// A segment's bytes, from memory or disk, verified.
     fn bytes(&self, held: Held) -> impl Future<Output = Option<Bytes>> + Send;
+    /// The bytes of a segment that is listed and not held, from a packager that has them.
+    fn recall(
+        &self,
+        lane: &Self::Lane,
+        rendition: &RenditionId,
+        msn: OutputMsn,
+    ) -> impl Future<Output = Recalled> + Send {
+        let _ = (lane, rendition, msn);
+        std::future::ready(None)
+    }
 }
 
 /// A lane as this proxy lists it; the methods are those of [`Lane`].
@@ -61,14 +71,19 @@ pub trait ListedLane: Send + Sync + 'static {
         rendition: &RenditionId,
         msn: OutputMsn,
         short: &str,
-    ) -> Result<Held, Refusal>;
+    ) -> Result<Named, Refusal>;
     /// Not listed here, but another process may have.
-    fn is_next(&self, msn: OutputMsn) -> bool {
-        let _ = msn;
+    fn is_next(&self, rendition: &RenditionId, msn: OutputMsn) -> bool {
+        let _ = (rendition, msn);
         false
     }
     /// An init segment.
     fn init(&self, rendition: &RenditionId, short: &str) -> Result<Held, Refusal>;
+    /// A key, or what the multivariant playlist names and is of no rendition.
+    fn shared(&self, name: &str) -> Result<Held, Refusal> {
+        let _ = name;
+        Err(Refusal::NotListed)
+    }
 }
 
 /// The real lanes.
@@ -102,6 +117,9 @@ impl Lanes for Live {
     async fn bytes(&self, held: Held) -> Option<Bytes> {
         self.segments.get(held).await
     }
+    async fn recall(&self, lane: &Lane, rendition: &RenditionId, msn: OutputMsn) -> Recalled {
+        self.streams.recall(lane, rendition, msn).await
+    }
 }
 
 impl ListedLane for Lane {
@@ -122,11 +140,14 @@ impl ListedLane for Lane {
         rendition: &RenditionId,
         msn: OutputMsn,
         short: &str,
-    ) -> Result<Held, Refusal> {
+    ) -> Result<Named, Refusal> {
         Lane::segment(self, rendition, msn, short)
     }
-    fn is_next(&self, msn: OutputMsn) -> bool {
-        Lane::is_next(self, msn)
+    fn is_next(&self, rendition: &RenditionId, msn: OutputMsn) -> bool {
+        Lane::is_next(self, rendition, msn)
+    }
+    fn shared(&self, name: &str) -> Result<Held, Refusal> {
+        Lane::shared(self, name)
     }
     fn init(&self, rendition: &RenditionId, short: &str) -> Result<Held, Refusal> {
         Lane::init(self, rendition, short)

@@ -43,6 +43,7 @@ use crate::model::lane::Held;
 use crate::model::names::{OutputMsn, PoolName, RenditionId, StreamKey};
 use crate::model::route::{Place, Route, identity_query};
 use crate::model::token::{Claims, Keyring};
+use crate::stream::Named;
 
 /// Verified tokens that are remembered at most.
 const TOKENS_MAX: usize = 100_000;
@@ -161,14 +162,21 @@ impl<L: Lanes> Front<L> {
             Route::Segment { place, msn, short, extension } => {
                 context.kind = Kind::Segment;
                 let lane = self.lane(&current, &pool, path, place, context).await?;
-                let held = self.announced(&current, &*lane, place, msn, short).await?;
-                answers.segment(request, &held, extension, &self.bytes(held).await?)
+                let named = self.announced(&current, &*lane, place, msn, short).await?;
+                let (held, bytes) = self.segment(&current, &lane, place, msn, named).await?;
+                answers.segment(request, &held, extension, &bytes)
             }
             Route::Init { place, short, extension } => {
                 context.kind = Kind::Init;
                 let lane = self.lane(&current, &pool, path, place, context).await?;
                 let held = lane.init(&RenditionId::new(place.rendition), short)?;
                 answers.segment(request, &held, extension, &self.bytes(held).await?)
+            }
+            Route::Shared { place, name } => {
+                context.kind = if name.starts_with("key-") { Kind::Key } else { Kind::Data };
+                let lane = self.lane(&current, &pool, path, place, context).await?;
+                let held = lane.shared(name)?;
+                answers.shared(request, &held, name, &self.bytes(held).await?)
             }
         }
     }
@@ -182,10 +190,10 @@ impl<L: Lanes> Front<L> {
         place: Place<'_>,
         msn: OutputMsn,
         short: &str,
-    ) -> Result<Held, Failure> {
+    ) -> Result<Named, Failure> {
         let rendition = RenditionId::new(place.rendition);
         let found = lane.segment(&rendition, msn, short);
-        if found.is_err() && lane.is_next(msn) {
+        if found.is_err() && lane.is_next(&rendition, msn) {
             let _waiting = self.wait(current)?;
             let header = lane.header();
             self.lanes.newer(&header.stream, &header.lane).await;
@@ -255,7 +263,26 @@ impl<L: Lanes> Front<L> {
         Ok(lane)
     }
 
-    /// A segment's bytes. What is listed is held, so that their lack is our fault.
+    /// A segment's bytes: held, or of the depth of a long window and fetched now.
+    async fn segment(
+        &self,
+        current: &Prepared,
+        lane: &L::Lane,
+        place: Place<'_>,
+        msn: OutputMsn,
+        named: Named,
+    ) -> Result<(Held, Bytes), Failure> {
+        if let Named::Bytes(held) = named {
+            if let Ok(bytes) = self.bytes(held).await {
+                return Ok((held, bytes));
+            }
+        }
+        let _waiting = self.wait(current)?;
+        let rendition = RenditionId::new(place.rendition);
+        self.lanes.recall(lane, &rendition, msn).await.ok_or(Failure::SegmentLost)
+    }
+
+    /// Bytes that are held, so that their lack is our fault.
     async fn bytes(&self, held: Held) -> Result<Bytes, Failure> {
         match self.lanes.in_memory(held.hash) {
             Some(bytes) => Ok(bytes),

@@ -13,6 +13,10 @@ pub enum Kind {
     Segment,
     /// An init segment.
     Init,
+    /// A key.
+    Key,
+    /// What the multivariant playlist names beside renditions.
+    Data,
     /// `/.segue/healthz` and `/.segue/readyz`.
     Health,
     /// CORS preflight, and whatever was refused before its kind was known.
@@ -21,8 +25,16 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Entry, Self::Playlist, Self::Segment, Self::Init, Self::Health, Self::Other];
+    pub const ALL: [Self; 8] = [
+        Self::Entry,
+        Self::Playlist,
+        Self::Segment,
+        Self::Init,
+        Self::Key,
+        Self::Data,
+        Self::Health,
+        Self::Other,
+    ];
 
     /// The name in metrics and logs.
     #[must_use]
@@ -32,6 +44,8 @@ impl Kind {
             Self::Playlist => "playlist",
             Self::Segment => "segment",
             Self::Init => "init",
+            Self::Key => "key",
+            Self::Data => "data",
             Self::Health => "health",
             Self::Other => "other",
         }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::model::multivariant::NO_RENDITION;
 use crate::model::names::OutputMsn;
 use crate::model::token::decimal;
 use crate::model::uri::{is_init_extension, is_segment_extension};
@@ -43,6 +44,13 @@ pub enum Route<'a> {
         short: &'a str,
         /// The ending of its name.
         extension: &'a str,
+    },
+    /// A lane's key, or what its multivariant playlist names: it is of no rendition.
+    Shared {
+        /// Whose; the rendition is [`NO_RENDITION`].
+        place: Place<'a>,
+        /// Its file name.
+        name: &'a str,
     },
     /// The proxy's own pages, under `/.segue/`.
     Own {
@@ -145,8 +153,11 @@ fn named<'a>(stem: &'a str, token: &'a str, rest: &'a str) -> Option<Route<'a>> 
         return None;
     }
     let place = Place { stream: StreamPath { stem }, token, rendition };
-    if file == "index.m3u8" {
+    if file == "index.m3u8" && rendition != NO_RENDITION {
         return Some(Route::Playlist(place));
+    }
+    if rendition == NO_RENDITION {
+        return is_shared(file).then_some(Route::Shared { place, name: file });
     }
     let (name, extension) = file.split_once('.')?;
     let (kind, short) = name.split_once('-')?;
@@ -158,6 +169,14 @@ fn named<'a>(stem: &'a str, token: &'a str, rest: &'a str) -> Option<Route<'a>> 
     }
     let msn = OutputMsn(decimal(kind)?);
     is_segment_extension(extension).then_some(Route::Segment { place, msn, short, extension })
+}
+
+/// `key-1795452715-0`, `data-0.json`.
+fn is_shared(file: &str) -> bool {
+    const BYTES_MAX: usize = 64;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    let known = file.starts_with("key-") || file.starts_with("data-");
+    known && !file.ends_with('-') && file.len() <= BYTES_MAX && file.bytes().all(plain)
 }
 
 /// A letter and a number, as [`crate::model::multivariant`] gives them out.
@@ -305,6 +324,14 @@ mod tests {
                 "/live/cam/playlist~1.00ff.a-9f.MAC/v0/init-00c0ffee.mp4",
                 Route::Init { place: cam, short: "00c0ffee", extension: "mp4" },
             ),
+            (
+                "/cam~x/x0/key-17-0",
+                Route::Shared { place: place("/cam", "x", "x0"), name: "key-17-0" },
+            ),
+            (
+                "/cam~x/x0/data-0.json",
+                Route::Shared { place: place("/cam", "x", "x0"), name: "data-0.json" },
+            ),
         ];
         for (path, wanted) in cases {
             assert_eq!(Route::parse(path), Ok(wanted), "{path}");
@@ -355,6 +382,10 @@ mod tests {
             ("/cam~1.x/v0/99999999999999999999-00c0ffee.ts", Unknown),
             ("/cam~1.x/v0/init-00c0ffee.ts", Unknown),
             ("/cam~1.x/0v/index.m3u8", Unknown),
+            ("/cam~1.x/x0/key-", Unknown),
+            ("/cam~1.x/x0/other-1", Unknown),
+            ("/cam~1.x/x0/key-%41", Unknown),
+            ("/cam~1.x/v0/key-17-0", Unknown),
             ("/cam~1.x/index.m3u8", Unknown),
             ("/cam~1.x/v0/a/index.m3u8", Unknown),
         ];

@@ -91,25 +91,23 @@ impl LaneStore for MemoryStore {
         &self,
         lane: &LaneId,
         expected_tail: Option<OutputMsn>,
-        step: &Step,
+        steps: &[Step],
     ) -> Result<Appended, StoreError> {
         let mut state = self.state.lock();
         let Some(log) = state.lanes.get_mut(lane) else {
             return Err(StoreError::NoLane(lane.clone()));
         };
         let tail = log.steps.back().map(|s| s.msn);
-        refuse_hole(log.header.first_msn, tail, expected_tail, lane, step)?;
+        refuse_hole(log.header.first_msn, tail, expected_tail, lane, steps)?;
         if tail == expected_tail {
-            log.steps.push_back(step.clone());
+            log.steps.extend(steps.iter().cloned());
             drop(state);
             self.tell(lane);
             return Ok(Appended::Done);
         }
-        if log.steps.iter().any(|s| s == step) {
-            return Ok(Appended::Done);
-        }
         let after = log.steps.iter().filter(|s| Some(s.msn) > expected_tail);
-        Ok(Appended::Lost(after.cloned().collect()))
+        let after: Vec<Step> = after.cloned().collect();
+        Ok(if after.starts_with(steps) { Appended::Done } else { Appended::Lost(after) })
     }
 
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError> {

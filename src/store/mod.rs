@@ -47,7 +47,8 @@ pub struct StoredLane {
 /// What became of an `append`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Appended {
-    /// The step is the tail now (or was already: a retry of the same step is harmless).
+    /// The last of the steps is the tail now (or was already: a retry of the same steps is
+    /// harmless).
     Done,
     /// Another writer was first: the steps after `expected_tail`, which the caller takes over.
     /// They begin later where the log was trimmed beyond `expected_tail`.
@@ -86,12 +87,15 @@ fn refuse_hole(
     tail: Option<OutputMsn>,
     expected_tail: Option<OutputMsn>,
     lane: &LaneId,
-    step: &Step,
+    steps: &[Step],
 ) -> Result<(), StoreError> {
-    let follows = expected_tail.map_or(header_first, OutputMsn::next);
-    // A tail below the expected one: this log lost steps, and their writer has them.
-    if step.msn != follows || tail < expected_tail {
-        return Err(StoreError::Hole { lane: lane.clone(), msn: step.msn });
+    let mut follows = expected_tail.map_or(header_first, OutputMsn::next);
+    for step in steps {
+        // A tail below the expected one: this log lost steps, and their writer has them.
+        if step.msn != follows || tail < expected_tail {
+            return Err(StoreError::Hole { lane: lane.clone(), msn: step.msn });
+        }
+        follows = follows.next();
     }
     Ok(())
 }
@@ -103,12 +107,13 @@ pub trait LaneStore: Send + Sync {
     async fn create(&self, header: &Header) -> Result<Header, StoreError>;
     /// A lane's header and log.
     async fn load(&self, lane: &LaneId) -> Result<Option<StoredLane>, StoreError>;
-    /// Appends `step` if the tail's number is `expected_tail` (none: the log is empty).
+    /// Appends `steps`, all or none, if the tail's number is `expected_tail` (none: the log is
+    /// empty). More than one is what a lane opens with on a long window.
     async fn append(
         &self,
         lane: &LaneId,
         expected_tail: Option<OutputMsn>,
-        step: &Step,
+        steps: &[Step],
     ) -> Result<Appended, StoreError>;
     /// The lanes of a stream, in the order of opening.
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError>;

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::carry::Carried;
+use super::reading::{self, Place};
 use super::source::EntryState;
 use super::worker::{Event, Worker};
 use crate::model::lane::{Failing, Observed};
-use crate::model::multivariant::Multivariant;
+use crate::model::multivariant::{Asked, Multivariant};
 use crate::model::names::{PackagerId, UnixMs};
 use crate::model::playlist::{self, Shape};
 use crate::model::uri;
@@ -18,10 +20,22 @@ const ENTRY_WAIT_MAX: Duration = Duration::from_secs(6);
 const ENTRY_WAIT_LEAST: Duration = Duration::from_millis(500);
 
 impl Worker {
+    /// A lane is about to open, or has opened and has nothing yet.
+    pub(super) fn opens(&self) -> bool {
+        let empty = self.lanes.values().any(|l| l.log.tail().is_none());
+        empty || !self.joining.is_empty() || !self.reopening.is_empty()
+    }
+
     /// Starts every request for a playlist that is due. Returns when the next one is.
     pub(super) fn ask_packagers(&mut self) -> UnixMs {
         let now = self.deps.clock.now();
         let mut wake = now.plus(Duration::from_secs(1));
+        // Nothing follows what has ended.
+        let ended = |l: &Carried| l.log.tail().is_some_and(|t| t.end);
+        if !self.opens() && !self.lanes.is_empty() && self.lanes.values().all(ended) {
+            return wake;
+        }
+        let opens = self.opens();
         let ids: Vec<PackagerId> = self.sources.keys().cloned().collect();
         for id in ids {
             self.show_wanted(&id);
@@ -40,7 +54,9 @@ impl Worker {
                 if shown.asking {
                     continue;
                 }
-                if shown.pace.due() <= now {
+                // All of a long list is wanted again.
+                let shallow = opens && shown.shallow();
+                if shown.pace.due() <= now || shallow {
                     shown.asking = true;
                     shown.pace.start(now);
                     due.push((at, shown.path.clone(), shown.track.target_duration()));
@@ -121,13 +137,18 @@ impl Worker {
                     self.take_refresh(now, id, 0, Ok(answer));
                     return;
                 }
-                Ok(Shape::Multivariant) => match Multivariant::read(&answer.body, &limits) {
+                Ok(Shape::Multivariant) => match Multivariant::read(
+                    &answer.body,
+                    &limits,
+                    &Asked { path: &path, own_hosts: &hosts },
+                ) {
                     Ok(m) => {
                         let paths =
                             m.found.iter().map(|f| uri::resolve(&path, &f.uri, &hosts).ok());
                         let paths = paths.collect();
                         source.entry = EntryState::Multivariant(Box::new(m), paths);
                         source.failing = None;
+                        self.tell_stand_ins(id);
                         return;
                     }
                     Err(e) => (e.to_string(), false),
@@ -145,6 +166,19 @@ impl Worker {
         source.ask_at = now.plus(wait.min(most.max(ENTRY_WAIT_LEAST)));
     }
 
+    /// Operators hear once, and before anything has happened, what a splice to this packager would
+    /// cost viewers.
+    pub(super) fn tell_stand_ins(&self, id: &PackagerId) {
+        let Some(source) = self.sources.get(id) else { return };
+        for lane in self.lanes.values() {
+            let header = lane.log.header();
+            for (rendition, by) in source.stand_ins(header) {
+                let stands_in = by.as_deref().unwrap_or("nothing");
+                tracing::info!(lane = %header.lane, packager = %id, %rendition, stands_in, "not the same on this packager");
+            }
+        }
+    }
+
     pub(super) fn take_refresh(
         &mut self,
         now: UnixMs,
@@ -153,18 +187,27 @@ impl Worker {
         result: Result<PlaylistAnswer, OriginError>,
     ) {
         let hosts = self.deps.hosts_of(id);
+        let deep = self.opens();
         let Some(source) = self.sources.get_mut(id) else { return };
+        let variables = source.variables();
         let Some(shown) = source.shown.get_mut(&at) else { return };
         shown.asking = false;
         let read = result.map_err(|e| (e.is_gone(), e.to_string())).and_then(|answer| {
-            super::reading::snapshot(&answer.body, &shown.path, &hosts, &self.settings.playlist)
-                .map(|s| (s, answer.reconnected))
+            let place = Place {
+                base: &shown.path,
+                hosts: &hosts,
+                entry: &self.key.path,
+                variables: &variables,
+            };
+            reading::read(&answer.body, &place, &self.settings.playlist, deep)
+                .map(|read| (read, answer.reconnected))
                 .map_err(|e| (false, e))
         });
         let target = Duration::from_secs(u64::from(shown.track.target_duration().max(2)));
         match read {
-            Ok((snapshot, reconnected)) => {
-                let seen = shown.track.observe(now, snapshot, reconnected);
+            Ok((read, reconnected)) => {
+                (shown.head, shown.deep) = (read.head, read.deep);
+                let seen = shown.track.observe(now, read.snapshot, reconnected);
                 if seen == Observed::NewRun && shown.track.run() > 1 {
                     tracing::info!(stream = %self.key, packager = %id, "the packager began another run");
                 }

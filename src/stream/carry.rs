@@ -1,6 +1,6 @@
 //! Letting each lane go on: the decision, the append, the list.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::Lane;
 use super::status::{Decided, PackagerStatus};
 use super::worker::Worker;
 use crate::model::lane::{
-    Action, Candidate, Decision, Log, Situation, SpliceReason, Step, Track, next,
+    Action, Candidate, Decision, Entry, Log, Situation, SpliceReason, Step, empty_subtitles, next,
 };
-use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
-use crate::model::rendition::Kind;
+use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, UnixMs};
+use crate::model::rendition::{Kind, Rendition};
 
 /// How many decisions are kept for whoever asks why a lane does what it does.
 const DECISIONS: usize = 16;
@@ -19,6 +19,9 @@ const DECISIONS: usize = 16;
 const UNSAVED_MAX: usize = 2000;
 /// Appends in one turn at the most, so that one lane's catch-up does not hold up the others.
 const APPENDS: usize = 64;
+
+/// How far back it is looked for what a rendition was last listed as.
+const LOOKED_BACK: usize = 64;
 
 /// A lane as its worker carries it on.
 pub struct Carried {
@@ -65,9 +68,7 @@ impl Carried {
         // packager to be seen before a sibling is tried.
         let before =
             if log.tail().is_some() { log.header().target() * 3 / 4 } else { Duration::ZERO };
-        let held = |r: usize| {
-            log.tail().is_some_and(|t| t.entries.get(r).is_some_and(|e| e.held.is_some()))
-        };
+        let held = |r: usize| log.tail().is_some_and(|t| t.carries(r));
         let held_elsewhere = (0..n).map(|r| if held(r) { now } else { UnixMs(0) }).collect();
         let from = log.first().unwrap_or(log.header().first_msn);
         Self {
@@ -94,9 +95,13 @@ impl Carried {
         for (w, at) in wanted.iter_mut().zip(&self.held_elsewhere) {
             *w |= *at >= since.max(UnixMs(1));
         }
-        let none = !wanted.contains(&true);
-        if let Some(first) = wanted.first_mut() {
-            *first |= none;
+        // Something has to move by which subtitles and I-frames are placed.
+        let leads = |r: &Rendition| !matches!(r.traits.kind, Kind::Subtitles | Kind::IFrames);
+        let renditions = &self.log.header().renditions;
+        if !renditions.iter().zip(&wanted).any(|(r, wanted)| *wanted && leads(r))
+            && let Some(first) = wanted.first_mut()
+        {
+            *first = true;
         }
         wanted
     }
@@ -160,9 +165,9 @@ impl Worker {
             let Some(lane) = self.lanes.get_mut(id) else { break };
             let target = lane.target();
             match decision.action {
-                Action::Append(step) => {
+                Action::Append(steps) => {
                     changed = true;
-                    self.append(id, *step).await;
+                    self.append(id, steps).await;
                 }
                 Action::Wait => {
                     self.note(id, now, decision.why.to_owned());
@@ -196,23 +201,19 @@ impl Worker {
         let order = self.order_for(lane);
         // Checks that fail everywhere are more likely wrong than every packager is.
         let all_down = order.iter().all(|p| self.barred(p).is_some());
+        let listed: Vec<Option<bool>> = (0..header.renditions.len())
+            .map(|r| {
+                let steps = lane.log.steps().rev().take(LOOKED_BACK);
+                let mut steps = steps.flat_map(|st| st.entries(r).last());
+                steps.find(|e| e.held.is_some()).map(|e| e.map.is_some())
+            })
+            .collect();
         let candidates: Vec<Candidate> = order
             .iter()
             .filter_map(|p| {
                 let source = self.sources.get(p)?;
-                let tracks =
-                    matched.get(p)?.iter().zip(&header.renditions).map(|(m, rendition)| {
-                        // WebVTT has no init segment, whatever the video is wrapped in.
-                        let any = rendition.traits.kind == Kind::Subtitles;
-                        m.and_then(|m| Some(&source.shown.get(&m)?.track))
-                            .filter(|t| any || fits(t, header.container))
-                    });
-                Some(Candidate {
-                    id: &source.id,
-                    barred: self.barred(p).filter(|r| !all_down || *r != SpliceReason::Unhealthy),
-                    over_since: source.over_since(),
-                    tracks: tracks.collect(),
-                })
+                let barred = self.barred(p).filter(|r| !all_down || *r != SpliceReason::Unhealthy);
+                Some(source.candidate(header, matched.get(p)?, &listed, barred))
             })
             .collect();
         let situation = Situation {
@@ -265,7 +266,9 @@ impl Worker {
             self.deps.observer.appended(id, msn, delay);
         }
         let limit = lane.target() + Duration::from_millis(500);
-        if step.entries.iter().any(|e| e.duration >= limit) {
+        let kinds = lane.log.header().renditions.iter().map(|r| r.traits.kind);
+        let mut timed = step.shares.iter().zip(kinds).filter(|(_, k)| *k != Kind::IFrames);
+        if timed.any(|(share, _)| share.entries.iter().any(|e| e.duration >= limit)) {
             self.deps.observer.too_long(&step.packager);
             tracing::warn!(lane = %id, packager = %step.packager, %msn, "a segment is longer than the lane's target duration");
         }
@@ -290,12 +293,14 @@ impl Worker {
             self.note(id, now, decision);
         }
         let Some(lane) = self.lanes.get_mut(id) else { return };
-        for (r, entry) in step.entries.iter().enumerate() {
-            let held = entry.held.is_some_and(|h| self.deps.segments.has(h.hash));
+        for (r, share) in step.shares.iter().enumerate() {
+            let has = |e: &Entry| e.held.map_or(e.listed(), |h| self.deps.segments.has(h.hash));
+            let held = share.entries.iter().all(has);
             if let Some(from) = lane.held_from.get_mut(r).filter(|_| !held) {
                 *from = msn.next();
             }
-            if let Some(at) = lane.held_elsewhere.get_mut(r).filter(|_| held && !own) {
+            let given = held && !share.entries.is_empty();
+            if let Some(at) = lane.held_elsewhere.get_mut(r).filter(|_| given && !own) {
                 *at = now;
             }
         }
@@ -341,7 +346,8 @@ impl Worker {
         let listed = lane.log.from(lowest).map(Step::duration).sum();
         if lane.left.back().is_none_or(|(m, _)| *m < lowest) {
             // The list may be shorter by the time they go than it was while they stood in it.
-            let stays = lane.log.header().window.max(lane.listed).max(listed) + lane.target() * 2;
+            let window = lane.log.header().window.max(lane.listed).max(listed);
+            let stays = window.saturating_add(lane.target() * 2);
             lane.left.push_back((lowest, now.plus(stays)));
         }
         lane.listed = listed;
@@ -349,16 +355,33 @@ impl Worker {
         self.trim(id, now).await;
     }
 
-    /// Keeps the bytes of every step in the log: what is listed, and what left not long ago.
+    /// Keeps the bytes of every step in the log but for the depth of a long window: what is
+    /// listed, and what left not long ago. Init segments and keys are kept for all of it.
     fn keep(&mut self, id: &LaneId, now: UnixMs) {
         let Some(lane) = self.lanes.get_mut(id) else { return };
         lane.kept_at = now;
-        let until = now.plus(lane.log.header().window + lane.target() * 10);
-        let entries = lane.log.steps().flat_map(|s| &s.entries);
-        let hashes: Vec<_> = entries
-            .flat_map(|e| e.held.into_iter().chain(e.map.as_ref().map(|m| m.held)))
-            .map(|h| h.hash)
-            .collect();
+        let header = lane.log.header();
+        let until = now.plus(header.window.min(header.depth_held) + lane.target() * 10);
+        let held_first = lane.log.held_first().unwrap_or(header.first_msn);
+        let mut hashes: Vec<ContentHash> = Vec::new();
+        let mut last: HashMap<usize, &Entry> = HashMap::new();
+        for step in lane.log.steps() {
+            if step.msn >= held_first {
+                hashes.extend(step.held().map(|h| h.hash));
+                continue;
+            }
+            for (r, entry) in
+                step.shares.iter().enumerate().filter_map(|(r, s)| Some((r, s.entries.last()?)))
+            {
+                // Mostly the same as the one before.
+                let same = |l: &&Entry| l.map == entry.map && l.keys == entry.keys;
+                if !last.insert(r, entry).as_ref().is_some_and(same) {
+                    hashes.extend(entry.assets().map(|h| h.hash));
+                }
+            }
+        }
+        hashes.extend(header.resources.iter().map(|r| r.held.hash));
+        hashes.push(empty_subtitles().hash);
         self.deps.segments.keep(&hashes, until);
     }
 
@@ -383,11 +406,4 @@ impl Worker {
             }
         }
     }
-}
-
-/// A lane carries one container only (RFC 8216, 4.3.2.5: EXT-X-MAP cannot be unset).
-fn fits(track: &Track, container: crate::model::lane::Container) -> bool {
-    use crate::model::lane::Container;
-    let mapped = track.newest().map(|s| s.listed.map.is_some());
-    mapped.is_none_or(|m| m == (container == Container::FragmentedMp4))
 }

@@ -48,9 +48,7 @@ impl Worker {
                 return;
             }
             Err(error) => {
-                let what = match &fetch.what {
-                    What::Segment(_, r) | What::Init(r) => &r.path,
-                };
+                let what = &fetch.what.resource().path;
                 tracing::info!(stream = %self.key, packager = %fetch.packager, segment = what, %error, "cannot be had");
                 None
             }
@@ -59,8 +57,8 @@ impl Worker {
             self.sources.get_mut(&fetch.packager).and_then(|s| s.shown.get_mut(&fetch.found));
         let Some(shown) = shown else { return };
         match &fetch.what {
-            What::Segment(msn, _) => shown.track.fetched(fetch.run, *msn, held),
-            What::Init(r) => shown.track.fetched_init(fetch.run, r, held),
+            What::Segment { msn, .. } => shown.track.fetched(fetch.run, *msn, held),
+            What::Asset { at, .. } => shown.track.fetched_asset(fetch.run, at, held),
         }
     }
 
@@ -87,7 +85,7 @@ impl Worker {
                 continue;
             }
             let (deps, out) = (self.deps.clone(), self.outbox.clone());
-            let keep = self.settings.window.unwrap_or(target * 10) * 2 + target * 10;
+            let keep = self.settings.window.unwrap_or(self.settings.hold) * 2 + target * 10;
             tokio::spawn(async move {
                 let result = deps.bytes(&fetch, target, keep).await;
                 if matches!(
@@ -119,15 +117,31 @@ impl Worker {
     }
 }
 
-/// Fetches under way need their bytes' beginnings looked at: an error page is not a segment.
-pub(super) fn looks_like_media(resource: &Resource, bytes: &Bytes) -> bool {
+/// An error page is not a segment, and no key has 15 bytes.
+pub(super) fn looks_right(what: &What, bytes: &[u8]) -> bool {
+    const BLOCK: usize = 16;
+    match what {
+        What::Asset { key_of_16: true, .. } => bytes.len() == BLOCK,
+        // AES in blocks, padded (RFC 8216, 4.3.2.4); nothing else can be told of it.
+        What::Segment { encrypted: true, .. } => {
+            !bytes.is_empty() && bytes.len().is_multiple_of(BLOCK)
+        }
+        What::Segment { at, .. } | What::Asset { at, .. } => looks_like_media(at, bytes),
+    }
+}
+
+fn looks_like_media(resource: &Resource, bytes: &[u8]) -> bool {
     let name = resource.path.split('?').next().unwrap_or_default();
-    let is_ts = name.rsplit_once('.').is_some_and(|(_, e)| e.eq_ignore_ascii_case("ts"));
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let whole = resource.range.is_none();
     let first = bytes.first().copied();
     match first {
         None => false,
-        // MPEG-TS packets begin with 0x47 (ISO/IEC 13818-1, 2.4.3.2); AES hides it.
-        _ if is_ts && resource.range.is_none() => first == Some(0x47),
+        // MPEG-TS packets begin with 0x47 (ISO/IEC 13818-1, 2.4.3.2).
+        _ if whole && ending.eq_ignore_ascii_case("ts") => first == Some(0x47),
+        _ if whole && ending.to_ascii_lowercase().ends_with("vtt") => {
+            bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).starts_with(b"WEBVTT")
+        }
         Some(c) => c != b'<',
     }
 }
@@ -153,12 +167,12 @@ impl super::Deps {
         deadline: Duration,
         keep: Duration,
     ) -> Result<Held, FetchError> {
-        let (What::Segment(_, r) | What::Init(r)) = &fetch.what;
+        let r = fetch.what.resource();
         let result = self.origin.segment(&fetch.packager, &r.path, r.range, deadline).await;
         let n = result.as_ref().map_or(0, Bytes::len);
         self.observer.fetched(&fetch.packager, outcome(&result), n);
         let bytes = result?;
-        if !looks_like_media(r, &bytes) {
+        if !looks_right(&fetch.what, &bytes) {
             return Err(FetchError::NotMedia);
         }
         Ok(self.segments.put(bytes, self.clock.now().plus(keep)).await?)
@@ -176,7 +190,7 @@ impl super::Deps {
     }
 }
 
-fn outcome<T>(result: &Result<T, OriginError>) -> Outcome {
+pub(super) fn outcome<T>(result: &Result<T, OriginError>) -> Outcome {
     match result {
         Ok(_) => Outcome::Ok,
         Err(e) if e.is_gone() => Outcome::Gone,

@@ -14,8 +14,8 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::{Clock, Refusal};
-use crate::model::lane::{Header, Held, Log, print};
-use crate::model::names::{ContentHash, OutputMsn, RenditionId, UnixMs};
+use crate::model::lane::{Entry, Header, Held, Log, Share, key_name, print, short_on_demand};
+use crate::model::names::{ContentHash, OutputMsn, PackagerId, RenditionId, UnixMs};
 
 /// The last good playlist is shown for so many target durations after its newest segment.
 const LAST_GOOD: u32 = 6;
@@ -54,15 +54,72 @@ impl Printed {
     }
 }
 
+/// What a segment's name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// These bytes, which are held unless they lie in the depth of a long window.
+    Bytes(Held),
+    /// Bytes that were never seen here: the depth that the lane opened with.
+    OnDemand,
+}
+
 /// What can be asked for by name.
 #[derive(Debug, Default)]
 struct Index {
+    renditions: Vec<Numbered>,
+    /// The step after the last that is known here.
+    next: Option<OutputMsn>,
+    /// Init segments by the first 8 hex digits of their hash.
+    inits: HashMap<String, Held>,
+    /// Keys, and what the multivariant playlist names, by file name.
+    shared: HashMap<String, Held>,
+}
+
+/// The segments of one rendition.
+#[derive(Debug, Default)]
+struct Numbered {
     /// The number of the first.
     first: u64,
-    /// Per step from `first` on, per rendition.
-    segments: VecDeque<Vec<Option<Held>>>,
-    /// By the first 8 hex digits of their hash.
-    inits: HashMap<String, Held>,
+    slots: VecDeque<Slot>,
+}
+
+/// A number's segment, in few bytes: a long window has many.
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Nothing,
+    Held(Held),
+    OnDemand([u8; 8]),
+    /// On demand, and asked for before.
+    Recalled([u8; 8], Held),
+}
+
+impl Numbered {
+    fn get(&self, msn: OutputMsn) -> Option<Slot> {
+        let at = usize::try_from(msn.0.checked_sub(self.first)?).ok()?;
+        self.slots.get(at).copied()
+    }
+
+    fn take(&mut self, packager: &PackagerId, share: &Share) {
+        if self.slots.is_empty() {
+            self.first = share.msn.0;
+        }
+        for entry in &share.entries {
+            self.slots.push_back(match entry.held {
+                Some(held) => Slot::Held(held),
+                None if entry.on_demand => {
+                    let short = short_on_demand(packager, entry);
+                    short.as_bytes().try_into().map_or(Slot::Nothing, Slot::OnDemand)
+                }
+                None => Slot::Nothing,
+            });
+        }
+    }
+
+    fn trim(&mut self, first: OutputMsn) {
+        while self.first < first.0 && self.slots.pop_front().is_some() {
+            self.first += 1;
+        }
+    }
 }
 
 /// A lane as this proxy lists it.
@@ -138,7 +195,7 @@ impl Lane {
         tokio::time::timeout(PATIENCE, wait).await.unwrap_or(Err(Refusal::NotReady))
     }
 
-    /// The bytes of a listed segment, by its number and the first 8 hex digits of their hash.
+    /// What a listed segment's name stands for: its number and the first 8 hex digits of its hash.
     ///
     /// # Errors
     /// [`Refusal::NotListed`] for what was never announced here or has left long ago.
@@ -147,20 +204,25 @@ impl Lane {
         rendition: &RenditionId,
         msn: OutputMsn,
         short: &str,
-    ) -> Result<Held, Refusal> {
+    ) -> Result<Named, Refusal> {
         let r = self.rendition(rendition)?;
-        let index = self.index.read();
-        let at = msn.0.checked_sub(index.first).and_then(|at| usize::try_from(at).ok());
-        let held = at.and_then(|at| *index.segments.get(at)?.get(r)?).ok_or(Refusal::NotListed)?;
-        if held.hash.is_short(short) { Ok(held) } else { Err(Refusal::NotListed) }
+        match self.index.read().renditions.get(r).and_then(|of| of.get(msn)) {
+            Some(Slot::Held(held)) if held.hash.is_short(short) => Ok(Named::Bytes(held)),
+            Some(Slot::OnDemand(named)) if named == short.as_bytes() => Ok(Named::OnDemand),
+            Some(Slot::Recalled(named, held)) if named == short.as_bytes() => {
+                Ok(Named::Bytes(held))
+            }
+            _ => Err(Refusal::NotListed),
+        }
     }
 
     /// Not announced here, but so near after the newest that another process may have.
     #[must_use]
-    pub fn is_next(&self, msn: OutputMsn) -> bool {
+    pub fn is_next(&self, rendition: &RenditionId, msn: OutputMsn) -> bool {
         let index = self.index.read();
-        let known = index.first + index.segments.len() as u64;
-        (known..known + AHEAD).contains(&msn.0)
+        let Ok(r) = self.rendition(rendition) else { return false };
+        let known = index.renditions.get(r).map_or(0, |of| of.first + of.slots.len() as u64);
+        (known..known.saturating_add(AHEAD)).contains(&msn.0)
     }
 
     /// The bytes of an init segment, by the first 8 hex digits of their hash.
@@ -170,6 +232,14 @@ impl Lane {
     pub fn init(&self, rendition: &RenditionId, short: &str) -> Result<Held, Refusal> {
         self.rendition(rendition)?;
         self.index.read().inits.get(short).copied().ok_or(Refusal::NotListed)
+    }
+
+    /// A key, or what the multivariant playlist names and is of no rendition, by file name.
+    ///
+    /// # Errors
+    /// [`Refusal::NotListed`].
+    pub fn shared(&self, name: &str) -> Result<Held, Refusal> {
+        self.index.read().shared.get(name).copied().ok_or(Refusal::NotListed)
     }
 
     /// When any of it was last asked for.
@@ -215,21 +285,58 @@ impl Lane {
         self.generation.send_modify(|g| *g += 1);
     }
 
-    fn index(&self, log: &Log) {
+    /// Bytes that were listed on demand are known now.
+    pub(super) fn recalled(&self, rendition: usize, msn: OutputMsn, held: Held) {
         let mut index = self.index.write();
+        let Some(of) = index.renditions.get_mut(rendition) else { return };
+        let at = msn.0.checked_sub(of.first).and_then(|at| usize::try_from(at).ok());
+        if let Some(slot) = at.and_then(|at| of.slots.get_mut(at))
+            && let Slot::OnDemand(short) | Slot::Recalled(short, _) = *slot
+        {
+            *slot = Slot::Recalled(short, held);
+        }
+    }
+
+    /// The place of a rendition in the header.
+    pub(super) fn place(&self, id: &RenditionId) -> Option<usize> {
+        self.rendition(id).ok()
+    }
+
+    fn index(&self, log: &Log) {
         let Some(first) = log.first() else { return };
-        while index.first < first.0 && !index.segments.is_empty() {
-            index.segments.pop_front();
-            index.first += 1;
+        let mut index = self.index.write();
+        index.renditions.resize_with(self.header.renditions.len(), Numbered::default);
+        let from = index.next.unwrap_or(first);
+        for step in log.from(from).filter(|s| !s.end) {
+            for (of, share) in index.renditions.iter_mut().zip(&step.shares) {
+                of.take(&step.packager, share);
+            }
+            index.next = Some(step.msn.next());
         }
-        if index.segments.is_empty() {
-            index.first = first.0;
+        // What has left the log cannot be had any more.
+        if let Some(oldest) = log.get(first) {
+            for (of, share) in index.renditions.iter_mut().zip(&oldest.shares) {
+                of.trim(share.msn);
+            }
         }
-        let known = index.first + index.segments.len() as u64;
-        for step in log.from(OutputMsn(known)).filter(|s| !s.end) {
-            index.segments.push_back(step.entries.iter().map(|e| e.held).collect());
+        let Index { inits, shared, .. } = &mut *index;
+        inits.clear();
+        shared.clear();
+        shared.extend(self.header.resources.iter().map(|r| (r.name.clone(), r.held)));
+        let mut last: HashMap<usize, &Entry> = HashMap::new();
+        for (r, entry) in log
+            .steps()
+            .flat_map(|s| s.shares.iter().enumerate())
+            .flat_map(|(r, share)| share.entries.iter().map(move |entry| (r, entry)))
+        {
+            // Mostly the same as the one before.
+            let same = |l: &&Entry| l.map == entry.map && l.keys == entry.keys;
+            if last.insert(r, entry).as_ref().is_some_and(same) {
+                continue;
+            }
+            inits.extend(entry.map.iter().map(|m| (m.held.hash.short(), m.held)));
+            let keys = entry.all_keys().filter_map(crate::model::lane::Key::held);
+            shared.extend(keys.map(|(name, held)| (key_name(name), held)));
         }
-        let maps = log.steps().flat_map(|s| s.entries.iter().filter_map(|e| e.map.as_ref()));
-        index.inits = maps.map(|m| (m.held.hash.short(), m.held)).collect();
     }
 }

@@ -5,18 +5,20 @@
 //!
 //! `streams` all of them, and a new viewer's way to one; `worker` the one task of each, which
 //! asks packagers at the `pace` their segments come (`source`, `reading`), opens lanes
-//! (`opening`), carries them on (`carry`) and keeps the store's copy of their logs (`saving`); `lane` what viewers' requests read; `status` what
+//! (`opening`, `frozen`), carries them on (`carry`) and keeps the store's copy of their logs (`saving`); `lane` what viewers' requests read; `status` what
 //! operators see.
 
 mod asking;
 mod carry;
 mod clock;
 mod fetching;
+mod frozen;
 mod lane;
 mod observer;
 mod opening;
 mod pace;
 mod reading;
+mod recall;
 mod saving;
 mod settings;
 mod source;
@@ -25,8 +27,9 @@ mod streams;
 mod worker;
 
 pub use clock::Clock;
-pub use lane::{Lane, PATIENCE, Printed};
+pub use lane::{Lane, Named, PATIENCE, Printed};
 pub use observer::{Observer, Outcome, Silent};
+pub use recall::Recalled;
 pub use settings::{Capacity, PoolSettings};
 pub use status::{Decided, LaneStatus, PackagerStatus, StepStatus, StreamStatus};
 pub use streams::{Parts, Streams};

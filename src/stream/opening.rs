@@ -1,22 +1,20 @@
-//! Opening lanes: which packager a new viewer joins, and what is frozen in the header.
+//! Opening lanes: which packager a new viewer joins.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::carry::Carried;
 use super::lane::PATIENCE;
-use super::source::{EntryState, Source};
+use super::source::Source;
 use super::worker::{Answer, Worker};
 use super::{Lane, Refusal};
-use crate::model::lane::{Container, FORMAT, Header, Log, Seen, Track, Want, What};
-use crate::model::multivariant;
-use crate::model::names::{LaneId, OutputMsn, PackagerId, RenditionId, UnixMs};
-use crate::model::rendition::{Rendition, Traits};
+use bytes::Bytes;
 
-/// A packager's own list is taken as the window up to this length; all of it is held.
-const WINDOW_MAX: Duration = Duration::from_secs(300);
-/// The longest target duration, seconds: what a packager claims beyond is listed as it is.
-const TARGET_MAX: u32 = 60;
+use crate::model::lane::{EMPTY_SUBTITLES, Header, Log};
+use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
+use crate::model::playlist::Extent;
+use crate::model::rendition::{Kind, Rendition};
+
 /// Siblings' target durations are waited for this long before a header is frozen.
 const SIBLINGS: Duration = Duration::from_millis(1500);
 
@@ -65,6 +63,7 @@ impl Worker {
         };
         let lanes = self.lane_counts();
         let mut pending = false;
+        let mut whole = None;
         for p in pool.preference(&self.deps.zone, &|id| lanes.get(id).copied().unwrap_or(0)) {
             let Some(source) = self.sources.get(&p.id) else { continue };
             if !source.answered() {
@@ -78,9 +77,16 @@ impl Worker {
             if source.lists() && source.moves(now) {
                 return Choice::Open(p.id.clone());
             }
+            if source.whole() {
+                whole.get_or_insert_with(|| p.id.clone());
+            }
         }
         if pending {
             return Choice::Wait;
+        }
+        // Nobody moves: a recording, or a stream that has ended.
+        if let Some(id) = whole {
+            return Choice::Open(id);
         }
         if self.sources.is_empty() {
             return Choice::Wait;
@@ -99,8 +105,9 @@ impl Worker {
         waited: Duration,
     ) -> Option<Result<Arc<Lane>, Refusal>> {
         let open = self.lanes.values().find(|l| {
+            let whole = l.log.header().extent == Extent::Whole;
             l.opens_on.as_ref() == Some(id)
-                && l.log.tail().is_none_or(|t| t.packager == *id && !t.end)
+                && l.log.tail().is_none_or(|t| t.packager == *id && t.end == whole)
         });
         if let Some(lane) = open {
             return Some(Ok(lane.shared.clone()));
@@ -118,7 +125,7 @@ impl Worker {
         if !self.deps.segments.admits_stream() && self.lanes.is_empty() {
             return Some(Err(Refusal::Limit("segments")));
         }
-        if self.siblings_pending(waited) {
+        if self.siblings_pending(waited) || self.sources.get(id).is_some_and(Source::shallow) {
             return None;
         }
         let lane = LaneId::new(format!("{id}-{:08x}", self.deps.random_u32()));
@@ -169,8 +176,11 @@ impl Worker {
         let header = Arc::new(header);
         let now = self.deps.clock.now();
         let shared = Arc::new(Lane::new(header.clone(), self.deps.clock));
-        // Players begin with one rendition and turn to another within seconds: they find all.
-        for r in 0..header.renditions.len() {
+        self.hold_empty_subtitles(&header).await;
+        // Players begin with one rendition and turn to another within seconds: they find all but
+        // the I-frames, which only those who search ask for.
+        let played = |r: &Rendition| r.traits.kind != Kind::IFrames;
+        for (r, _) in header.renditions.iter().enumerate().filter(|(_, r)| played(r)) {
             shared.ask(r);
         }
         let id = header.lane.clone();
@@ -179,7 +189,20 @@ impl Worker {
         self.lanes
             .insert(id.clone(), Carried::new(shared.clone(), Log::new(header), Some(on), now));
         self.slot.remember(&id, shared.clone());
+        let others: Vec<PackagerId> = self.sources.keys().cloned().collect();
+        others.iter().for_each(|id| self.tell_stand_ins(id));
         Ok(shared)
+    }
+
+    /// What stands in for subtitles has to be held like all that is listed.
+    async fn hold_empty_subtitles(&self, header: &Header) {
+        if header.renditions.iter().any(|r| r.traits.kind == Kind::Subtitles) {
+            let until = self.deps.clock.now().plus(header.target() * 20);
+            let bytes = Bytes::from_static(EMPTY_SUBTITLES);
+            if let Err(error) = self.deps.segments.put(bytes, until).await {
+                tracing::warn!(stream = %self.key, %error, "subtitles have nothing to stand in for them");
+            }
+        }
     }
 
     /// A viewer comes with a token of a lane that is not carried here now.
@@ -220,6 +243,7 @@ impl Worker {
                 return None;
             }
         }
+        self.hold_empty_subtitles(&header).await;
         let shared = Arc::new(Lane::new(header, self.deps.clock));
         let on = id.as_str().rsplit_once('-').map(|(p, _)| PackagerId::new(p));
         let mut lane = Carried::new(shared.clone(), log, on, self.deps.clock.now());
@@ -239,15 +263,22 @@ impl Worker {
     async fn held_from(&self, log: &Log, r: usize) -> OutputMsn {
         let mut from = log.next_msn();
         let keep = self.deps.clock.now().plus(log.header().window + log.header().target() * 10);
+        let held_first = log.held_first();
         for step in log.steps().rev() {
             if step.end {
                 continue;
             }
-            let held = step.entries.get(r).and_then(|e| e.held);
-            match held {
-                Some(held) if self.deps.segments.find(held, keep).await => from = step.msn,
-                _ => break,
+            if !step.lists(r) {
+                break;
             }
+            // What lies deeper is fetched when it is asked for.
+            let held = step.entries(r).iter().filter_map(|e| e.held);
+            for held in held.filter(|_| Some(step.msn) >= held_first) {
+                if !self.deps.segments.find(held, keep).await {
+                    return from;
+                }
+            }
+            from = step.msn;
         }
         from
     }
@@ -275,102 +306,6 @@ impl Worker {
             }
         }
     }
-
-    /// What is frozen when a lane opens on `id`. `Ok(None)`: bytes have to come first.
-    async fn header(
-        &mut self,
-        now: UnixMs,
-        id: &PackagerId,
-        lane: LaneId,
-        again: bool,
-    ) -> Result<Option<Header>, Refusal> {
-        let Some(source) = self.sources.get(id) else { return Ok(None) };
-        let Some((&at, shown)) = source.shown.iter().find(|(_, s)| !s.track.segments().is_empty())
-        else {
-            return Ok(None);
-        };
-        let track = &shown.track;
-        if track.newest().is_some_and(|s| s.listed.segment.encrypted) {
-            return Err(Refusal::Unsupported(
-                "encrypted segments come with a later version".into(),
-            ));
-        }
-        let container = if track.newest().is_some_and(|s| s.listed.map.is_some()) {
-            Container::FragmentedMp4
-        } else {
-            Container::Plain
-        };
-        let base = self.settings.url_base.as_ref().map(|b| b.replace("{zone}", &self.deps.zone));
-        let place = multivariant::Place::new(&self.key.path, base.as_deref());
-        let (renditions, pieces) = match &source.entry {
-            EntryState::Multivariant(m, _) => (m.renditions(), m.pieces(&place)),
-            EntryState::Lone | EntryState::Unknown => {
-                let Some(bandwidth) = bandwidth(track) else {
-                    self.fetch_newest(id, at);
-                    return Ok(None);
-                };
-                (vec![lone(bandwidth)], multivariant::wrap(&place, bandwidth, None))
-            }
-        };
-        let target = self.target_duration(track).await?;
-        let list: Duration =
-            track.segments().iter().skip(track.listed_from()).map(Seen::duration).sum();
-        let least = Duration::from_secs(u64::from(target)) * 3;
-        Ok(Some(Header {
-            format: FORMAT,
-            lane,
-            stream: self.key.clone(),
-            renditions,
-            multivariant: pieces,
-            target_duration: target,
-            version: if container == Container::FragmentedMp4 { 7 } else { 3 },
-            container,
-            independent_segments: false,
-            window: self.settings.window.unwrap_or(list.min(WINDOW_MAX)).max(least),
-            first_msn: first_number(now),
-            first_discontinuity: if again { now.0 / 1000 } else { 0 },
-            opened_at: now,
-        }))
-    }
-
-    /// The largest of the floor, what any packager of the pool shows now, and what was seen for
-    /// this stream before: it can never change afterwards (RFC 8216, 6.2.1).
-    async fn target_duration(&self, track: &Track) -> Result<u32, Refusal> {
-        let tracks = self.sources.values().flat_map(|s| s.shown.values().map(|s| &s.track));
-        let shown = tracks.chain([track]).map(longest).max().unwrap_or(1);
-        let wanted = shown.max(self.settings.target_duration.unwrap_or(1)).max(1);
-        Ok(self.deps.store.target_duration(&self.key, wanted).await.unwrap_or(wanted))
-    }
-
-    /// A lone media playlist's BANDWIDTH is measured from a segment, which is needed anyway.
-    fn fetch_newest(&mut self, id: &PackagerId, at: usize) {
-        let Some(track) = self.sources.get(id).and_then(|s| s.shown.get(&at)).map(|s| &s.track)
-        else {
-            return;
-        };
-        let Some(seen) =
-            track.segments().iter().rev().find(|s| !s.lost() && s.bytes.held.is_none())
-        else {
-            return;
-        };
-        let want = Want {
-            packager: id.clone(),
-            rendition: 0,
-            run: track.run(),
-            what: What::Segment(seen.msn(), seen.listed.resource.clone()),
-        };
-        let target = Duration::from_secs(u64::from(track.target_duration().max(1)));
-        let matched = [(id.clone(), vec![Some(at)])].into();
-        self.fetch(&[want], &matched, target);
-    }
-}
-
-/// The number that a lane opens with: four for each second since November 2023. A lane gains fewer,
-/// even with what it lists when it opens, so that one whose log is lost opens above where it was.
-/// Below 2^31, which is all that some players hold, until 2040.
-fn first_number(now: UnixMs) -> OutputMsn {
-    const BEGAN_MS: u64 = 1_700_000_000_000;
-    OutputMsn(now.0.saturating_sub(BEGAN_MS) / 250)
 }
 
 /// What to do with those who want to join.
@@ -378,27 +313,4 @@ enum Choice {
     Open(PackagerId),
     Wait,
     Refuse(Refusal),
-}
-
-/// EXT-X-TARGETDURATION must not be less than any EXTINF, rounded (RFC 8216, 4.3.3.1).
-fn longest(track: &Track) -> u32 {
-    let longest = track.segments().iter().map(Seen::duration).max().unwrap_or_default();
-    let rounded = (longest + Duration::from_millis(500)).as_secs();
-    track.target_duration().max(u32::try_from(rounded).unwrap_or(u32::MAX)).min(TARGET_MAX)
-}
-
-/// Peak bit rate of what is held, with a tenth to spare.
-fn bandwidth(track: &Track) -> Option<u64> {
-    let rates = track.segments().iter().filter_map(|s| {
-        let ms = u64::try_from(s.duration().as_millis()).ok()?.max(100);
-        Some(s.bytes.held?.length.saturating_mul(8000) / ms)
-    });
-    rates.max().map(|peak| (peak + peak / 10).max(1))
-}
-
-fn lone(bandwidth: u64) -> Rendition {
-    Rendition {
-        id: RenditionId::new("v0"),
-        traits: Traits { bandwidth: Some(bandwidth), ..Traits::default() },
-    }
 }

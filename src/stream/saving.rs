@@ -15,16 +15,18 @@ const RETRY: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Appends to the store, then to the log. A loser takes over the steps of the winner.
-    pub(super) async fn append(&mut self, id: &LaneId, step: Step) {
+    pub(super) async fn append(&mut self, id: &LaneId, steps: Vec<Step>) {
         let Some(lane) = self.lanes.get_mut(id) else { return };
         let expected = lane.log.tail().map(|t| t.msn);
         let outcome = if lane.unsaved > 0 {
             Err(StoreError::Unreachable("earlier steps are not saved yet".into()))
         } else {
-            self.deps.store.append(id, expected, &step).await
+            self.deps.store.append(id, expected, &steps).await
         };
         match outcome {
-            Ok(Appended::Done) => self.take_step(id, step, true),
+            Ok(Appended::Done) => {
+                steps.into_iter().for_each(|step| self.take_step(id, step, true));
+            }
             Ok(Appended::Lost(steps)) => self.take_over(id, steps).await,
             // Viewers are served on; the store gets what it missed once it answers.
             Err(error) => {
@@ -32,9 +34,9 @@ impl Worker {
                     tracing::warn!(lane = %id, %error, "the store does not take steps; going on without it");
                     self.deps.observer.store_failed();
                 }
-                lane.unsaved += 1;
+                lane.unsaved += steps.len();
                 self.store_retry_at = self.deps.clock.now().plus(RETRY);
-                self.take_step(id, step, true);
+                steps.into_iter().for_each(|step| self.take_step(id, step, true));
             }
         }
     }
@@ -86,9 +88,7 @@ impl Worker {
         let Some(lane) = self.lanes.get(id) else { return };
         let header = lane.log.header();
         let keep = self.deps.clock.now().plus(header.window + header.target() * 10);
-        let entries = step.entries.iter();
-        let held = entries.flat_map(|e| e.held.into_iter().chain(e.map.as_ref().map(|m| m.held)));
-        for held in held {
+        for held in step.held() {
             self.deps.segments.find(held, keep).await;
         }
     }
@@ -112,7 +112,7 @@ impl Worker {
             };
             let Some(step) = lane.log.steps().nth(at).cloned() else { return };
             let expected = at.checked_sub(1).and_then(|a| lane.log.steps().nth(a)).map(|s| s.msn);
-            match self.deps.store.append(id, expected, &step).await {
+            match self.deps.store.append(id, expected, &[step]).await {
                 Ok(_) => lane.unsaved -= 1,
                 Err(StoreError::Hole { .. }) if at > 0 => lane.unsaved += 1,
                 Err(StoreError::NoLane(_)) => {

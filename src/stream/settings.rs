@@ -14,6 +14,8 @@ pub struct PoolSettings {
     /// How much content a playlist lists at the least; the packager's own list where not set.
     /// Never under three target durations (RFC 8216, 6.2.2).
     pub window: Option<Duration>,
+    /// How much of a window that is as long as the packager's list is held.
+    pub hold: Duration,
     /// A stream that every packager calls gone or ended for this long is over.
     pub end_after: Duration,
     /// A stream that nobody asks for is no longer watched.
@@ -30,6 +32,7 @@ impl Default for PoolSettings {
             standbys: 1,
             target_duration: None,
             window: None,
+            hold: Duration::from_secs(300),
             end_after: Duration::from_secs(60),
             idle_after: Duration::from_secs(60),
             url_base: None,

@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::pace::Pace;
-use crate::model::lane::{Failing, Header, Track};
+use super::reading::Head;
+use crate::model::lane::{
+    Candidate, Container, Failing, Header, Listed, SessionResource, SpliceReason, Track,
+};
 use crate::model::multivariant::{self, Multivariant};
-use crate::model::names::{PackagerId, UnixMs};
+use crate::model::names::{PackagerId, RenditionId, UnixMs};
+use crate::model::playlist::{Extent, Variables};
+use crate::model::rendition::Kind;
 
 /// What is known of a packager's entry playlist.
 #[derive(Debug)]
@@ -19,12 +24,28 @@ pub enum EntryState {
     Lone,
 }
 
+/// What a multivariant playlist names beside renditions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Session {
+    /// Not asked for: no lane has opened here.
+    #[default]
+    Unknown,
+    /// On its way.
+    Asked,
+    /// In the order of the playlist; none for what cannot be had.
+    Held(Vec<Option<SessionResource>>),
+}
+
 /// A rendition in use on this packager.
 pub struct Shown {
     /// Absolute path and query of its media playlist.
     pub path: String,
     /// What it showed.
     pub track: Track,
+    /// What its playlist says of itself.
+    pub head: Head,
+    /// What stands in a long list before that which the track looks at, while a lane opens.
+    pub deep: Option<Vec<Listed>>,
     /// When it is refreshed.
     pub pace: Pace,
     /// A refresh is under way.
@@ -33,12 +54,22 @@ pub struct Shown {
     pub proving: bool,
 }
 
+impl Shown {
+    /// A long list was only counted.
+    pub fn shallow(&self) -> bool {
+        let counted = self.track.skipped() > 0 && self.deep.is_none();
+        counted && self.track.failing().is_none()
+    }
+}
+
 /// One packager as one stream sees it.
 pub struct Source {
     /// Which.
     pub id: PackagerId,
     /// Its entry playlist.
     pub entry: EntryState,
+    /// What else it names.
+    pub session: Session,
     /// The entry playlist is being asked for.
     pub asking: bool,
     /// When the entry playlist is to be asked for (again).
@@ -48,7 +79,7 @@ pub struct Source {
     /// By place in the list of renditions found (0 for a lone media playlist).
     pub shown: BTreeMap<usize, Shown>,
     /// What operators were last told of it.
-    pub told: Option<crate::model::lane::SpliceReason>,
+    pub told: Option<SpliceReason>,
 }
 
 impl Source {
@@ -56,6 +87,7 @@ impl Source {
         Self {
             id,
             entry: EntryState::Unknown,
+            session: Session::Unknown,
             asking: false,
             ask_at: UnixMs(0),
             failing: None,
@@ -72,19 +104,32 @@ impl Source {
                 (0..header.renditions.len()).map(|r| (r == 0).then_some(0)).collect()
             }
             EntryState::Multivariant(m, _) => {
-                multivariant::match_renditions(&header.renditions, &m.found)
+                let matched = multivariant::match_renditions(&header.renditions, &m.found);
+                matched.iter().map(|found| found.map(|m| m.index)).collect()
             }
+        }
+    }
+
+    /// What its multivariant playlist defined, for media playlists that import it.
+    pub fn variables(&self) -> Variables {
+        match &self.entry {
+            EntryState::Multivariant(m, _) => m.variables().clone(),
+            EntryState::Lone | EntryState::Unknown => Variables::default(),
+        }
+    }
+
+    /// The path of the rendition found at `at`.
+    pub fn path(&self, at: usize, lone_path: &str) -> Option<String> {
+        match &self.entry {
+            EntryState::Multivariant(_, paths) => paths.get(at).cloned().flatten(),
+            EntryState::Lone => Some(lone_path.to_owned()),
+            EntryState::Unknown => None,
         }
     }
 
     /// The track of the rendition found at `at`, begun where there is none.
     pub fn show(&mut self, at: usize, lone_path: &str) {
-        let path = match &self.entry {
-            EntryState::Multivariant(_, paths) => paths.get(at).cloned().flatten(),
-            EntryState::Lone => Some(lone_path.to_owned()),
-            EntryState::Unknown => None,
-        };
-        let Some(path) = path else { return };
+        let Some(path) = self.path(at, lone_path) else { return };
         self.shown
             .entry(at)
             .and_modify(|s| {
@@ -95,15 +140,65 @@ impl Source {
             .or_insert_with(|| Shown {
                 path,
                 track: Track::default(),
+                head: Head::default(),
+                deep: None,
                 pace: Pace::default(),
                 asking: false,
                 proving: false,
             });
     }
 
+    /// Which renditions of the header have none here that is the same: what stands in for each, if
+    /// anything does.
+    pub fn stand_ins(&self, header: &Header) -> Vec<(RenditionId, Option<String>)> {
+        let EntryState::Multivariant(m, _) = &self.entry else { return Vec::new() };
+        let matches = multivariant::match_renditions(&header.renditions, &m.found);
+        let not_same = header.renditions.iter().zip(matches).filter_map(|(r, found)| match found {
+            Some(found) if found.exact => None,
+            Some(found) => Some((r.id.clone(), m.found.get(found.index).map(|f| f.uri.clone()))),
+            None => Some((r.id.clone(), None)),
+        });
+        not_same.collect()
+    }
+
+    /// What it offers to a lane: its tracks by `matched`. `listed`: per rendition, whether what
+    /// the lane has listed of it has init segments. One playlist has one container, since
+    /// EXT-X-MAP cannot be unset (RFC 8216, 4.3.2.5).
+    pub fn candidate(
+        &self,
+        header: &Header,
+        matched: &[Option<usize>],
+        listed: &[Option<bool>],
+        barred: Option<SpliceReason>,
+    ) -> Candidate<'_> {
+        let of = |at: &Option<usize>| at.and_then(|at| self.shown.get(&at));
+        let mapped = header.container == Container::FragmentedMp4;
+        let rows = matched.iter().zip(&header.renditions).zip(listed);
+        let tracks = rows.map(|((at, rendition), listed)| {
+            // WebVTT has no init segment, whatever the video is wrapped in.
+            let leads = !matches!(rendition.traits.kind, Kind::Subtitles | Kind::Audio);
+            let wanted = listed.or(leads.then_some(mapped));
+            let has = |t: &Track| t.newest().map(|s| s.listed.map.is_some());
+            of(at).map(|s| &s.track).filter(|t| has(t).zip(wanted).is_none_or(|(a, b)| a == b))
+        });
+        let known = !matches!(self.entry, EntryState::Unknown);
+        Candidate {
+            id: &self.id,
+            barred,
+            over_since: self.over_since(),
+            tracks: tracks.collect(),
+            lacks: matched.iter().map(|at| known && at.is_none()).collect(),
+            depth: matched
+                .iter()
+                .map(|at| of(at).and_then(|s| s.deep.as_deref()).unwrap_or(&[]))
+                .collect(),
+        }
+    }
+
     /// The entry playlist is asked for again, since what it named fails.
     pub fn ask_again(&mut self, now: UnixMs) {
         self.entry = EntryState::Unknown;
+        self.session = Session::Unknown;
         self.ask_at = now;
     }
 
@@ -144,6 +239,21 @@ impl Source {
             || self.failing.is_some_and(|f| f.gone_since.is_some() || f.count >= 2)
             || self.failed()
             || self.gone()
+    }
+
+    /// It lists something that is whole: a recording, or a stream that had ended before anybody
+    /// watched it here.
+    pub fn whole(&self) -> bool {
+        let whole = |s: &Shown| {
+            let ended = s.track.ended_since().is_some() && s.track.run() == 1;
+            ended && (s.head.extent == Extent::Whole || !s.track.arrival_watched())
+        };
+        self.lists() && self.shown.values().any(whole)
+    }
+
+    /// A long list was only counted: a lane cannot open on it with all its depth.
+    pub fn shallow(&self) -> bool {
+        self.shown.values().any(Shown::shallow)
     }
 
     /// It lists segments and its list moves: not older than two of its target durations.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::worker::Worker;
-use crate::model::lane::{Splice, Step};
+use crate::model::lane::{Log, Splice, Step};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 
 /// A watched stream.
@@ -57,7 +57,7 @@ pub struct LaneStatus {
     pub opened_at: UnixMs,
     /// The stream is over.
     pub ended: bool,
-    /// The steps kept, oldest first.
+    /// The newest steps, oldest first.
     pub steps: Vec<StepStatus>,
     /// The splices among them.
     pub splices: Vec<SpliceStatus>,
@@ -148,8 +148,8 @@ impl Worker {
             target_duration: l.log.header().target_duration,
             opened_at: l.log.header().opened_at,
             ended: l.log.tail().is_some_and(|t| t.end),
-            steps: l.log.steps().filter(|s| !s.end).map(step).collect(),
-            splices: l.log.steps().filter_map(splice).collect(),
+            steps: newest(&l.log).filter(|s| !s.end).map(step).collect(),
+            splices: newest(&l.log).filter_map(splice).collect(),
             decisions: l.decisions.clone(),
         });
         self.slot.status.store(Some(Arc::new(StreamStatus {
@@ -162,11 +162,21 @@ impl Worker {
     }
 }
 
+/// A window of hours has more steps than anybody reads.
+fn newest(log: &Log) -> impl Iterator<Item = &Step> {
+    const SHOWN: usize = 256;
+    log.steps().skip(log.steps().len().saturating_sub(SHOWN))
+}
+
 fn step(s: &Step) -> StepStatus {
     StepStatus {
         msn: s.msn,
         packager: s.packager.clone(),
-        source: s.entries.iter().find(|e| e.held.is_some()).map(|e| e.source.msn.0),
+        source: s
+            .shares
+            .iter()
+            .find_map(|of| of.entries.first().filter(|e| e.listed()))
+            .map(|e| e.source.msn.0),
         duration_ms: u64::try_from(s.duration().as_millis()).unwrap_or(u64::MAX),
         discontinuity: s.discontinuity,
         splice: s.splice.clone(),

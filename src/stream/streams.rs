@@ -13,9 +13,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
 
+use super::recall::{Recalled, Spot};
 use super::worker::{Answer, Event, Worker};
 use super::{Capacity, Clock, Lane, Observer, PoolSettings, Refusal, StreamStatus};
-use crate::model::names::{LaneId, PackagerId, PoolName, StreamKey, UnixMs};
+use crate::model::names::{
+    LaneId, OutputMsn, PackagerId, PoolName, RenditionId, StreamKey, UnixMs,
+};
 use crate::origin::Origin;
 use crate::packagers::Pools;
 use crate::segments::Segments;
@@ -216,6 +219,17 @@ impl Streams {
         if slot.inbox.try_send(Event::Newer(lane.clone(), answer)).is_ok() {
             let _ = done.await;
         }
+    }
+
+    /// The bytes of a segment that is listed and not held: asked of whoever may have them. None
+    /// where nobody does.
+    pub async fn recall(&self, lane: &Lane, rendition: &RenditionId, msn: OutputMsn) -> Recalled {
+        let header = lane.header();
+        let slot = self.slots.get(&header.stream).map(|s| s.clone())?;
+        let spot = Spot { lane: header.lane.clone(), rendition: lane.place(rendition)?, msn };
+        let (answer, recalled) = oneshot::channel();
+        slot.inbox.try_send(Event::Recall(spot, answer)).ok()?;
+        recalled.await.ok()?
     }
 
     /// How many streams are watched, and how many lanes carried.

@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::carry::Carried;
 use super::fetching::{Fetch, FetchError};
-use super::source::Source;
+use super::recall::{Recalled, Spot};
+use super::source::{Session, Source};
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
-use crate::model::lane::{Held, Observed};
+use crate::model::lane::{Held, Observed, SessionResource};
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
 
@@ -36,6 +37,8 @@ pub enum Event {
     Lane(LaneId, Answer),
     /// The entry playlist of a packager.
     Entry(PackagerId, Result<PlaylistAnswer, OriginError>),
+    /// What its multivariant playlist names beside renditions, as far as it was to be had.
+    Session(PackagerId, Vec<Option<SessionResource>>),
     /// The media playlist of a packager's rendition.
     Refreshed(PackagerId, usize, Result<PlaylistAnswer, OriginError>),
     /// Bytes that a lane waits for.
@@ -43,6 +46,10 @@ pub enum Event {
     /// Bytes fetched again, to know whether a run goes on.
     /// (of which rendition, for which doubt).
     Proved(PackagerId, usize, u32, Option<ContentHash>),
+    /// A segment that is listed and not held.
+    Recall(Spot, oneshot::Sender<Recalled>),
+    /// What came of that.
+    Recalled(Spot, Recalled),
     /// Another process may have appended to this lane.
     Newer(LaneId, oneshot::Sender<()>),
     /// Somebody asked for something: look again.
@@ -62,6 +69,7 @@ pub struct Worker {
     pub(super) joining: Vec<(UnixMs, Answer)>,
     pub(super) reopening: BTreeMap<LaneId, UnixMs>,
     pub(super) fetching: HashSet<Fetch>,
+    pub(super) recalls: HashMap<Spot, Vec<oneshot::Sender<Recalled>>>,
     pub(super) asked_at: UnixMs,
     /// A store that failed is left alone until then.
     pub(super) store_retry_at: UnixMs,
@@ -91,6 +99,7 @@ impl Worker {
             joining: Vec::new(),
             reopening: BTreeMap::new(),
             fetching: HashSet::new(),
+            recalls: HashMap::new(),
             rng,
         }
     }
@@ -155,6 +164,11 @@ impl Worker {
                 self.find_lane(id, answer).await;
             }
             Event::Entry(id, result) => self.take_entry(now, &id, result),
+            Event::Session(id, resources) => {
+                if let Some(source) = self.sources.get_mut(&id) {
+                    source.session = Session::Held(resources);
+                }
+            }
             Event::Refreshed(id, at, result) => self.take_refresh(now, &id, at, result),
             Event::Fetched(fetch, result) => self.take_bytes(&fetch, result),
             Event::Proved(id, at, doubt, hash) => {
@@ -166,6 +180,11 @@ impl Worker {
                     }
                 }
             }
+            Event::Recall(spot, answer) => {
+                self.asked_at = now;
+                self.take_recall(spot, answer);
+            }
+            Event::Recalled(spot, recalled) => self.take_recalled(&spot, &recalled),
             Event::Newer(id, answer) => {
                 self.take_newer(&id).await;
                 let _ = answer.send(());
@@ -192,7 +211,8 @@ impl Worker {
             if standbys >= enough {
                 break;
             }
-            let works = self.sources.get(&p.id).is_none_or(|s| !s.failed() && !s.gone());
+            let works =
+                self.sources.get(&p.id).is_none_or(|s| !s.failed() && s.over_since().is_none());
             standbys += usize::from(works);
             needed.push(p.id.clone());
         }

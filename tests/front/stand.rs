@@ -16,8 +16,9 @@ use segue::model::lane::{Container, FORMAT, Header, Held};
 use segue::model::names::{
     ContentHash, LaneId, OutputMsn, PoolName, RenditionId, StreamKey, UnixMs,
 };
+use segue::model::playlist::Extent;
 use segue::model::token::{Claims, Keyring};
-use segue::stream::{Printed, Refusal};
+use segue::stream::{Named, Printed, Refusal};
 use tokio::sync::Notify;
 
 /// The one stream that plays.
@@ -72,7 +73,12 @@ impl StandLanes {
             version: 3,
             container: Container::Plain,
             independent_segments: false,
+            extent: Extent::Sliding,
+            dates: false,
+            start: None,
+            resources: Vec::new(),
             window: Duration::from_secs(24),
+            depth_held: Duration::MAX,
             first_msn: OutputMsn(FIRST),
             first_discontinuity: 0,
             opened_at: UnixMs(0),
@@ -177,10 +183,10 @@ impl ListedLane for StandLane {
     async fn playlist(&self, _: &RenditionId) -> Result<Arc<Printed>, Refusal> {
         Err(Refusal::NoRendition)
     }
-    fn segment(&self, _: &RenditionId, msn: OutputMsn, short: &str) -> Result<Held, Refusal> {
+    fn segment(&self, _: &RenditionId, msn: OutputMsn, short: &str) -> Result<Named, Refusal> {
         let index = usize::try_from(msn.0.wrapping_sub(FIRST)).unwrap_or(usize::MAX);
         let held = self.segments.get(index).ok_or(Refusal::NotListed)?;
-        if held.hash.short() == short { Ok(*held) } else { Err(Refusal::NotListed) }
+        if held.hash.short() == short { Ok(Named::Bytes(*held)) } else { Err(Refusal::NotListed) }
     }
     fn init(&self, _: &RenditionId, _: &str) -> Result<Held, Refusal> {
         Err(Refusal::NotListed)

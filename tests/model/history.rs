@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use segue::model::lane::{
     Action, Candidate, Decision, Held, Listed, Log, Resource, Situation, Snapshot, Track, Want,
-    What, next, print,
+    What, next, print, segment_name,
 };
 use segue::model::names::{ContentHash, OutputMsn, PackagerId, RenditionId, UnixMs};
 use segue::model::playlist::{Limits, parse};
 use segue::model::rendition::{Rendition, Traits};
 
-use crate::judge::{Judge, read};
+use crate::judge::{Item, Judge, read, with_gaps};
 use crate::lane::header;
 use crate::world::{Answer, Packager, Process, Shape, Truth, mix};
 
@@ -155,11 +155,14 @@ impl Bench {
         let listed = list.segments.into_iter().map(|segment| Listed {
             resource: Resource { path: format!("{folder}{}", segment.uri), range: None },
             map: None,
+            keys: [].into(),
+            map_keys: [].into(),
             segment,
         });
         let snapshot = Snapshot {
             target_duration: list.target_duration,
             ended: false,
+            skipped: 0,
             segments: listed.collect(),
         };
         let reconnected = s.spoken != s.packager.run;
@@ -192,7 +195,7 @@ impl Bench {
         let done: Vec<(u64, Want)> = done;
         for (_, want) in done {
             let side = self.sides.iter().position(|s| s.id == want.packager).unwrap();
-            let What::Segment(msn, resource) = &want.what else { continue };
+            let What::Segment { msn, at: resource, .. } = &want.what else { continue };
             let bytes = self.bytes(side, &resource.path);
             let held = bytes.as_ref().map(|b| {
                 let hash = ContentHash::of(b);
@@ -212,6 +215,8 @@ impl Bench {
                 barred: None,
                 over_since: None,
                 tracks: s.tracks.iter().map(Some).collect(),
+                lacks: vec![],
+                depth: vec![],
             })
             .collect();
         next(&Situation {
@@ -227,7 +232,7 @@ impl Bench {
     fn carry(&mut self) {
         for _ in 0..100 {
             let decision = self.decide();
-            let Action::Append(step) = decision.action else {
+            let Action::Append(steps) = decision.action else {
                 for want in decision.wants {
                     if !self.fetching.iter().any(|(_, w)| *w == want) {
                         let at = self.now + 20 + self.draw(80);
@@ -236,14 +241,16 @@ impl Bench {
                 }
                 return;
             };
-            for (r, from) in self.held_from.iter_mut().enumerate() {
-                if step.entries[r].held.is_none() {
-                    *from = step.msn.next();
+            for step in steps {
+                for (r, from) in self.held_from.iter_mut().enumerate() {
+                    if !step.lists(r) {
+                        *from = step.msn.next();
+                    }
                 }
+                let good = self.sides.iter().filter_map(|s| s.packager.good_since).min();
+                self.judge.appended(self.now, "lane", good);
+                self.log.push(step).unwrap();
             }
-            let good = self.sides.iter().filter_map(|s| s.packager.good_since).min();
-            self.judge.appended(self.now, "lane", good);
-            self.log.push(*step).unwrap();
         }
         panic!("appends without end");
     }
@@ -256,9 +263,10 @@ impl Bench {
             self.first[r] = first;
             self.same_by_m3u8_rs(r, first, &text);
             let list = read(&text).unwrap();
-            let hash = |msn| self.log.get(OutputMsn(msn)).unwrap().entries[r].held.unwrap().hash;
-            let truths: Vec<Truth> =
-                list.segments.iter().map(|i| self.truths[&hash(i.msn)].clone()).collect();
+            let entry = |msn| &self.log.get(OutputMsn(msn)).unwrap().entries(r)[0];
+            let truth = |i: &Item| Some(self.truths[&entry(i.msn).held?.hash].clone());
+            let truths: Vec<_> = list.segments.iter().map(truth).collect();
+            let Some(truths) = with_gaps(&list.segments, &truths) else { continue };
             let seat = (0, "lane".to_owned(), format!("v{r}"));
             self.judge.refreshed(self.now, &seat, &list, &truths);
         }
@@ -274,11 +282,11 @@ impl Bench {
         let steps: Vec<_> = self.log.from(first).collect();
         assert_eq!(other.segments.len(), steps.len());
         for (s, step) in other.segments.iter().zip(steps) {
-            let entry = &step.entries[r];
+            let entry = &step.entries(r)[0];
             assert!((s.duration - entry.duration.as_secs_f32()).abs() < 0.001);
             assert_eq!(s.discontinuity, step.discontinuity);
-            let name = format!("{}-{}.ts", step.msn, entry.held.unwrap().hash.short());
-            assert_eq!(s.uri, name);
+            let name = segment_name(&step.packager, step.msn, entry);
+            assert_eq!(Some(&s.uri), name.as_ref());
         }
     }
 

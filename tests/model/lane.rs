@@ -10,7 +10,7 @@ use segue::model::names::{
     ContentHash, LaneId, OutputMsn, PackagerId, PackagerMsn, PoolName, RenditionId, StreamKey,
     UnixMs,
 };
-use segue::model::playlist::Segment;
+use segue::model::playlist::{Extent, Segment};
 use segue::model::rendition::{Rendition, Traits};
 
 const START: u64 = 1_800_000_000_000;
@@ -32,14 +32,21 @@ fn list(numbers: std::ops::Range<u64>) -> Snapshot {
                 range: None,
                 program_date_time: None,
                 map: None,
-                encrypted: false,
+                keys: [].into(),
                 lines: vec!["#EXTINF:4.0,".into()],
             },
             resource,
             map: None,
+            keys: [].into(),
+            map_keys: [].into(),
         }
     };
-    Snapshot { target_duration: 4, ended: false, segments: numbers.map(listed).collect() }
+    Snapshot {
+        target_duration: 4,
+        ended: false,
+        skipped: 0,
+        segments: numbers.map(listed).collect(),
+    }
 }
 
 fn held(run: u64, n: u64) -> Held {
@@ -71,7 +78,12 @@ pub fn header() -> Header {
         version: 3,
         container: Container::Plain,
         independent_segments: false,
+        extent: Extent::Sliding,
+        dates: false,
+        start: None,
+        resources: Vec::new(),
         window: Duration::from_secs(12),
+        depth_held: Duration::MAX,
         first_msn: OutputMsn(START / 1000),
         first_discontinuity: 0,
         opened_at: at(0),
@@ -80,8 +92,14 @@ pub fn header() -> Header {
 
 fn decide(log: &Log, now: UnixMs, track: &Track) -> segue::model::lane::Decision {
     let id = PackagerId::new("a");
-    let candidates =
-        [Candidate { id: &id, barred: None, over_since: None, tracks: vec![Some(track)] }];
+    let candidates = [Candidate {
+        id: &id,
+        barred: None,
+        over_since: None,
+        tracks: vec![Some(track)],
+        lacks: vec![],
+        depth: vec![],
+    }];
     let end_after = Duration::from_secs(60);
     next(&Situation {
         now,
@@ -141,8 +159,8 @@ fn a_packager_that_refused_first_may_still_say_that_the_stream_is_gone() {
 fn what_was_lost_is_not_asked_for_again() {
     let mut log = Log::new(header().into());
     let known = track(0..5);
-    while let Action::Append(step) = decide(&log, at(0), &known).action {
-        log.push(*step).unwrap();
+    while let Action::Append(steps) = decide(&log, at(0), &known).action {
+        steps.into_iter().for_each(|step| log.push(step).unwrap());
     }
     // The proxy begins anew and knows nothing of the packager: the tail must be proven.
     let mut fresh = Track::default();

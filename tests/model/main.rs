@@ -29,6 +29,7 @@ mod history;
 #[path = "../simulation/judge.rs"]
 mod judge;
 mod lane;
+mod multivariant;
 mod playlist;
 mod token;
 #[allow(dead_code)] // shared with the simulation

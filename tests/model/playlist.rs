@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use segue::model::multivariant::{Multivariant, Place};
+use segue::model::multivariant::{Asked, Multivariant, Place};
 use segue::model::playlist::{Limits, MediaPlaylist, PlaylistError, Segment, Shape, parse, shape};
 use segue::model::uri::{UriError, resolve};
 
 /// Small, so that random input meets every limit.
-const LIMITS: Limits = Limits { bytes: 4096, line_bytes: 256, segments: 40 };
+const LIMITS: Limits = Limits { bytes: 4096, line_bytes: 256, segments: 40, kept: usize::MAX };
 
 /// Bytes that look like a playlist now and then: lines of known tags with any values.
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
@@ -30,6 +30,10 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
         "#EXT-X-STREAM-INF:BANDWIDTH=1",
         "#EXT-X-STREAM-INF:",
         "#EXT-X-MEDIA:TYPE=AUDIO,URI=",
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=",
+        "#EXT-X-SESSION-DATA:URI=",
+        "#EXT-X-DEFINE:QUERYPARAM=\"a\"",
+        "http://other.example/",
         "#EXT-X-SKIP",
         "a.ts",
         "{$a}",
@@ -124,11 +128,12 @@ proptest! {
             check(&playlist);
         }
         let shape = shape(&body);
-        if let Ok(multivariant) = Multivariant::read(&body, &LIMITS) {
+        let asked = Asked { path: "/a/b.m3u8?a=b", own_hosts: &[] };
+        if let Ok(multivariant) = Multivariant::read(&body, &LIMITS, &asked) {
             prop_assert!(shape.is_ok());
-            let text = multivariant.pieces(&Place::new("/a/b.m3u8", None)).join("token");
+            let text = multivariant.pieces(&Place::new("/a/b.m3u8", None), &[]).join("token");
             // What viewers get reads as the same renditions, under our names.
-            let again = Multivariant::read(text.as_bytes(), &Limits::default()).unwrap();
+            let again = Multivariant::read(text.as_bytes(), &Limits::default(), &asked).unwrap();
             prop_assert_eq!(again.renditions(), multivariant.renditions());
             for found in &again.found {
                 let wanted = format!("b~token/{}/index.m3u8", found.rendition.id);

@@ -22,6 +22,8 @@ pub struct Item {
     pub uri: String,
     pub lines: Vec<String>,
     pub discontinuity: bool,
+    /// EXT-X-GAP: it has no bytes.
+    pub gap: bool,
     /// DISCONTINUITY tags up to and with this one, by the playlist's sequence.
     pub number: u64,
     pub millis: u64,
@@ -45,6 +47,7 @@ pub fn read(text: &str) -> Option<Read> {
             _ if line.starts_with('#') => lines.push(line.to_owned()),
             _ => {
                 let discontinuity = lines.iter().any(|l| l == "#EXT-X-DISCONTINUITY");
+                let gap = lines.iter().any(|l| l == "#EXT-X-GAP");
                 let now = number.unwrap_or(out.discontinuity_sequence) + u64::from(discontinuity);
                 number = Some(now);
                 let inf = lines.iter().find_map(|l| l.strip_prefix("#EXTINF:"))?;
@@ -54,6 +57,7 @@ pub fn read(text: &str) -> Option<Read> {
                     uri: line.to_owned(),
                     lines: std::mem::take(&mut lines),
                     discontinuity,
+                    gap,
                     number: now,
                     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
                     millis: (seconds * 1000.0).round() as u64,
@@ -62,6 +66,38 @@ pub fn read(text: &str) -> Option<Read> {
         }
     }
     Some(out)
+}
+
+/// What would stand where there is a gap, by what stands beside it. None where nothing does.
+pub fn between(before: Option<&Truth>, item: &Item, after: Option<&Truth>) -> Option<Truth> {
+    let follows = |t: &Truth| Truth {
+        n: t.n + 1,
+        start: t.end,
+        end: t.end + item.millis,
+        marked: false,
+        ..t.clone()
+    };
+    let leads = |t: &Truth| Truth {
+        n: t.n.wrapping_sub(1),
+        start: t.start.saturating_sub(item.millis),
+        end: t.start,
+        marked: false,
+        ..t.clone()
+    };
+    after.map(leads).or(before.map(follows))
+}
+
+/// The truths of a list, those of gaps made up; none of a list of nothing but gaps.
+pub fn with_gaps(items: &[Item], read: &[Option<Truth>]) -> Option<Vec<Truth>> {
+    let mut truths = read.to_vec();
+    for i in (0..truths.len()).rev().chain(0..truths.len()) {
+        if truths[i].is_none() {
+            let before = i.checked_sub(1).and_then(|b| truths[b].clone());
+            let after = truths.get(i + 1).cloned().flatten();
+            truths[i] = between(before.as_ref(), &items[i], after.as_ref());
+        }
+    }
+    truths.into_iter().collect()
 }
 
 /// Where a player reads: law 2 holds at each proxy, the others everywhere.
@@ -229,7 +265,7 @@ impl LaneSeen {
     /// Laws 1, 3, 7 and the length of what is listed.
     fn take(&mut self, side: usize, seat: &Seat, item: &Item, truth: &Truth) -> Result<(), String> {
         let key = (side, seat.2.clone(), item.msn);
-        if truth.end - truth.start != item.millis {
+        if !item.gap && truth.end - truth.start != item.millis {
             return Err(format!(
                 "1: {} is {} ms long, not {}",
                 item.msn,
@@ -238,7 +274,7 @@ impl LaneSeen {
             ));
         }
         let known = self.items.entry(key).or_insert_with(|| (item.clone(), truth.clone()));
-        if known.0 != *item || known.1 != *truth {
+        if known.0 != *item || (!item.gap && known.1 != *truth) {
             return Err(format!("1: {} was {:?} and is {:?}", item.msn, known, (item, truth)));
         }
         let border = (item.discontinuity, item.number);
@@ -246,7 +282,9 @@ impl LaneSeen {
             return Err(format!("7: {} has another discontinuity number", item.msn));
         }
         let other = if seat.2 == "v0" { "v1" } else { "v0" };
-        if let Some((_, t)) = self.items.get(&(side, other.to_owned(), item.msn))
+        if let Some((i, t)) = self.items.get(&(side, other.to_owned(), item.msn))
+            && !i.gap
+            && !item.gap
             && (t.start, &t.packager, t.run) != (truth.start, &truth.packager, truth.run)
         {
             return Err(format!("7: {} is {t:?} and {truth:?}", item.msn));

@@ -258,9 +258,9 @@ impl LaneStore for SimStore {
         &self,
         lane: &LaneId,
         expected_tail: Option<OutputMsn>,
-        step: &Step,
+        steps: &[Step],
     ) -> Result<Appended, StoreError> {
-        let result = self.reach().await?.append(lane, expected_tail, step).await;
+        let result = self.reach().await?.append(lane, expected_tail, steps).await;
         self.back(result).await
     }
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError> {

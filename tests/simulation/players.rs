@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use segue::model::names::{LaneId, OutputMsn, PoolName, RenditionId, StreamKey};
 use segue::segments::Segments;
-use segue::stream::{Lane, Refusal, Streams};
+use segue::stream::{Lane, Named, Refusal, Streams};
 use tokio::time::{sleep, timeout};
 
-use crate::judge::{Item, Read, read};
+use crate::judge::{Item, Read, read, with_gaps};
 use crate::parts::{Life, Sim};
 use crate::world::Truth;
 
@@ -181,7 +181,7 @@ impl Player {
         left.window = window;
         left.listed.clone_from(&list.segments);
         left.gone.retain(|(until, _)| *until > now);
-        for (_, item) in &left.gone {
+        for (_, item) in left.gone.iter().filter(|(_, item)| !item.gap) {
             if self.bytes(lane, rendition, item).await.is_none() {
                 self.broken(&format!("5: {} left the list and cannot be had", item.uri));
             }
@@ -195,8 +195,10 @@ impl Player {
         item: &Item,
     ) -> Option<bytes::Bytes> {
         let short = item.uri.split(['-', '.']).nth(1)?;
-        let held = lane.segment(rendition, OutputMsn(item.msn), short).ok()?;
-        self.segments.get(held).await
+        match lane.segment(rendition, OutputMsn(item.msn), short).ok()? {
+            Named::Bytes(held) => self.segments.get(held).await,
+            Named::OnDemand => None,
+        }
     }
 
     fn broken(&self, law: &str) {
@@ -208,13 +210,17 @@ impl Player {
     async fn fetch(&self, lane: &Lane, rendition: &RenditionId, list: &Read) -> Option<Vec<Truth>> {
         let mut truths = Vec::new();
         for item in &list.segments {
+            if item.gap {
+                truths.push(None);
+                continue;
+            }
             let bytes = self.bytes(lane, rendition, item).await;
             let Some(truth) = bytes.and_then(|b| Truth::read(&b)) else {
                 self.broken(&format!("5: {} is listed and cannot be had", item.uri));
                 return None;
             };
-            truths.push(truth);
+            truths.push(Some(truth));
         }
-        Some(truths)
+        with_gaps(&list.segments, &truths)
     }
 }

@@ -34,7 +34,7 @@ fn tamper(folder: &TempDir, sql: &str) {
 async fn fill(store: &SqliteStore, lane: &str, steps: u64) -> LaneId {
     let lane = store.create(&header(lane)).await.unwrap().lane;
     for n in 0..steps {
-        store.append(&lane, before(n), &step(n, "a")).await.unwrap();
+        store.append(&lane, before(n), &[step(n, "a")]).await.unwrap();
     }
     lane
 }
@@ -56,7 +56,7 @@ async fn child_that_appends() {
     let writer = format!("p{}", std::process::id());
     let mut n = 0;
     loop {
-        match store.append(&lane, before(n), &step(n, &writer)).await.unwrap() {
+        match store.append(&lane, before(n), &[step(n, &writer)]).await.unwrap() {
             Appended::Done => {
                 println!("taken {n}");
                 n += 1;
@@ -124,7 +124,7 @@ async fn what_was_taken_survives_a_kill_at_any_moment() {
         all_taken = log.len();
         // And the log goes on.
         let n = log.len() as u64;
-        let done = store.append(&LaneId::new("a-1"), before(n), &step(n, "a")).await.unwrap();
+        let done = store.append(&LaneId::new("a-1"), before(n), &[step(n, "a")]).await.unwrap();
         assert_eq!(done, Appended::Done);
         all_taken += 1;
     }
@@ -179,10 +179,10 @@ async fn the_oldest_format_is_read() {
     let store = open(&folder);
     let lane = store.load(&LaneId::new("a-1")).await.unwrap().unwrap();
     assert_eq!(lane.header.target_duration, 6);
-    assert_eq!(lane.steps[0].entries[0].source.path, "/live/cam-15.ts");
+    assert_eq!(lane.steps[0].entries(0)[0].source.path, "/live/cam-15.ts");
     let lanes = store.lanes_of(&lane.header.stream).await.unwrap();
     assert_eq!(lanes, [LaneId::new("a-1")]);
-    let done = store.append(&lane.header.lane, before(1), &step(1, "a")).await.unwrap();
+    let done = store.append(&lane.header.lane, before(1), &[step(1, "a")]).await.unwrap();
     assert_eq!(done, Appended::Done);
 }
 
@@ -208,7 +208,7 @@ async fn damage_stays_within_its_lane() {
         tamper(&folder, sql);
         assert_unreadable(store.load(&hurt).await, why);
         assert_eq!(store.load(&whole).await.unwrap().unwrap().steps.len(), 3, "{sql}");
-        let done = store.append(&whole, before(3), &step(3, "a")).await.unwrap();
+        let done = store.append(&whole, before(3), &[step(3, "a")]).await.unwrap();
         assert_eq!(done, Appended::Done, "{sql}");
     }
 }

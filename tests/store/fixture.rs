@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use segue::model::lane::{
-    Container, Entry, FORMAT, Header, Held, Init, Source, Splice, SpliceMethod, SpliceReason, Step,
+    Container, Entry, FORMAT, Header, Held, Init, Key, KeyUri, Share, Source, Splice, SpliceMethod,
+    SpliceReason, Step,
 };
 use segue::model::names::{
     ContentHash, LaneId, OutputMsn, PackagerId, PackagerMsn, PoolName, RenditionId, StreamKey,
     UnixMs,
 };
+use segue::model::playlist::Extent;
 use segue::model::rendition::{Rendition, Traits};
 
 /// The first number of every lane here.
@@ -29,7 +31,12 @@ pub fn header(lane: &str) -> Header {
         version: 3,
         container: Container::Plain,
         independent_segments: true,
+        extent: Extent::Event,
+        dates: true,
+        start: Some("#EXT-X-START:TIME-OFFSET=-20".into()),
+        resources: Vec::new(),
         window: Duration::from_secs(24),
+        depth_held: Duration::MAX,
         first_msn: OutputMsn(FIRST),
         first_discontinuity: 0,
         opened_at: UnixMs(FIRST * 1000),
@@ -51,21 +58,33 @@ pub fn step(n: u64, writer: &str) -> Step {
             method: SpliceMethod::Arrival,
             gap_ms: -1200,
         }),
-        entries: vec![Entry {
-            source: Source {
-                msn: PackagerMsn(u64::MAX),
-                path: format!("/live/cam_{n}.ts?a=\"b\"\u{e9}"),
-                range: None,
-            },
-            duration: Duration::from_nanos(5_999_999_999),
-            lines: vec!["#EXTINF:6.000000,".into(), "#EXT-X-UNKNOWN".into()],
-            extension: "ts".into(),
-            held: Some(held),
-            map: Some(Init { held, extension: "mp4".into() }),
+        shares: vec![Share {
+            msn: OutputMsn(FIRST + n),
+            entries: vec![Entry {
+                source: Source {
+                    msn: PackagerMsn(u64::MAX),
+                    path: format!("/live/cam_{n}.ts?a=\"b\"\u{e9}"),
+                    range: None,
+                },
+                duration: Duration::from_nanos(5_999_999_999),
+                lines: vec!["#EXTINF:6.000000,".into(), "#EXT-X-UNKNOWN".into()],
+                extension: "ts".into(),
+                held: Some(held),
+                gap: false,
+                on_demand: false,
+                map: Some(Init { held, extension: "mp4".into(), keys: vec![] }),
+                keys: vec![Key {
+                    format: "identity".into(),
+                    before: "METHOD=AES-128,URI=\"".into(),
+                    uri: KeyUri::Held { name: format!("{n}-0"), held },
+                    after: "\"".into(),
+                }],
+            }],
         }],
         listed_at: UnixMs((FIRST + 6 * n) * 1000),
         content_end: UnixMs((FIRST + 6 * n) * 1000 + 17),
         wall_end: None,
+        wall_shift_ms: -5,
         end: false,
     }
 }

@@ -27,7 +27,10 @@ pub async fn what_was_appended_is_loaded(one: Store, two: Store) {
     assert_eq!(two.load(&lane).await.unwrap().unwrap().steps, []);
     let steps: Vec<_> = (0..5).map(|n| step(n, "a")).collect();
     for (n, s) in (0..).zip(&steps) {
-        assert_eq!(one.append(&lane, before(n), s).await.unwrap(), Appended::Done);
+        assert_eq!(
+            one.append(&lane, before(n), std::slice::from_ref(s)).await.unwrap(),
+            Appended::Done
+        );
     }
     assert_eq!(two.load(&lane).await.unwrap().unwrap().steps, steps);
     assert_eq!(two.load(&LaneId::new("a-2")).await.unwrap(), None);
@@ -37,26 +40,32 @@ pub async fn a_retry_is_harmless(one: Store, two: Store) {
     let lane = one.create(&header("a-1")).await.unwrap().lane;
     for n in 0..3 {
         let s = step(n, "a");
-        assert_eq!(one.append(&lane, before(n), &s).await.unwrap(), Appended::Done);
-        assert_eq!(two.append(&lane, before(n), &s).await.unwrap(), Appended::Done);
+        assert_eq!(
+            one.append(&lane, before(n), std::slice::from_ref(&s)).await.unwrap(),
+            Appended::Done
+        );
+        assert_eq!(
+            two.append(&lane, before(n), std::slice::from_ref(&s)).await.unwrap(),
+            Appended::Done
+        );
     }
     // Also once others have gone on.
-    assert_eq!(one.append(&lane, before(1), &step(1, "a")).await.unwrap(), Appended::Done);
+    assert_eq!(one.append(&lane, before(1), &[step(1, "a")]).await.unwrap(), Appended::Done);
     assert_eq!(two.load(&lane).await.unwrap().unwrap().steps.len(), 3);
 }
 
 pub async fn a_loser_gets_the_steps_it_missed(one: Store, two: Store) {
     let lane = one.create(&header("a-1")).await.unwrap().lane;
     for n in 0..4 {
-        one.append(&lane, before(n), &step(n, "a")).await.unwrap();
+        one.append(&lane, before(n), &[step(n, "a")]).await.unwrap();
     }
     for n in 0..4 {
-        let lost = two.append(&lane, before(n), &step(n, "b")).await.unwrap();
+        let lost = two.append(&lane, before(n), &[step(n, "b")]).await.unwrap();
         let missed = (n..4).map(|m| step(m, "a")).collect();
         assert_eq!(lost, Appended::Lost(missed));
     }
     two.trim(&lane, OutputMsn(FIRST + 2)).await.unwrap();
-    let lost = two.append(&lane, before(1), &step(1, "b")).await.unwrap();
+    let lost = two.append(&lane, before(1), &[step(1, "b")]).await.unwrap();
     assert_eq!(lost, Appended::Lost(vec![step(2, "a"), step(3, "a")]));
 }
 
@@ -67,18 +76,18 @@ pub async fn holes_are_refused(one: Store, two: Store) {
         assert_eq!(format!("{got:?}"), format!("{expected:?}"));
     };
     // An empty log begins with the header's first number and nothing else.
-    same(one.append(&lane, None, &step(1, "a")).await, hole(1));
-    same(one.append(&lane, before(1), &step(1, "a")).await, hole(1));
-    one.append(&lane, None, &step(0, "a")).await.unwrap();
-    same(two.append(&lane, before(1), &step(2, "a")).await, hole(2));
-    same(two.append(&lane, before(2), &step(2, "a")).await, hole(2));
-    same(two.append(&lane, before(1), &step(0, "a")).await, hole(0));
+    same(one.append(&lane, None, &[step(1, "a")]).await, hole(1));
+    same(one.append(&lane, before(1), &[step(1, "a")]).await, hole(1));
+    one.append(&lane, None, &[step(0, "a")]).await.unwrap();
+    same(two.append(&lane, before(1), &[step(2, "a")]).await, hole(2));
+    same(two.append(&lane, before(2), &[step(2, "a")]).await, hole(2));
+    same(two.append(&lane, before(1), &[step(0, "a")]).await, hole(0));
     assert_eq!(one.load(&lane).await.unwrap().unwrap().steps, [step(0, "a")]);
 }
 
 pub async fn an_unknown_lane_is_told_apart(one: Store, two: Store) {
     let lane = LaneId::new("a-1");
-    let refused = one.append(&lane, None, &step(0, "a")).await;
+    let refused = one.append(&lane, None, &[step(0, "a")]).await;
     assert!(matches!(refused, Err(StoreError::NoLane(l)) if l == lane));
     two.trim(&lane, OutputMsn(0)).await.unwrap();
     assert_eq!(two.lanes_of(&stream("/live/cam/playlist.m3u8")).await.unwrap(), []);
@@ -96,7 +105,7 @@ pub async fn many_writers_have_one_winner_per_number(one: Store, two: Store) {
             let (mut log, mut won) = (Vec::new(), 0);
             while (log.len() as u64) < STEPS {
                 let n = log.len() as u64;
-                match store.append(&lane, before(n), &step(n, &name)).await.unwrap() {
+                match store.append(&lane, before(n), &[step(n, &name)]).await.unwrap() {
                     Appended::Done => {
                         log.push(step(n, &name));
                         won += 1;
@@ -134,28 +143,28 @@ pub async fn trimming_keeps_the_tail(one: Store, two: Store) {
     let lane = one.create(&header("a-1")).await.unwrap().lane;
     one.trim(&lane, OutputMsn(u64::MAX >> 1)).await.unwrap();
     for n in 0..6 {
-        one.append(&lane, before(n), &step(n, "a")).await.unwrap();
+        one.append(&lane, before(n), &[step(n, "a")]).await.unwrap();
     }
     two.trim(&lane, OutputMsn(FIRST + 4)).await.unwrap();
     let kept = one.load(&lane).await.unwrap().unwrap().steps;
     assert_eq!(kept, [step(4, "a"), step(5, "a")]);
     two.trim(&lane, OutputMsn(FIRST + 100)).await.unwrap();
     assert_eq!(one.load(&lane).await.unwrap().unwrap().steps, [step(5, "a")]);
-    let done = one.append(&lane, before(6), &step(6, "a")).await.unwrap();
+    let done = one.append(&lane, before(6), &[step(6, "a")]).await.unwrap();
     assert_eq!(done, Appended::Done);
 }
 
 pub async fn idle_lanes_expire(one: Store, two: Store) {
     let idle = one.create(&header("idle")).await.unwrap().lane;
     let busy = one.create(&header("busy")).await.unwrap().lane;
-    one.append(&busy, None, &step(0, "a")).await.unwrap();
+    one.append(&busy, None, &[step(0, "a")]).await.unwrap();
     let opened = header("idle").opened_at;
-    one.append(&busy, before(1), &step(1, "a")).await.unwrap();
+    one.append(&busy, before(1), &[step(1, "a")]).await.unwrap();
     assert_eq!(two.expire(opened).await.unwrap(), 0);
     assert_eq!(two.expire(UnixMs(opened.0 + 1)).await.unwrap(), 1);
     assert_eq!(one.load(&idle).await.unwrap(), None);
     assert_eq!(one.load(&busy).await.unwrap().unwrap().steps.len(), 2);
-    let refused = one.append(&idle, None, &step(0, "a")).await;
+    let refused = one.append(&idle, None, &[step(0, "a")]).await;
     assert!(matches!(refused, Err(StoreError::NoLane(_))));
     // A lane opened anew under the same id is empty.
     one.create(&header("idle")).await.unwrap();
@@ -184,7 +193,7 @@ pub async fn changes_are_told_to_all(one: Store, two: Store) {
     }
     for n in 0..3 {
         let mut heard = [one.changes(), two.changes()];
-        two.append(&lane, before(n), &step(n, "a")).await.unwrap();
+        two.append(&lane, before(n), &[step(n, "a")]).await.unwrap();
         for changes in &mut heard {
             until(changes, |c| c.as_ref() == Some(&lane)).await;
         }

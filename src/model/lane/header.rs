@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Held;
 use crate::model::names::{LaneId, OutputMsn, StreamKey, UnixMs};
+use crate::model::playlist::Extent;
 use crate::model::rendition::Rendition;
 
 /// The format version written with every header and step. Old ones print the same for ever.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
 
 /// What the segments of a lane are wrapped in. One lane has one container, since
 /// EXT-X-MAP cannot be unset (RFC 8216, 4.3.2.5).
@@ -44,8 +46,26 @@ pub struct Header {
     pub container: Container,
     /// EXT-X-INDEPENDENT-SEGMENTS.
     pub independent_segments: bool,
+    /// Whether the lane's playlists slide, only grow, or are whole from the beginning.
+    #[serde(default)]
+    pub extent: Extent,
+    /// EXT-X-PROGRAM-DATE-TIME stands at every segment, whichever packager it is of. Where it does
+    /// not, dates and date ranges of all packagers are left out (RFC 8216bis, 6.2.1): logs of
+    /// the first format carry them as they come.
+    #[serde(default = "yes")]
+    pub dates: bool,
+    /// The EXT-X-START line (RFC 8216, 4.3.5.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// What the multivariant playlist names and is of no rendition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<SessionResource>,
     /// How much content a playlist lists at the least.
     pub window: Duration,
+    /// How much of it, from the tail back, is held. What lies deeper is fetched when it is asked
+    /// for.
+    #[serde(default = "all")]
+    pub depth_held: Duration,
     /// The first MSN: counted from the time of the opening, faster than a lane gains steps, so
     /// that numbers rise even if a log is lost and the lane must be opened again.
     pub first_msn: OutputMsn,
@@ -54,6 +74,24 @@ pub struct Header {
     pub first_discontinuity: u64,
     /// When it was opened.
     pub opened_at: UnixMs,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn all() -> Duration {
+    Duration::MAX
+}
+
+/// What EXT-X-SESSION-DATA, EXT-X-SESSION-KEY or EXT-X-CONTENT-STEERING names on the packager:
+/// held as it was when the lane opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionResource {
+    /// Its file name in our URLs, such as `data-0.json` or `key-s0`.
+    pub name: String,
+    /// Its bytes.
+    pub held: Held,
 }
 
 impl Header {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Header, Step};
 use crate::model::names::{OutputMsn, UnixMs};
+use crate::model::playlist::Extent;
 
 /// A step that does not follow the tail.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,12 +22,12 @@ pub enum LogError {
     /// Nothing follows the step that ends the lane.
     #[error("the lane has ended")]
     Ended,
-    /// One entry per rendition of the header.
-    #[error("{got} entries for {expected} renditions")]
-    Entries {
+    /// One share per rendition of the header.
+    #[error("{got} shares for {expected} renditions")]
+    Shares {
         /// Renditions in the header.
         expected: usize,
-        /// Entries in the step.
+        /// Shares in the step.
         got: usize,
     },
 }
@@ -92,6 +93,18 @@ impl Log {
         self.steps.get(usize::try_from(offset).ok()?)
     }
 
+    /// The step that has the entry of that number of a rendition, and its place in the share.
+    #[must_use]
+    pub fn find(&self, rendition: usize, msn: OutputMsn) -> Option<(&Step, usize)> {
+        let begins = |s: &Step| s.shares.get(rendition).is_some_and(|share| share.msn <= msn);
+        // Steps of one number, where some have no entry: the last of them has it.
+        let after = self.steps.partition_point(begins);
+        let step = self.steps.get(after.checked_sub(1)?)?;
+        let share = step.shares.get(rendition)?;
+        let at = usize::try_from(msn.0.checked_sub(share.msn.0)?).ok()?;
+        (at < share.entries.len()).then_some((step, at))
+    }
+
     /// The discontinuity number of the tail; the header's where there is none.
     #[must_use]
     pub fn discontinuity_number(&self) -> u64 {
@@ -113,8 +126,8 @@ impl Log {
             return Err(LogError::NotNext { expected, got: step.msn });
         }
         let renditions = self.header.renditions.len();
-        if !step.end && step.entries.len() != renditions {
-            return Err(LogError::Entries { expected: renditions, got: step.entries.len() });
+        if !step.end && step.shares.len() != renditions {
+            return Err(LogError::Shares { expected: renditions, got: step.shares.len() });
         }
         self.steps.push_back(step);
         Ok(())
@@ -126,6 +139,10 @@ impl Log {
     #[must_use]
     pub fn window_first(&self, now: UnixMs) -> Option<OutputMsn> {
         let window = self.header.window;
+        // Nothing leaves what only grows, or is whole (RFC 8216, 4.3.3.5).
+        if self.header.extent != Extent::Sliding {
+            return self.first();
+        }
         let mut after = Duration::ZERO;
         let mut first = self.tail()?.msn;
         for step in self.steps.iter().rev() {
@@ -139,6 +156,23 @@ impl Log {
             after += step.duration().max(LEAST);
         }
         Some(first)
+    }
+
+    /// The first step whose bytes are to be held: what lies deeper than the header's depth is
+    /// fetched when it is asked for. Where all of the window is held, all that is kept.
+    #[must_use]
+    pub fn held_first(&self) -> Option<OutputMsn> {
+        let depth = self.header.depth_held;
+        let mut content = Duration::ZERO;
+        if depth < self.header.window || self.header.extent != Extent::Sliding {
+            for step in self.steps.iter().rev() {
+                content = content.saturating_add(step.duration().max(LEAST));
+                if content > depth {
+                    return Some(step.msn);
+                }
+            }
+        }
+        self.first()
     }
 
     /// Drops the steps before `keep_from`. The tail always stays.

@@ -1,54 +1,88 @@
 //! Making a step of the segments that the decision chose.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::dates::{Dates, is_range, newest};
+use super::moment::{Portion, Portions};
 use super::next::wait;
+use super::readiness::Fill;
 use super::standing::track_of;
 use super::{
-    Action, Candidate, Decision, Entry, FORMAT, Init, Seen, Situation, Source, Splice, Step,
+    Action, Candidate, Decision, Entry, FORMAT, Held, Init, Key, KeyUri, Seen, Share, Situation,
+    Source, Splice, SpliceMethod, Step, Track,
 };
-use crate::model::names::{PackagerMsn, UnixMs};
+use crate::model::names::{ContentHash, OutputMsn, PackagerMsn, UnixMs};
+use crate::model::rendition::Kind;
 use crate::model::uri::{extension_of, init_extension_of};
 
-pub(super) fn append(
-    s: &Situation,
-    c: &Candidate,
-    r: usize,
-    moment: &[Option<usize>],
-    discontinuity: bool,
-    splice: Option<Splice>,
-) -> Decision {
-    let made = (|| {
-        let track = track_of(c, r)?;
-        let at = (*moment.get(r)?)?;
-        let seen = track.segments().get(at)?;
-        let content_end = track.ends_at(at)?;
-        let entries = moment
-            .iter()
-            .enumerate()
-            .map(|(o, &at)| entry(s, c, o, at).unwrap_or_else(|| unlisted(seen)))
-            .collect();
-        Some(Step {
-            format: FORMAT,
-            msn: s.log.next_msn(),
-            packager: c.id.clone(),
-            discontinuity,
-            discontinuity_number: s.log.discontinuity_number() + u64::from(discontinuity),
-            splice,
-            entries,
-            listed_at: listed_at(s, track.listed_by(at)?),
-            content_end,
-            wall_end: seen.wall_end,
-            end: false,
-        })
-    })();
-    match made {
-        Some(step) => Decision {
-            action: Action::Append(Box::new(step)),
-            wants: Vec::new(),
-            wake: s.now,
-            why: "append",
-        },
+/// Subtitles that say nothing. They stand where a packager has none: players take a gap worse.
+pub const EMPTY_SUBTITLES: &[u8] = b"WEBVTT\n\n";
+
+/// What a step is made of.
+pub(super) struct Making<'a> {
+    /// Whose segments.
+    pub(super) c: &'a Candidate<'a>,
+    /// The rendition by which the others were placed.
+    pub(super) r: usize,
+    /// What belongs to the step.
+    pub(super) portions: Portions,
+    /// What of it there is.
+    pub(super) fills: Vec<Fill>,
+    /// EXT-X-DISCONTINUITY stands before it.
+    pub(super) discontinuity: bool,
+    /// Where it begins another run.
+    pub(super) splice: Option<Splice>,
+    /// Steps that come before it, made at once: the depth that a lane opens with.
+    pub(super) before: Vec<Step>,
+}
+
+/// The step, if it can be made.
+pub(super) fn append(s: &Situation, making: Making) -> Decision {
+    match made(s, making) {
+        Some(steps) => append_all(s, steps),
         None => wait(s, "nothing to append", Vec::new()),
     }
+}
+
+pub(super) fn append_all(s: &Situation, steps: Vec<Step>) -> Decision {
+    Decision { action: Action::Append(steps), wants: Vec::new(), wake: s.now, why: "append" }
+}
+
+fn made(s: &Situation, making: Making) -> Option<Vec<Step>> {
+    let Making { c, r, portions, fills, discontinuity, splice, before } = making;
+    let track = track_of(c, r)?;
+    let Portion::Segments(places) = portions.get(r)? else { return None };
+    let at = places.start;
+    let seen = track.segments().get(at)?;
+    let tail = before.last().or_else(|| s.log.tail());
+    let (shift_ms, begins) = dated(s, tail, splice.as_ref(), seen);
+    let number = tail.map_or(s.log.header().first_msn, |t| t.msn.next());
+    let names = KeyNames::new(s, number);
+    let mut maker =
+        Maker { s, c, before: &before, names, shift_ms, begins, seen, opens: tail.is_none() };
+    let shares = portions.iter().zip(&fills).enumerate();
+    let shares = shares.map(|(o, (portion, fill))| Share {
+        msn: tail.and_then(|t| t.shares.get(o)).map_or(number, Share::next_msn),
+        entries: maker.entries(o, portion, *fill),
+    });
+    let discontinuity_number =
+        tail.map_or(s.log.header().first_discontinuity, |t| t.discontinuity_number);
+    let step = Step {
+        format: FORMAT,
+        msn: number,
+        packager: c.id.clone(),
+        discontinuity,
+        discontinuity_number: discontinuity_number + u64::from(discontinuity),
+        splice,
+        shares: shares.collect(),
+        listed_at: listed_at(s, track.listed_by(at)?),
+        content_end: track.ends_at(at)?,
+        wall_end: begins.map(|b| b.plus(seen.duration())),
+        wall_shift_ms: shift_ms,
+        end: false,
+    };
+    Some(before.into_iter().chain([step]).collect())
 }
 
 /// What a lane opens with was listed before: it leaves the window by the time its packager listed
@@ -58,35 +92,253 @@ pub(super) fn listed_at(s: &Situation, by_packager: UnixMs) -> UnixMs {
     if by_packager <= opened { by_packager } else { s.now }
 }
 
-pub(super) fn entry(s: &Situation, c: &Candidate, r: usize, at: Option<usize>) -> Option<Entry> {
-    let track = track_of(c, r)?;
-    let seen = track.segments().get(at?)?;
-    let held = seen.bytes.held.filter(|_| s.wanted.get(r) == Some(&true));
-    let map = match &seen.listed.map {
-        None => None,
-        Some(m) => track
-            .init(m)
-            .held
-            .map(|held| Init { held, extension: init_extension_of(&m.path).to_owned() }),
-    };
-    Some(Entry {
-        source: seen.source(),
-        duration: seen.duration(),
-        lines: seen.listed.segment.lines.clone(),
-        extension: extension_of(&seen.listed.resource.path, seen.listed.map.is_some()).to_owned(),
-        held: held.filter(|_| seen.listed.map.is_none() || map.is_some()),
-        map,
-    })
+/// What the packager's dates are moved by, and the date at which the step begins. Over a splice
+/// the date goes on by as much as the content does, whatever the clock of the next packager says.
+fn dated(
+    s: &Situation,
+    tail: Option<&Step>,
+    splice: Option<&Splice>,
+    seen: &Seen,
+) -> (i64, Option<UnixMs>) {
+    if !s.log.header().dates {
+        return (0, None);
+    }
+    let own = seen.wall_end.map(|end| end.minus(seen.duration()));
+    let shift = tail.map_or(0, |t| t.wall_shift_ms);
+    let ended = tail.and_then(|t| t.wall_end);
+    match (splice, ended) {
+        // The two clocks were compared to find the place: they are one.
+        (Some(sp), _) if sp.method == SpliceMethod::ProgramDateTime => (0, own),
+        (Some(sp), Some(ended)) => {
+            let begins = moved(ended, sp.gap_ms);
+            (own.map_or(0, |own| begins.signed_since(own)), Some(begins))
+        }
+        _ => (shift, own.map(|own| moved(own, shift)).or(ended)),
+    }
+}
+
+fn moved(at: UnixMs, ms: i64) -> UnixMs {
+    UnixMs(at.0.saturating_add_signed(ms))
+}
+
+/// Makes the entries of one step.
+pub(super) struct Maker<'a> {
+    pub(super) s: &'a Situation<'a>,
+    pub(super) c: &'a Candidate<'a>,
+    /// Steps made before it and not in the log yet.
+    pub(super) before: &'a [Step],
+    pub(super) names: KeyNames,
+    pub(super) shift_ms: i64,
+    pub(super) begins: Option<UnixMs>,
+    /// The reference's segment.
+    pub(super) seen: &'a Seen,
+    /// It is the lane's first.
+    pub(super) opens: bool,
+}
+
+impl Maker<'_> {
+    fn entries(&mut self, o: usize, portion: &Portion, fill: Fill) -> Vec<Entry> {
+        let track = track_of(self.c, o);
+        if let (Portion::Segments(range), Some(track), Fill::Whole) = (portion, track, fill) {
+            let mut entries = Vec::with_capacity(range.len());
+            for at in range.clone() {
+                let Some(seen) = track.segments().get(at) else { continue };
+                let mut lines = Vec::new();
+                if self.opens && at == range.start {
+                    lines = ranges_before(track, at);
+                }
+                lines.extend(seen.listed.segment.lines.iter().cloned());
+                let begins = self.begins_at(track, at, o);
+                entries.push(self.entry(seen, track, &lines, begins));
+            }
+            return entries;
+        }
+        match fill {
+            Fill::Absent | Fill::Whole => {
+                let several = match portion {
+                    Portion::Segments(range) => range.len(),
+                    _ => 1,
+                };
+                (0..several).map(|_| unlisted(self.seen.duration())).collect()
+            }
+            Fill::Waits | Fill::Lost | Fill::Lacking => vec![self.stand_in(o, portion)],
+        }
+    }
+
+    /// When the entry at `at` of rendition `o` begins, as viewers are told.
+    fn begins_at(&self, track: &Track, at: usize, o: usize) -> Option<UnixMs> {
+        let seen = track.segments().get(at)?;
+        let own = seen.wall_end.map(|end| moved(end.minus(seen.duration()), self.shift_ms));
+        // Without dates of its own it begins with the step, or after its own entries before it.
+        let first_frame = self.s.log.header().renditions.get(o)?.traits.kind != Kind::IFrames;
+        own.or(self.begins.filter(|_| first_frame))
+    }
+
+    pub(super) fn entry(
+        &mut self,
+        seen: &Seen,
+        track: &Track,
+        lines: &[String],
+        begins: Option<UnixMs>,
+    ) -> Entry {
+        let listed = &seen.listed;
+        let held_at = |resource: &super::Resource| track.asset(resource).held;
+        let map = listed.map.as_ref().zip(listed.segment.map.as_ref()).and_then(|(at, map)| {
+            let keys = self.names.keys(seen.msn(), &map.keys, &listed.map_keys, &held_at)?;
+            let extension = init_extension_of(&at.path).to_owned();
+            Some(Init { held: held_at(at)?, extension, keys })
+        });
+        let keys = self.names.keys(seen.msn(), &listed.segment.keys, &listed.keys, &held_at);
+        let complete = keys.is_some() && listed.map.is_some() == map.is_some();
+        let dates = Dates {
+            carried: self.s.log.header().dates,
+            shift_ms: self.shift_ms,
+            begins,
+            known: &|id| known_range(self.s, self.before, id),
+        };
+        Entry {
+            source: seen.source(),
+            duration: seen.duration(),
+            lines: dates.lines(lines),
+            extension: extension_of(&listed.resource.path, listed.map.is_some()).to_owned(),
+            held: seen.bytes.held.filter(|_| complete),
+            gap: false,
+            on_demand: false,
+            map,
+            keys: keys.unwrap_or_default(),
+        }
+    }
+
+    /// What stands where a rendition that viewers have been given has nothing: a gap, or
+    /// subtitles that say nothing.
+    fn stand_in(&self, o: usize, portion: &Portion) -> Entry {
+        let duration = self.seen.duration();
+        let kind = self.s.log.header().renditions.get(o).map(|r| r.traits.kind);
+        let mut entry = unlisted(duration);
+        let track = track_of(self.c, o);
+        if let (Portion::Segments(range), Some(track)) = (portion, track)
+            && let Some(seen) = track.segments().get(range.start)
+        {
+            entry.source = seen.source();
+        }
+        let seconds = duration.as_secs_f64();
+        let date = self.begins.map(|at| crate::model::playlist::date::text(at.0));
+        entry.lines.extend(date.map(|date| format!("#EXT-X-PROGRAM-DATE-TIME:{date}")));
+        if kind == Some(Kind::Subtitles) {
+            entry.held = Some(empty_subtitles());
+            "vtt".clone_into(&mut entry.extension);
+        } else {
+            entry.gap = true;
+            entry.lines.push("#EXT-X-GAP".to_owned());
+            let mapped = self.s.log.header().container == super::Container::FragmentedMp4;
+            entry.extension = if mapped { "m4s" } else { "ts" }.to_owned();
+        }
+        entry.lines.push(format!("#EXTINF:{seconds:.3},"));
+        entry
+    }
+}
+
+/// [`EMPTY_SUBTITLES`] as they are held.
+#[must_use]
+pub fn empty_subtitles() -> Held {
+    Held { hash: ContentHash::of(EMPTY_SUBTITLES), length: EMPTY_SUBTITLES.len() as u64 }
+}
+
+/// The date ranges of what stands in the packager's list before the lane's first entry: an
+/// advertisement may be on.
+fn ranges_before(track: &Track, at: usize) -> Vec<String> {
+    let before = track.segments().range(track.listed_from().min(at)..at);
+    let lines = before.flat_map(|seen| &seen.listed.segment.lines);
+    lines.filter(|l| is_range(l)).cloned().collect()
+}
+
+fn known_range(s: &Situation, before: &[Step], id: &str) -> Option<String> {
+    let steps = before.iter().rev().chain(s.log.steps().rev());
+    let mut entries = steps.flat_map(|st| st.shares.iter().flat_map(|share| &share.entries));
+    entries.find_map(|e| newest(e.lines.iter(), id))
 }
 
 /// A rendition that nobody asks for and that is not refreshed: its playlist begins later.
-pub(super) fn unlisted(reference: &Seen) -> Entry {
+pub(super) fn unlisted(duration: Duration) -> Entry {
     Entry {
         source: Source { msn: PackagerMsn(0), path: String::new(), range: None },
-        duration: reference.duration(),
+        duration,
         lines: Vec::new(),
         extension: String::new(),
         held: None,
+        gap: false,
+        on_demand: false,
         map: None,
+        keys: Vec::new(),
     }
 }
+
+/// What the keys of a lane are called: each by one name wherever it stands, and never two by one.
+pub(super) struct KeyNames {
+    known: HashMap<ContentHash, String>,
+    number: OutputMsn,
+    new: usize,
+}
+
+impl KeyNames {
+    pub(super) fn new(s: &Situation, number: OutputMsn) -> Self {
+        let mut known: HashMap<ContentHash, String> = HashMap::new();
+        for resource in &s.log.header().resources {
+            if let Some(name) = resource.name.strip_prefix("key-") {
+                known.insert(resource.held.hash, name.to_owned());
+            }
+        }
+        let entries = s.log.steps().rev().take(KEYS_KNOWN).flat_map(|st| &st.shares);
+        for key in entries.flat_map(|share| &share.entries).flat_map(Entry::all_keys) {
+            if let Some((name, held)) = key.held() {
+                known.entry(held.hash).or_insert_with(|| name.to_owned());
+            }
+        }
+        Self { known, number, new: 0 }
+    }
+
+    /// The next step's keys: those that are new are called by its number.
+    pub(super) fn at(&mut self, number: OutputMsn) {
+        (self.number, self.new) = (number, 0);
+    }
+
+    /// The keys as viewers are told them; none where one that is ours is not held.
+    pub(super) fn keys(
+        &mut self,
+        number: PackagerMsn,
+        keys: &[crate::model::playlist::Key],
+        places: &[Option<super::Resource>],
+        held_at: &dyn Fn(&super::Resource) -> Option<Held>,
+    ) -> Option<Vec<Key>> {
+        let both = keys.iter().zip(places);
+        both.map(|(key, place)| {
+            let uri = match place {
+                None => KeyUri::Elsewhere(key.uri.clone()),
+                Some(at) => {
+                    let held = held_at(at)?;
+                    KeyUri::Held { name: self.name(held.hash), held }
+                }
+            };
+            let mut after = key.after.clone();
+            if key.numbers_are_ivs {
+                // Viewers see another number than the packager's (RFC 8216, 5.2).
+                after = format!("{},IV=0x{:032X}", after.trim_end_matches([',', ' ']), number.0);
+            }
+            Some(Key { format: key.format.clone(), before: key.before.clone(), uri, after })
+        })
+        .collect()
+    }
+
+    fn name(&mut self, hash: ContentHash) -> String {
+        let (number, new) = (self.number, &mut self.new);
+        let name = self.known.entry(hash).or_insert_with(|| {
+            *new += 1;
+            format!("{number}-{}", *new - 1)
+        });
+        name.clone()
+    }
+}
+
+/// Steps that are looked through for a key's name: a key that comes again later gets another,
+/// which harms nobody.
+const KEYS_KNOWN: usize = 64;

@@ -5,11 +5,15 @@
 //! `track` what one packager shows of one rendition; `next` the one pure function that decides
 //! the next step, `splice` where it goes on in another run; `print` a log to a media playlist.
 
+mod dates;
+mod depth;
 mod header;
 mod log;
 mod making;
+mod moment;
 mod next;
 mod print;
+mod readiness;
 mod seen;
 mod situation;
 mod splice;
@@ -17,11 +21,15 @@ mod standing;
 mod step;
 mod track;
 
-pub use header::{Container, FORMAT, Header};
+pub use header::{Container, FORMAT, Header, SessionResource};
 pub use log::{Log, LogError};
+pub use making::{EMPTY_SUBTITLES, empty_subtitles};
 pub use next::next;
-pub use print::{init_name, print, segment_name};
-pub use seen::{Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot};
+pub use print::{GAP_SHORT, init_name, key_name, print, segment_name, short_on_demand};
+pub use seen::{Asset, Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot};
 pub use situation::{Action, Candidate, Decision, Situation, Want, What};
-pub use step::{ByteRange, Entry, Held, Init, Source, Splice, SpliceMethod, SpliceReason, Step};
+pub use step::{
+    ByteRange, Entry, Held, Init, Key, KeyUri, Share, Source, Splice, SpliceMethod, SpliceReason,
+    Step,
+};
 pub use track::Track;

@@ -5,15 +5,18 @@
 
 use std::time::Duration;
 
-use super::making::append;
+use super::depth;
+use super::making::{Making, append, append_all};
+use super::moment::{Portion, Portions, moment, succession};
+use super::readiness::{Fill, Readiness, readiness};
 use super::splice::{Offer, Place, place};
-use super::standing::{
-    FAILING, Standing, failure, moment, readiness, reference, standing, succession, track_of,
-};
+use super::standing::{FAILING, Standing, failure, reference, standing, track_of};
 use super::{
     Action, Candidate, Decision, FORMAT, Seen, Situation, Splice, SpliceMethod, SpliceReason, Step,
     Track, Want,
 };
+use crate::model::names::UnixMs;
+use crate::model::playlist::Extent;
 
 /// Decides the next step of a lane.
 #[must_use]
@@ -25,40 +28,73 @@ pub fn next(s: &Situation) -> Decision {
     }
 }
 
-/// The last three target durations of the first packager that can give them.
+/// The last three target durations of the first packager that can give them; all that it has,
+/// where that is whole from the beginning.
 fn opening(s: &Situation) -> Decision {
     let mut wants = Vec::new();
     for c in s.candidates.iter().filter(|c| c.barred.is_none()) {
         let Some((r, track)) = reference(s, c) else { continue };
-        let Some(start) = opening_start(s, track) else { continue };
-        let ready = (start..track.segments().len()).map(|at| readiness(s, c, &moment(s, c, r, at)));
         // It fails already: the next one may not.
         if track.unsure() {
             continue;
         }
-        let (lagging, missing) = ready.fold((false, Vec::new()), |(lagging, mut wants), ready| {
-            wants.extend(ready.wants);
-            (lagging | ready.lagging, wants)
-        });
+        let young = s.now.since(s.log.header().opened_at) < s.log.header().target() / 2;
+        if s.log.header().extent == Extent::Whole {
+            return whole(s, c, r, young);
+        }
+        let Some(start) = opening_start(s, track) else { continue };
+        let moments = (start..track.segments().len()).map(|at| moment(s, c, r, at));
+        let all: Vec<Readiness> = moments.map(|m| readiness(s, c, &m)).collect();
+        let lagging = all.iter().any(|ready| ready.lagging);
+        let missing: Vec<Want> = all.into_iter().flat_map(|ready| ready.wants).collect();
         // A rendition that is not seen in time begins later.
-        if lagging && s.now.since(s.log.header().opened_at) < s.log.header().target() / 2 {
+        if lagging && young {
             return wait(s, "opening", missing);
         }
         let begins = track.segments().get(start).is_some_and(|seen| seen.bytes.held.is_some());
         if missing.is_empty() && begins {
-            let discontinuity = s.log.header().reopened();
-            let splice = discontinuity.then(|| Splice {
-                from: c.id.clone(),
-                reason: SpliceReason::Resumed,
-                method: SpliceMethod::Newest,
-                gap_ms: 0,
-            });
-            return append(s, c, r, &moment(s, c, r, start), discontinuity, splice);
+            return match depth::before(s, c, r, start) {
+                Ok(deep) => open(s, c, r, start, deep),
+                Err(missing) => wait(s, "opening", missing),
+            };
         }
         wants = missing;
         break;
     }
     wait(s, "opening", wants)
+}
+
+/// The steps of the depth, then the first that is held.
+fn open(s: &Situation, c: &Candidate, r: usize, start: usize, deep: Vec<Step>) -> Decision {
+    let portions = moment(s, c, r, start);
+    let fills = readiness(s, c, &portions).fills;
+    let discontinuity = s.log.header().reopened();
+    let splice = (discontinuity && deep.is_empty()).then(|| Splice {
+        from: c.id.clone(),
+        reason: SpliceReason::Resumed,
+        method: SpliceMethod::Newest,
+        gap_ms: 0,
+    });
+    let discontinuity = splice.is_some() || (!deep.is_empty() && marked(c, &portions));
+    append(s, Making { c, r, portions, fills, discontinuity, splice, before: deep })
+}
+
+/// All of a playlist that has ended before anybody watched it.
+fn whole(s: &Situation, c: &Candidate, r: usize, young: bool) -> Decision {
+    let unseen = |o: usize| track_of(c, o).is_none_or(|t| t.segments().is_empty());
+    let lacks = |o: usize| c.lacks.get(o) == Some(&true);
+    if young && (0..c.tracks.len()).any(|o| unseen(o) && !lacks(o)) {
+        return wait(s, "opening", Vec::new());
+    }
+    match depth::whole(s, c, r) {
+        Ok(mut steps) => {
+            let Some(last) = steps.last() else { return wait(s, "opening", Vec::new()) };
+            let end = end_after(last, last.listed_at);
+            steps.push(end);
+            append_all(s, steps)
+        }
+        Err(missing) => wait(s, "opening", missing),
+    }
 }
 
 /// The place in the reference track where a new lane begins: three target durations back, and
@@ -101,27 +137,28 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
     }
     let Some(track) = track_of(c, r) else { return wait(s, "no track", Vec::new()) };
     if at + 1 < track.segments().len() {
-        let successor = succession(s, c, tail, r, at);
-        let ready = readiness(s, c, &successor);
-        if ready.lost {
-            return leave(s, tail, SpliceReason::SegmentLost, Vec::new());
-        }
-        let marked = || {
-            successor.iter().zip(&c.tracks).any(|(at, t)| {
-                at.and_then(|a| t.as_ref()?.segments().get(a))
-                    .is_some_and(|seen| seen.listed.segment.discontinuity)
-            })
+        let portions = succession(s, c, tail, r, at);
+        let mut ready = readiness(s, c, &portions);
+        let discontinuity = marked(c, &portions);
+        let go_on = |fills| {
+            append(s, Making { c, r, portions, fills, discontinuity, splice: None, before: vec![] })
         };
-        if ready.wants.is_empty() && !ready.lagging {
-            return append(s, c, r, &successor, marked(), None);
+        if ready.whole() {
+            return go_on(ready.fills);
         }
-        let late = overdue(s, tail, SpliceReason::SegmentLost, ready.wants);
-        // One rendition stays away and no sibling has it either: the others go on without it.
-        let held = track.segments().get(at + 1).is_some_and(|seen| seen.bytes.held.is_some());
-        let nothing_else = late.action == Action::Wait && late.wants.is_empty();
+        let some = ready.fills.contains(&Fill::Whole);
+        let late = if ready.lost() {
+            leave(s, tail, SpliceReason::SegmentLost, Vec::new())
+        } else {
+            overdue(s, tail, SpliceReason::SegmentLost, std::mem::take(&mut ready.wants))
+        };
+        // One rendition stays away and no sibling has it either: the others go on, and it has a
+        // gap. Whoever fetches still may be waited for no longer than a sibling would be.
+        let nothing_else = late.action == Action::Wait;
         let listed = track.listed_by(at + 1).is_some_and(|l| s.now.since(l) >= leave_after(s));
-        if ready.lagging && held && nothing_else && listed && waited(s, tail) >= leave_after(s) {
-            return append(s, c, r, &successor, marked(), None);
+        let patience = if ready.lost() { prefetch_after(s) } else { leave_after(s) };
+        if some && nothing_else && (listed || ready.lost()) && waited(s, tail) >= patience {
+            return go_on(ready.fills);
         }
         return late;
     }
@@ -129,6 +166,15 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
         return leave(s, tail, reason, Vec::new());
     }
     overdue(s, tail, SpliceReason::Stalled, Vec::new())
+}
+
+/// The packager marked one of these with EXT-X-DISCONTINUITY.
+fn marked(c: &Candidate, portions: &Portions) -> bool {
+    portions.iter().zip(&c.tracks).any(|(portion, track)| {
+        let (Portion::Segments(range), Some(track)) = (portion, track) else { return false };
+        let mut segments = range.clone().filter_map(|at| track.segments().get(at));
+        segments.any(|seen| seen.listed.segment.discontinuity)
+    })
 }
 
 /// The packager is still the lane's, and it is late. From one target duration on a sibling's next
@@ -166,7 +212,7 @@ fn try_splice(
     wants: &mut Vec<Want>,
 ) -> Option<Decision> {
     let last_chance = waited(s, tail) >= leave_after(s);
-    let mut offers: Vec<(&Candidate, usize, Place)> = s
+    let offers: Vec<(&Candidate, usize, Place)> = s
         .candidates
         .iter()
         .filter(|c| {
@@ -177,23 +223,52 @@ fn try_splice(
             Some((c, r, place))
         })
         .collect();
-    // The one that loses least; where they are alike to half a second, the order of preference.
-    offers.sort_by_key(|(c, _, p)| (p.gap_ms.unsigned_abs() / 500, *c.id == tail.packager));
-    for (c, r, p) in offers {
-        let entries = moment(s, c, r, p.at);
-        let ready = readiness(s, c, &entries);
-        if ready.lost || ready.lagging {
+    // The one that lacks least, then the one that loses least; where they are alike to half a
+    // second, the order of preference.
+    let mut ready: Vec<_> = offers
+        .into_iter()
+        .map(|(c, r, place)| {
+            let portions = moment(s, c, r, place.at);
+            let ready = readiness(s, c, &portions);
+            (c, r, place, portions, ready)
+        })
+        .collect();
+    ready.sort_by_key(|(c, _, p, _, ready)| {
+        (ready.lacking(), p.gap_ms.unsigned_abs() / 500, *c.id == tail.packager)
+    });
+    let splice = |p: Place| {
+        let from = tail.packager.clone();
+        Some(Splice { from, reason, method: p.method, gap_ms: p.gap_ms })
+    };
+    let mut second = None;
+    for (c, r, p, portions, ready) in ready {
+        if ready.lost() || ready.lagging {
+            // With a gap where something stays away: better than nothing, once it is late.
+            if last_chance && second.is_none() && ready.fills.get(r) == Some(&Fill::Whole) {
+                second = Some((c, r, p, portions, ready.fills));
+            }
             continue;
         }
         if ready.wants.is_empty() {
-            let splice =
-                Splice { from: tail.packager.clone(), reason, method: p.method, gap_ms: p.gap_ms };
-            return Some(append(s, c, r, &entries, true, Some(splice)));
+            let making = Making {
+                c,
+                r,
+                portions,
+                fills: ready.fills,
+                discontinuity: true,
+                splice: splice(p),
+                before: vec![],
+            };
+            return Some(append(s, making));
         }
         wants.extend(ready.wants);
         return None;
     }
-    None
+    let (c, r, p, portions, fills) = second?;
+    Some(append(
+        s,
+        Making { c, r, portions, fills, discontinuity: true, splice: splice(p), before: vec![] },
+    ))
 }
 
 /// What candidate `c` offers after `tail`. Its own run, where the tail's segment is lost, offers
@@ -224,7 +299,7 @@ fn after_lost(
     last_chance: bool,
 ) -> Option<Place> {
     let segments = track_of(c, r)?.segments();
-    let to = (at + 1..segments.len()).find(|&p| !readiness(s, c, &moment(s, c, r, p)).lost)?;
+    let to = (at + 1..segments.len()).find(|&p| !readiness(s, c, &moment(s, c, r, p)).lost())?;
     let gap: Duration = segments.iter().take(to).skip(at + 1).map(Seen::duration).sum();
     (last_chance && to > at + 1).then(|| Place {
         at: to,
@@ -238,25 +313,30 @@ fn over(s: &Situation, tail: &Step) -> Option<Decision> {
     let mut usable = s.candidates.iter().filter(|c| c.barred.is_none()).peekable();
     usable.peek()?;
     let all = usable.all(|c| c.over_since.is_some_and(|since| s.now.since(since) >= s.end_after));
-    let end = Step {
-        format: FORMAT,
-        msn: s.log.next_msn(),
-        packager: tail.packager.clone(),
-        discontinuity: false,
-        discontinuity_number: tail.discontinuity_number,
-        splice: None,
-        entries: Vec::new(),
-        listed_at: s.now,
-        content_end: tail.content_end,
-        wall_end: tail.wall_end,
-        end: true,
-    };
     all.then(|| Decision {
-        action: Action::Append(Box::new(end)),
+        action: Action::Append(vec![end_after(tail, s.now)]),
         wants: Vec::new(),
         wake: s.now,
         why: "every packager says it is over",
     })
+}
+
+/// EXT-X-ENDLIST.
+fn end_after(tail: &Step, listed_at: UnixMs) -> Step {
+    Step {
+        format: FORMAT,
+        msn: tail.msn.next(),
+        packager: tail.packager.clone(),
+        discontinuity: false,
+        discontinuity_number: tail.discontinuity_number,
+        splice: None,
+        shares: Vec::new(),
+        listed_at,
+        content_end: tail.content_end,
+        wall_end: tail.wall_end,
+        wall_shift_ms: tail.wall_shift_ms,
+        end: true,
+    }
 }
 
 fn moves(s: &Situation, track: &Track) -> bool {

@@ -2,14 +2,35 @@
 
 use std::fmt::Write as _;
 
-use super::{Entry, Init, Log, Step};
-use crate::model::names::OutputMsn;
+use super::{Entry, Init, Key, KeyUri, Log, Step};
+use crate::model::multivariant::NO_RENDITION;
+use crate::model::names::{ContentHash, OutputMsn, PackagerId};
+use crate::model::playlist::Extent;
+use crate::model::rendition::Kind;
 
-/// The name of a segment in a playlist: `<OutputMsn>-<h>.<ext>`, relative to the playlist.
+/// Stands for a hash in the name of what has no bytes (EXT-X-GAP).
+pub const GAP_SHORT: &str = "00000000";
+
+/// The name of a segment in a playlist: `<OutputMsn>-<h>.<ext>`, relative to the playlist. None
+/// where it is not listed.
 #[must_use]
-pub fn segment_name(msn: OutputMsn, entry: &Entry) -> Option<String> {
-    let held = entry.held?;
-    Some(format!("{msn}-{}.{}", held.hash.short(), entry.extension))
+pub fn segment_name(packager: &PackagerId, msn: OutputMsn, entry: &Entry) -> Option<String> {
+    let short = match entry.held {
+        Some(held) => held.hash.short(),
+        None if entry.on_demand => short_on_demand(packager, entry),
+        None if entry.gap => GAP_SHORT.to_owned(),
+        None => return None,
+    };
+    Some(format!("{msn}-{short}.{}", entry.extension))
+}
+
+/// What stands for the hash of bytes that are not known yet: of where they are.
+#[must_use]
+pub fn short_on_demand(packager: &PackagerId, entry: &Entry) -> String {
+    let source = &entry.source;
+    let range = source.range.map(|r| (r.offset, r.length));
+    ContentHash::of(format!("{packager} {} {} {range:?}", source.msn, source.path).as_bytes())
+        .short()
 }
 
 /// The name of an init segment: by content, so that it names one content for ever.
@@ -18,8 +39,14 @@ pub fn init_name(init: &Init) -> String {
     format!("init-{}.{}", init.held.hash.short(), init.extension)
 }
 
+/// The file name of a key that is held.
+#[must_use]
+pub fn key_name(name: &str) -> String {
+    format!("key-{name}")
+}
+
 /// The playlist of the `rendition`-th rendition from step `first` on. None where there is nothing
-/// to list. Every step from `first` to the tail must be held for this rendition.
+/// to list. Every step from `first` to the tail must be listable for this rendition.
 #[must_use]
 pub fn print(log: &Log, rendition: usize, first: OutputMsn) -> Option<String> {
     let header = log.header();
@@ -28,45 +55,94 @@ pub fn print(log: &Log, rendition: usize, first: OutputMsn) -> Option<String> {
     out.push_str("#EXTM3U\n");
     let _ = writeln!(out, "#EXT-X-VERSION:{}", header.version);
     let _ = writeln!(out, "#EXT-X-TARGETDURATION:{}", header.target_duration);
-    let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{first}");
+    let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", head.shares.get(rendition)?.msn);
     // Always written, even as 0: it has to be there before a DISCONTINUITY can leave the window.
     let before_head = head.discontinuity_number - u64::from(head.discontinuity);
     let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{before_head}");
+    match header.extent {
+        Extent::Sliding => {}
+        Extent::Event => out.push_str("#EXT-X-PLAYLIST-TYPE:EVENT\n"),
+        Extent::Whole => out.push_str("#EXT-X-PLAYLIST-TYPE:VOD\n"),
+    }
     if header.independent_segments {
         out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
     }
-    let mut map: Option<&Init> = None;
+    if header.renditions.get(rendition).is_some_and(|r| r.traits.kind == Kind::IFrames) {
+        out.push_str("#EXT-X-I-FRAMES-ONLY\n");
+    }
+    if let Some(start) = &header.start {
+        let _ = writeln!(out, "{start}");
+    }
+    let mut printer = Printer { out, map: None, keys: &[], discontinuities: before_head };
+    let mut listed = false;
     for step in log.from(first) {
         if step.end {
-            out.push_str("#EXT-X-ENDLIST\n");
+            printer.out.push_str("#EXT-X-ENDLIST\n");
             break;
         }
-        print_step(&mut out, step, step.entries.get(rendition)?, &mut map)?;
+        for (msn, entry) in step.shares.get(rendition)?.numbered() {
+            printer.entry(step, msn, entry)?;
+            listed = true;
+        }
     }
-    Some(out)
+    // A list without a segment would tell players that nothing is there.
+    listed.then_some(printer.out)
 }
 
-fn print_step<'a>(
-    out: &mut String,
-    step: &Step,
-    entry: &'a Entry,
-    map: &mut Option<&'a Init>,
-) -> Option<()> {
-    if step.discontinuity {
-        out.push_str("#EXT-X-DISCONTINUITY\n");
+/// What has been printed so far, and what is in force because of it.
+struct Printer<'a> {
+    out: String,
+    map: Option<&'a Init>,
+    keys: &'a [Key],
+    discontinuities: u64,
+}
+
+impl<'a> Printer<'a> {
+    fn entry(&mut self, step: &Step, msn: OutputMsn, entry: &'a Entry) -> Option<()> {
+        // A step without an entry here may have had a tag of its own: each counts.
+        let begins_again = self.discontinuities < step.discontinuity_number;
+        while self.discontinuities < step.discontinuity_number {
+            self.out.push_str("#EXT-X-DISCONTINUITY\n");
+            self.discontinuities += 1;
+        }
+        // MAP holds until the next one; repeated at a splice, since the timeline begins again
+        // there.
+        if let Some(init) = &entry.map
+            && (begins_again || self.map != Some(init))
+        {
+            // The keys that stand before it are those it is encrypted with (RFC 8216, 4.3.2.4).
+            self.keys(&init.keys);
+            let _ = writeln!(self.out, "#EXT-X-MAP:URI=\"{}\"", init_name(init));
+            self.map = Some(init);
+        }
+        self.keys(&entry.keys);
+        for line in &entry.lines {
+            self.out.push_str(line);
+            self.out.push('\n');
+        }
+        self.out.push_str(&segment_name(&step.packager, msn, entry)?);
+        self.out.push('\n');
+        Some(())
     }
-    // MAP holds until the next one; repeated at a splice, since the timeline begins again there.
-    if let Some(init) = &entry.map
-        && (step.discontinuity || *map != Some(init))
-    {
-        let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}\"", init_name(init));
-        *map = Some(init);
+
+    /// Brings `keys` into force. One ends the one of its KEYFORMAT; what has no successor is ended
+    /// by METHOD=NONE, before the next keys (RFC 8216, 4.3.2.4).
+    fn keys(&mut self, keys: &'a [Key]) {
+        let same = |a: &Key| keys.iter().any(|b| a.format == b.format);
+        if !self.keys.iter().all(same) {
+            self.out.push_str("#EXT-X-KEY:METHOD=NONE\n");
+            self.keys = &[];
+        }
+        for key in keys.iter().filter(|key| !self.keys.contains(key)) {
+            let Key { before, after, .. } = key;
+            let _ = match &key.uri {
+                KeyUri::Held { name, .. } => {
+                    let name = key_name(name);
+                    writeln!(self.out, "#EXT-X-KEY:{before}../{NO_RENDITION}/{name}{after}")
+                }
+                KeyUri::Elsewhere(uri) => writeln!(self.out, "#EXT-X-KEY:{before}{uri}{after}"),
+            };
+        }
+        self.keys = keys;
     }
-    for line in &entry.lines {
-        out.push_str(line);
-        out.push('\n');
-    }
-    out.push_str(&segment_name(step.msn, entry)?);
-    out.push('\n');
-    Some(())
 }

@@ -1,10 +1,11 @@
 //! What a refresh brings, and what is kept of it: resources, lists, segments with their bytes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ByteRange, Held, Source};
 use crate::model::names::{PackagerMsn, UnixMs};
-use crate::model::playlist::Segment;
+use crate::model::playlist::{Key, Segment};
 
 /// A segment or init segment is asked for so often before it counts as lost.
 const TRIES: u8 = 2;
@@ -27,6 +28,32 @@ pub struct Listed {
     pub resource: Resource,
     /// Where its init segment is.
     pub map: Option<Resource>,
+    /// Where each of its keys is on the packager; none: it is elsewhere.
+    pub keys: Arc<[Option<Resource>]>,
+    /// The same for the keys of its init segment.
+    pub map_keys: Arc<[Option<Resource>]>,
+}
+
+impl Listed {
+    /// What has to be held beside its bytes before it can be listed.
+    pub fn assets(&self) -> impl Iterator<Item = Asset<'_>> {
+        let key = |whole_segment: bool, resource| Asset { resource, key_of_16: whole_segment };
+        let of = |keys: &'_ [Key]| keys.iter().map(|k| k.whole_segment).collect::<Vec<_>>();
+        let own = of(&self.segment.keys).into_iter().zip(self.keys.iter());
+        let maps = self.segment.map.as_ref().map(|m| of(&m.keys)).unwrap_or_default();
+        let keys = own.chain(maps.into_iter().zip(self.map_keys.iter()));
+        let keys = keys.filter_map(move |(whole, r)| Some(key(whole, r.as_ref()?)));
+        self.map.iter().map(|resource| Asset { resource, key_of_16: false }).chain(keys)
+    }
+}
+
+/// An init segment or a key that a segment cannot be played without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asset<'a> {
+    /// Where it is.
+    pub resource: &'a Resource,
+    /// A key of METHOD=AES-128, which has 16 bytes (RFC 8216, 4.3.2.4).
+    pub key_of_16: bool,
 }
 
 /// A media playlist as one refresh brought it.
@@ -36,7 +63,10 @@ pub struct Snapshot {
     pub target_duration: u32,
     /// EXT-X-ENDLIST.
     pub ended: bool,
-    /// Its segments.
+    /// How many older segments stand in the list before these: of a long list only the end is
+    /// looked at with every refresh.
+    pub skipped: u64,
+    /// Its newest segments.
     pub segments: Vec<Listed>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Log, Resource, SpliceReason, Step, Track};
+use super::{Listed, Log, Resource, SpliceReason, Step, Track};
 use crate::model::names::{PackagerId, PackagerMsn, UnixMs};
 
 /// All that the decision looks at.
@@ -29,8 +29,13 @@ pub struct Candidate<'a> {
     pub barred: Option<SpliceReason>,
     /// Since when it has said that there is no such stream, or that it has ended.
     pub over_since: Option<UnixMs>,
-    /// Its tracks, matched to the header's renditions.
+    /// Its tracks, matched to the header's renditions; none where one is not shown yet.
     pub tracks: Vec<Option<&'a Track>>,
+    /// Per rendition: it has none that could stand in. Empty: it has all.
+    pub lacks: Vec<bool>,
+    /// Per rendition: what stands in its list before that which the track looks at, for a lane
+    /// that opens on a long window.
+    pub depth: Vec<&'a [Listed]>,
 }
 
 /// Bytes that the next step waits for.
@@ -46,20 +51,43 @@ pub struct Want {
     pub what: What,
 }
 
-/// A segment or an init segment.
+/// A segment, or what it cannot be played without.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum What {
-    /// A segment, by number.
-    Segment(PackagerMsn, Resource),
-    /// An init segment.
-    Init(Resource),
+    /// A segment.
+    Segment {
+        /// Its number on the packager.
+        msn: PackagerMsn,
+        /// Where it is.
+        at: Resource,
+        /// All of it is ciphertext (METHOD=AES-128): its beginning tells nothing.
+        encrypted: bool,
+    },
+    /// An init segment or a key.
+    Asset {
+        /// Where it is.
+        at: Resource,
+        /// A key of 16 bytes.
+        key_of_16: bool,
+    },
+}
+
+impl What {
+    /// Where it is.
+    #[must_use]
+    pub const fn resource(&self) -> &Resource {
+        match self {
+            Self::Segment { at, .. } | Self::Asset { at, .. } => at,
+        }
+    }
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Append this step to the tail it was computed from.
-    Append(Box<Step>),
+    /// Append these steps to the tail they were computed from: one, but for the depth that a lane
+    /// opens with.
+    Append(Vec<Step>),
     /// Nothing yet.
     Wait,
 }

@@ -111,39 +111,6 @@ fn method(tail: &Step, track: &Track) -> SpliceMethod {
     if agreed() == Some(true) { SpliceMethod::ProgramDateTime } else { SpliceMethod::Arrival }
 }
 
-/// The segment of `other` at the same moment as the one at `at` in `reference`: the same number
-/// where a packager numbers its renditions alike (all that are known do; a list seen for the first
-/// time may have been written up to a segment before), else by
-/// PROGRAM-DATE-TIME, else by arrival.
-#[must_use]
-pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize> {
-    let seen = reference.segments().get(at)?;
-    let start = reference.starts_at(at)?;
-    let near = |o: usize, within: Duration| -> bool {
-        other
-            .starts_at(o)
-            .is_some_and(|s| Duration::from_millis(s.signed_since(start).unsigned_abs()) <= within)
-    };
-    if let Some(o) = other.position(seen.msn())
-        && near(o, seen.duration() * 3 / 2)
-    {
-        return Some(o);
-    }
-    let distance = |o: usize| -> Option<u64> {
-        let wall = other.segments().get(o)?.wall_end.zip(seen.wall_end);
-        Some(match wall {
-            Some((a, b)) => a.signed_since(b).unsigned_abs(),
-            // An arrival that was not watched may be wrong by a segment.
-            None if !reference.arrival_watched() || !other.arrival_watched() => return None,
-            None => other.starts_at(o)?.signed_since(start).unsigned_abs(),
-        })
-    };
-    let listed = other.listed_from()..other.segments().len();
-    let nearest = listed.filter(|&o| distance(o).is_some()).min_by_key(|&o| distance(o))?;
-    let half = u64::try_from(seen.duration().as_millis() / 2).unwrap_or(u64::MAX);
-    (distance(nearest)? <= half.max(500)).then_some(nearest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Borders, by_borders};

@@ -1,8 +1,8 @@
-//! Where a lane's tail stands in what its packager shows now, what is at the same moment in every
-//! rendition, and whether all of it is held.
+//! Where a lane's tail stands in what its packager shows now.
 
-use super::splice::same_moment;
-use super::{Candidate, Seen, Situation, SpliceReason, Step, Track, Want, What};
+use super::moment::same_moment;
+use super::readiness::wants;
+use super::{Candidate, Entry, Seen, Situation, SpliceReason, Step, Track, Want};
 
 /// A packager that fails this many refreshes in a row has failed.
 pub(super) const FAILING: u32 = 2;
@@ -22,14 +22,14 @@ pub(super) enum Standing {
 pub(super) fn standing(s: &Situation, c: &Candidate, tail: &Step) -> Standing {
     // What viewers have been given tells best where the tail stands.
     let given = (0..c.tracks.len()).find_map(|r| {
-        let (entry, track) = (tail.entries.get(r)?, track_of(c, r)?);
+        let (entry, track) = (tail.entries(r).last()?, track_of(c, r)?);
         (entry.held.is_some() && track.find(&entry.source).is_some()).then_some((r, track))
     });
     let Some((r, track)) = given.or_else(|| reference(s, c)) else { return Standing::Unseen };
-    let found = tail.entries.get(r).and_then(|e| track.find(&e.source));
+    let found = tail.entries(r).last().and_then(|e| track.find(&e.source));
     let Some(at) = found.or_else(|| tail_by_other(c, tail, r, track)) else {
         // The renditions that the tail names may not be shown here yet.
-        let named = |o: usize| tail.entries.get(o).is_some_and(|e| !e.source.path.is_empty());
+        let named = |o: usize| tail.entries(o).last().is_some_and(|e| !e.source.path.is_empty());
         let shown = |o: usize| track_of(c, o).is_some_and(|t| !t.segments().is_empty());
         if !(0..c.tracks.len()).any(|o| named(o) && shown(o)) {
             return Standing::Unseen;
@@ -47,7 +47,7 @@ pub(super) fn standing(s: &Situation, c: &Candidate, tail: &Step) -> Standing {
         }
         // Bytes of now prove nothing about a list of before.
         None if track.unsure() => Standing::Unseen,
-        None => Standing::Prove(want_segment(c, r, track, at).into_iter().collect()),
+        None => Standing::Prove(wants(c, r, track, at)),
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn standing(s: &Situation, c: &Candidate, tail: &Step) -> Standing {
 pub(super) fn tail_by_other(c: &Candidate, tail: &Step, r: usize, track: &Track) -> Option<usize> {
     c.tracks.iter().enumerate().filter(|(o, _)| *o != r).find_map(|(o, other)| {
         let other = other.as_ref()?;
-        let at = other.find(&tail.entries.get(o)?.source)?;
+        let at = other.find(&tail.entries(o).last()?.source)?;
         same_moment(other, at, track)
     })
 }
@@ -65,7 +65,7 @@ pub(super) fn tail_by_other(c: &Candidate, tail: &Step, r: usize, track: &Track)
 /// it is one run: same names are not enough, since they start again after a restart.
 pub(super) fn proven(s: &Situation, track: &Track, r: usize) -> Option<bool> {
     for step in s.log.steps().rev() {
-        if let Some(entry) = step.entries.get(r)
+        if let Some(entry) = step.entries(r).last()
             && let Some(seen) = track.find(&entry.source).and_then(|at| track.segments().get(at))
             && let (Some(logged), Some(held)) = (entry.held, seen.bytes.held)
         {
@@ -78,8 +78,21 @@ pub(super) fn proven(s: &Situation, track: &Track, r: usize) -> Option<bool> {
     // Nothing of this rendition was held before: there is nothing to contradict.
     let in_run = s.log.steps().rev().take_while(|st| st.splice.is_none());
     let any = in_run.chain(s.log.steps().rev().find(|st| st.splice.is_some()));
-    let held_before = any.into_iter().any(|st| st.entries.get(r).is_some_and(|e| e.held.is_some()));
+    let held_before = any.into_iter().any(|st| st.entries(r).iter().any(|e| e.held.is_some()));
     (!held_before).then_some(true)
+}
+
+/// The newest entry of a rendition in the tail's run: the tail itself may have none of it.
+pub(super) fn last_entry<'a>(s: &Situation<'a>, r: usize) -> Option<&'a Entry> {
+    for step in s.log.steps().rev() {
+        if let Some(entry) = step.entries(r).last() {
+            return Some(entry);
+        }
+        if step.splice.is_some() {
+            break;
+        }
+    }
+    None
 }
 
 pub(super) fn failure(c: &Candidate) -> Option<SpliceReason> {
@@ -102,86 +115,4 @@ pub(super) fn reference<'a>(s: &Situation, c: &Candidate<'a>) -> Option<(usize, 
 
 pub(super) fn track_of<'a>(c: &Candidate<'a>, r: usize) -> Option<&'a Track> {
     c.tracks.get(r).copied().flatten()
-}
-
-/// The same moment in every rendition.
-pub(super) fn moment(s: &Situation, c: &Candidate, r: usize, at: usize) -> Vec<Option<usize>> {
-    let Some(track) = track_of(c, r) else { return Vec::new() };
-    (0..s.log.header().renditions.len())
-        .map(|o| if o == r { Some(at) } else { same_moment(track, at, track_of(c, o)?) })
-        .collect()
-}
-
-/// What follows the tail in every rendition. Each goes on where it stands, so that a clock that
-/// is not sure yet neither repeats nor skips a segment; only where the tail did not carry a
-/// rendition is its moment looked for.
-pub(super) fn succession(
-    s: &Situation,
-    c: &Candidate,
-    tail: &Step,
-    r: usize,
-    at: usize,
-) -> Vec<Option<usize>> {
-    let mut moment = moment(s, c, r, at + 1);
-    for (o, place) in moment.iter_mut().enumerate().filter(|(o, _)| *o != r) {
-        let Some(entry) = tail.entries.get(o).filter(|e| e.held.is_some()) else { continue };
-        let Some(track) = track_of(c, o) else { continue };
-        if proven(s, track, o) == Some(false) {
-            *place = None;
-        } else if let Some(stands) = track.find(&entry.source) {
-            *place = Some(stands + 1).filter(|next| *next < track.segments().len());
-        }
-    }
-    moment
-}
-
-/// Whether a step can be made of these segments.
-pub(super) struct Readiness {
-    pub(super) wants: Vec<Want>,
-    /// A wanted rendition cannot be had.
-    pub(super) lost: bool,
-    /// A wanted rendition does not list its part yet.
-    pub(super) lagging: bool,
-}
-
-pub(super) fn readiness(s: &Situation, c: &Candidate, moment: &[Option<usize>]) -> Readiness {
-    let mut out = Readiness { wants: Vec::new(), lost: false, lagging: false };
-    for (r, &at) in moment.iter().enumerate() {
-        if s.wanted.get(r) != Some(&true) {
-            continue;
-        }
-        // A rendition that nobody has been given yet holds up nobody.
-        let carried =
-            s.log.tail().is_none_or(|t| t.entries.get(r).is_some_and(|e| e.held.is_some()));
-        let Some((track, at)) = track_of(c, r).zip(at) else {
-            out.lagging |= carried;
-            continue;
-        };
-        let Some(seen) = track.segments().get(at) else { continue };
-        out.lost |= carried && (seen.lost() || seen.listed.segment.encrypted);
-        if track.unsure() && seen.bytes.held.is_none() {
-            out.lagging |= carried;
-            continue;
-        }
-        out.wants.extend(want_segment(c, r, track, at));
-        if let Some(map) = &seen.listed.map {
-            let init = track.init(map);
-            out.lost |= carried && init.lost();
-            if init.held.is_none() && !init.lost() {
-                out.wants.push(want(c, r, track, What::Init(map.clone())));
-            }
-        }
-    }
-    out
-}
-
-pub(super) fn want(c: &Candidate, rendition: usize, track: &Track, what: What) -> Want {
-    Want { packager: c.id.clone(), rendition, run: track.run(), what }
-}
-
-/// What was lost is not asked for again: a refusal comes back at once, and so would the next.
-pub(super) fn want_segment(c: &Candidate, r: usize, track: &Track, at: usize) -> Option<Want> {
-    let seen = track.segments().get(at)?;
-    let what = || What::Segment(seen.msn(), seen.listed.resource.clone());
-    (seen.bytes.held.is_none() && !seen.lost()).then(|| want(c, r, track, what()))
 }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::names::{ContentHash, OutputMsn, PackagerId, PackagerMsn, UnixMs};
 
-/// One output media sequence number of a lane, with one entry per rendition of the header.
-/// Never changed once appended.
+/// One output media sequence number of a lane: a moment, with each rendition's share of it. Never
+/// changed once appended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "stored::Stored")]
 pub struct Step {
     /// [`super::header::FORMAT`] at the time of writing.
     pub format: u16,
@@ -22,20 +23,25 @@ pub struct Step {
     /// step, on top of the header's (RFC 8216, 6.2.1).
     pub discontinuity_number: u64,
     /// Why and how the lane came to another run here; none inside a run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub splice: Option<Splice>,
     /// One per rendition, in the header's order. Empty in the step that ends the lane.
-    pub entries: Vec<Entry>,
+    pub shares: Vec<Share>,
     /// When it was appended; in the steps a lane opens with, when the packager had made it.
     pub listed_at: UnixMs,
     /// When, by arrival, the packager had made all of this content: the lane's content clock,
     /// by which another packager's segments are aligned.
     pub content_end: UnixMs,
-    /// EXT-X-PROGRAM-DATE-TIME of the content's end, where the packager writes one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// EXT-X-PROGRAM-DATE-TIME of the content's end as viewers are told it, where the packager
+    /// writes one or the lane goes on counting.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub wall_end: Option<UnixMs>,
+    /// What the dates of its packager are moved by since the splice, milliseconds, so that they
+    /// go on where those of the packager before it ended.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub wall_shift_ms: i64,
     /// EXT-X-ENDLIST: the stream is over, this step carries no segment.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false")]
     pub end: bool,
 }
 
@@ -44,33 +50,115 @@ fn is_false(b: &bool) -> bool {
     !*b
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(n: &i64) -> bool {
+    *n == 0
+}
+
 impl Step {
-    /// The length of its content: that of the first rendition.
+    /// The length of its content: that of the first rendition that has any.
     #[must_use]
     pub fn duration(&self) -> Duration {
-        self.entries.first().map_or(Duration::ZERO, |e| e.duration)
+        let mut shares = self.shares.iter();
+        shares.find(|s| !s.entries.is_empty()).map_or(Duration::ZERO, Share::duration)
+    }
+    /// What it has of a rendition, by place in the header.
+    #[must_use]
+    pub fn entries(&self, rendition: usize) -> &[Entry] {
+        self.shares.get(rendition).map_or(&[], |s| &s.entries)
+    }
+    /// All that it has of a rendition can be listed.
+    #[must_use]
+    pub fn lists(&self, rendition: usize) -> bool {
+        self.shares.get(rendition).is_some_and(|s| s.entries.iter().all(Entry::listed))
+    }
+    /// Viewers of a rendition are given something of it: bytes, or that they are missing.
+    #[must_use]
+    pub fn carries(&self, rendition: usize) -> bool {
+        self.lists(rendition) && !self.entries(rendition).is_empty()
+    }
+    /// All bytes that its lists name and that are held: segments, init segments, keys.
+    pub fn held(&self) -> impl Iterator<Item = Held> {
+        let entries = self.shares.iter().flat_map(|s| &s.entries);
+        entries.flat_map(|e| e.held.into_iter().chain(e.assets()))
     }
 }
 
-/// One rendition's part of a step.
+/// One rendition's share of a step: one entry, where its segments share borders with those of the
+/// first, or are as many. Else those that begin in it, which may be none (long subtitles) or
+/// several (I-frames).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The number of its first entry, or of the one to come where there is none. The step's own
+    /// number while the rendition has had one entry for each step.
+    pub msn: OutputMsn,
+    /// In order.
+    pub entries: Vec<Entry>,
+}
+
+impl Share {
+    /// The number of the entry after its last.
+    #[must_use]
+    pub fn next_msn(&self) -> OutputMsn {
+        OutputMsn(self.msn.0.saturating_add(self.entries.len() as u64))
+    }
+    /// Its entries with their numbers.
+    pub fn numbered(&self) -> impl Iterator<Item = (OutputMsn, &Entry)> {
+        (self.msn.0..).map(OutputMsn).zip(&self.entries)
+    }
+    /// The length of its entries.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.entries.iter().map(|e| e.duration).sum()
+    }
+}
+
+/// A segment of a rendition, or what stands in its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Where the bytes come from.
     pub source: Source,
     /// EXTINF as time.
     pub duration: Duration,
-    /// The tag lines that stand before the URI, EXTINF among them, as the packager wrote them.
-    /// DISCONTINUITY, MAP, KEY and BYTERANGE are not among them: the printer writes those.
+    /// The tag lines that stand before the URI, EXTINF among them, as the packager wrote them but
+    /// for dates that a splice moved. DISCONTINUITY, MAP, KEY and BYTERANGE are not among them:
+    /// the printer writes those.
     pub lines: Vec<String>,
     /// The ending of the segment's name, such as `ts`: players look at it.
     pub extension: String,
-    /// The bytes, once held. None: nobody asked for this rendition when the step was
-    /// appended, and its playlist begins later.
+    /// The bytes, once held. None: see the two that follow; and where neither holds nobody asked
+    /// for this rendition when the step was appended, and its playlist begins later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// EXT-X-GAP (RFC 8216bis, 4.4.4.7): there are no bytes. The tag is among the lines.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub gap: bool,
+    /// Listed without being held: the depth of a long window, fetched when it is asked for.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub on_demand: bool,
     /// The init segment in force (EXT-X-MAP, RFC 8216, 4.3.2.5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<Init>,
+    /// The keys in force (EXT-X-KEY, RFC 8216, 4.3.2.4); none: it is clear.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Key>,
+}
+
+impl Entry {
+    /// It stands in playlists.
+    #[must_use]
+    pub const fn listed(&self) -> bool {
+        self.held.is_some() || self.gap || self.on_demand
+    }
+    /// The keys that its playlist names because of it: its own, and its init segment's.
+    pub fn all_keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter().chain(self.map.iter().flat_map(|m| &m.keys))
+    }
+    /// The init segment and the keys that are held for it.
+    pub fn assets(&self) -> impl Iterator<Item = Held> {
+        let keys = self.all_keys().filter_map(|k| Some(k.held()?.1));
+        self.map.iter().map(|m| m.held).chain(keys)
+    }
 }
 
 /// Bytes that the segment store holds.
@@ -83,12 +171,56 @@ pub struct Held {
 }
 
 /// An init segment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Init {
     /// The bytes.
     pub held: Held,
     /// The ending of its name, such as `mp4`.
     pub extension: String,
+    /// The keys in force where it stands: it may be encrypted itself, or be clear while the
+    /// segments are not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Key>,
+}
+
+/// An EXT-X-KEY: its attributes as the packager wrote them, cut where the URI stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Its KEYFORMAT.
+    pub format: String,
+    /// The attributes up to the URI's value.
+    pub before: String,
+    /// Where the key is.
+    pub uri: KeyUri,
+    /// The attributes from the URI's end on, with the IV that the packager's number stood for.
+    pub after: String,
+}
+
+impl Key {
+    /// Its name and bytes, where it is ours to hold.
+    #[must_use]
+    pub fn held(&self) -> Option<(&str, Held)> {
+        match &self.uri {
+            KeyUri::Held { name, held } => Some((name, *held)),
+            KeyUri::Elsewhere(_) => None,
+        }
+    }
+}
+
+/// Where a key is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyUri {
+    /// On the packager, and so held like a segment.
+    Held {
+        /// What it is called in this lane's URLs, after `key-`. Not made of its bytes, which are
+        /// a secret.
+        name: String,
+        /// The bytes.
+        held: Held,
+    },
+    /// On another host, or no HTTP at all (`skd:`, `data:`): left alone.
+    Elsewhere(String),
 }
 
 /// A segment as its packager names it. What a packager's list must still show, or must have
@@ -185,6 +317,55 @@ impl SpliceMethod {
             Self::ProgramDateTime => "program_date_time",
             Self::Arrival => "arrival",
             Self::Newest => "newest",
+        }
+    }
+}
+
+/// Steps as they were stored, the first format included.
+mod stored {
+    use super::{Deserialize, Entry, OutputMsn, PackagerId, Share, Splice, Step, UnixMs};
+
+    #[derive(Deserialize)]
+    pub(super) struct Stored {
+        format: u16,
+        msn: OutputMsn,
+        packager: PackagerId,
+        discontinuity: bool,
+        discontinuity_number: u64,
+        #[serde(default)]
+        splice: Option<Splice>,
+        #[serde(default)]
+        shares: Vec<Share>,
+        /// Format 1: one entry per rendition.
+        #[serde(default)]
+        entries: Vec<Entry>,
+        listed_at: UnixMs,
+        content_end: UnixMs,
+        #[serde(default)]
+        wall_end: Option<UnixMs>,
+        #[serde(default)]
+        wall_shift_ms: i64,
+        #[serde(default)]
+        end: bool,
+    }
+
+    impl From<Stored> for Step {
+        fn from(s: Stored) -> Self {
+            let first = s.entries.into_iter().map(|e| Share { msn: s.msn, entries: vec![e] });
+            Self {
+                format: s.format,
+                msn: s.msn,
+                packager: s.packager,
+                discontinuity: s.discontinuity,
+                discontinuity_number: s.discontinuity_number,
+                splice: s.splice,
+                shares: s.shares.into_iter().chain(first).collect(),
+                listed_at: s.listed_at,
+                content_end: s.content_end,
+                wall_end: s.wall_end,
+                wall_shift_ms: s.wall_shift_ms,
+                end: s.end,
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What one packager shows of one rendition: the run that is on, its segments, when each was
 //! first seen, and which bytes are held. Fed with what was fetched; asks no questions itself.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::{Failing, Fetched, Held, Listed, Observed, Resource, Seen, Snapshot, Source};
@@ -12,6 +12,9 @@ use crate::model::names::{ContentHash, PackagerMsn, UnixMs};
 const REMEMBERED: usize = 64;
 /// How many arrivals the content clock looks at. Few, so that it follows a packager that drifts.
 const ARRIVALS: usize = 16;
+
+/// Init segments and keys beyond so many are forgotten when nothing seen needs them.
+const ASSETS: usize = 256;
 
 /// A listing, seen through polling: it came after a refresh that did not show the segment and not
 /// after the one that did. Both are Unix milliseconds less the run's content up to its end.
@@ -40,12 +43,15 @@ pub struct Track {
     segments: VecDeque<Seen>,
     /// EXT-X-MEDIA-SEQUENCE as last seen.
     first_listed: u64,
+    /// How many segments the list has before those that are looked at.
+    skipped: u64,
     arrivals: VecDeque<Arrival>,
     doubt: Option<Doubt>,
     doubts: u32,
     /// An empty list was seen: what is listed next must prove itself.
     emptied: bool,
-    inits: HashMap<Resource, Fetched>,
+    /// Init segments and keys.
+    assets: HashMap<Resource, Fetched>,
     target_duration: u32,
     ended_since: Option<UnixMs>,
     refreshed_at: Option<UnixMs>,
@@ -68,6 +74,11 @@ impl Track {
     #[must_use]
     pub fn listed_from(&self) -> usize {
         self.segments.partition_point(|s| s.msn().0 < self.first_listed)
+    }
+    /// How many segments the list has before [`Track::listed_from`]: more than is looked at.
+    #[must_use]
+    pub const fn skipped(&self) -> u64 {
+        self.skipped
     }
     /// EXT-X-TARGETDURATION as last seen, seconds.
     #[must_use]
@@ -113,10 +124,10 @@ impl Track {
         let r = &self.segments.get(at)?.listed.resource;
         (r.path == source.path && r.range == source.range).then_some(at)
     }
-    /// Bytes of an init segment.
+    /// Bytes of an init segment or a key.
     #[must_use]
-    pub fn init(&self, resource: &Resource) -> Fetched {
-        self.inits.get(resource).copied().unwrap_or_default()
+    pub fn asset(&self, resource: &Resource) -> Fetched {
+        self.assets.get(resource).copied().unwrap_or_default()
     }
 
     /// When, by arrival, the packager had made the segment at `at` whole. None before anything
@@ -249,10 +260,11 @@ impl Track {
         }
     }
 
-    /// The bytes of an init segment of run `run` were fetched, or not. Not believed while unsure.
-    pub fn fetched_init(&mut self, run: u32, resource: &Resource, held: Option<Held>) {
+    /// The bytes of an init segment or a key of run `run` were fetched, or not. Not believed while
+    /// unsure.
+    pub fn fetched_asset(&mut self, run: u32, resource: &Resource, held: Option<Held>) {
         if run == self.run && !self.unsure() {
-            note(self.inits.entry(resource.clone()).or_default(), held);
+            note(self.assets.entry(resource.clone()).or_default(), held);
         }
     }
 
@@ -293,7 +305,7 @@ impl Track {
     fn begin_run(&mut self, now: UnixMs, list: Snapshot) {
         self.run = self.run.saturating_add(1);
         self.segments.clear();
-        self.inits.clear();
+        self.assets.clear();
         self.arrivals.clear();
         self.doubt = None;
         self.merge(now, None, list);
@@ -304,6 +316,7 @@ impl Track {
         if let Some(first) = list.segments.first() {
             self.first_listed = first.segment.msn.0;
         }
+        self.skipped = list.skipped;
         let newest = self.newest().map(Seen::msn);
         let mut grew = false;
         for listed in list.segments {
@@ -317,13 +330,22 @@ impl Track {
         }
         self.note_arrival(now, before);
         // What failed a while ago may be had by now.
-        self.inits.values_mut().filter(|i| i.held.is_none()).for_each(|i| i.failures = 0);
+        self.assets.values_mut().filter(|a| a.held.is_none()).for_each(|a| a.failures = 0);
         self.progressed_at = Some(now);
         let surplus = self.listed_from().saturating_sub(REMEMBERED);
         self.segments.drain(..surplus);
-        let live: Vec<_> = self.segments.iter().filter_map(|s| s.listed.map.clone()).collect();
-        self.inits.retain(|r, _| live.contains(r));
+        self.forget_assets();
         Observed::Grew
+    }
+
+    /// Keys that rotate would gather for ever; those that the depth of a long window needs are not
+    /// among what is seen.
+    fn forget_assets(&mut self) {
+        if self.assets.len() > ASSETS {
+            let live: HashSet<&Resource> =
+                self.segments.iter().flat_map(|s| s.listed.assets().map(|a| a.resource)).collect();
+            self.assets.retain(|r, _| live.contains(r));
+        }
     }
 
     fn push(&mut self, listed: Listed) {

@@ -12,6 +12,47 @@ pub(in crate::model) struct Attribute<'a> {
     pub quoted: bool,
     /// Where `value` begins in the list, bytes.
     pub at: usize,
+    /// Where `name` begins in the list, bytes.
+    pub begins: usize,
+}
+
+/// What becomes of an attribute's value.
+pub(in crate::model) enum Edit {
+    /// It stays.
+    Keep,
+    /// This stands in its place.
+    Replace(String),
+    /// The attribute goes.
+    Drop,
+}
+
+/// The list with its values edited; all else of it stays as it was written.
+pub(in crate::model) fn edited(list: &str, edit: impl Fn(&Attribute) -> Edit) -> String {
+    let mut out = String::with_capacity(list.len() + 16);
+    let mut copied = 0;
+    for a in attributes(list) {
+        let end = a.at + a.value.len();
+        match edit(&a) {
+            Edit::Keep => {}
+            Edit::Replace(value) => {
+                out.push_str(list.get(copied..a.at).unwrap_or_default());
+                out.push_str(&value);
+                copied = end;
+            }
+            Edit::Drop => {
+                let before = list.get(copied..a.begins).unwrap_or_default();
+                out.push_str(before.trim_end().trim_end_matches(','));
+                copied = end + usize::from(a.quoted);
+                // The first of the list takes its comma along.
+                if out.is_empty() {
+                    let rest = list.get(copied..).unwrap_or_default();
+                    copied += rest.len() - rest.trim_start_matches([' ', ',']).len();
+                }
+            }
+        }
+    }
+    out.push_str(list.get(copied..).unwrap_or_default());
+    out
 }
 
 /// Walks a list. What is not `NAME=value` is passed over; a quote that never closes reaches to
@@ -40,6 +81,7 @@ impl<'a> Iterator for Attributes<'a> {
             let rest = self.list.get(self.at..)?;
             let item = rest.trim_start_matches([',', ' ', '\t']);
             self.at += rest.len() - item.len();
+            let begins = self.at;
             let mark = item.find(['=', ','])?;
             let (name, after) = item.split_at_checked(mark)?;
             self.at += mark + 1;
@@ -53,12 +95,12 @@ impl<'a> Iterator for Attributes<'a> {
                 let at = self.at + 1;
                 let value = quoted.split('"').next().unwrap_or(quoted);
                 self.at = at + value.len() + 1;
-                return Some(Attribute { name, value, quoted: true, at });
+                return Some(Attribute { name, value, quoted: true, at, begins });
             }
             let whole = value.split(',').next().unwrap_or(value);
             let at = self.at;
             self.at += whole.len();
-            return Some(Attribute { name, value: whole.trim_end(), quoted: false, at });
+            return Some(Attribute { name, value: whole.trim_end(), quoted: false, at, begins });
         }
     }
 }
@@ -90,6 +132,22 @@ mod tests {
             let got: Vec<_> = attributes(list).map(|a| (a.name, a.value, a.quoted)).collect();
             assert_eq!(got, wanted, "{list}");
         }
+    }
+
+    #[test]
+    fn values_are_edited_and_the_rest_stays() {
+        let list = r#"A=1, B = "x" ,C="y",D=2"#;
+        let with = |name: &'static str, to: Option<&str>| {
+            edited(list, |a| match to {
+                Some(to) if a.name == name => Edit::Replace(to.to_owned()),
+                None if a.name == name => Edit::Drop,
+                _ => Edit::Keep,
+            })
+        };
+        assert_eq!(with("B", Some("long")), r#"A=1, B = "long" ,C="y",D=2"#);
+        assert_eq!(with("A", None), r#"B = "x" ,C="y",D=2"#);
+        assert_eq!(with("C", None), r#"A=1, B = "x" ,D=2"#);
+        assert_eq!(with("D", None), r#"A=1, B = "x" ,C="y""#);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 const MS_PER_DAY: i64 = 86_400_000;
 
 /// Unix milliseconds of `text`; none if it is no date from 1970 to 9999.
-pub(super) fn unix_ms(text: &str) -> Option<u64> {
+pub(in crate::model) fn unix_ms(text: &str) -> Option<u64> {
     let (year, rest) = number(text, 4)?;
     let (month, rest) = number(rest.strip_prefix('-')?, 2)?;
     let (day, rest) = number(rest.strip_prefix('-')?, 2)?;
@@ -19,6 +19,28 @@ pub(super) fn unix_ms(text: &str) -> Option<u64> {
     let days = days_since_epoch(year, month, day)?;
     let time = ((hour * 60 + minute) * 60 + second) * 1000 + ms;
     u64::try_from(days * MS_PER_DAY + time - zone_ms(zone)?).ok()
+}
+
+/// Unix milliseconds as ISO 8601 in UTC, with milliseconds.
+pub(in crate::model) fn text(ms: u64) -> String {
+    let (days, in_day) = (ms / 86_400_000, ms % 86_400_000);
+    let (year, month, day) = civil(days);
+    let (hour, minute) = (in_day / 3_600_000, in_day / 60_000 % 60);
+    let (second, ms) = (in_day / 1000 % 60, in_day % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// Year, month and day of a day counted from 1970-01-01 in the Gregorian calendar.
+const fn civil(days: u64) -> (u64, u64, u64) {
+    // Counting from March of year 0 puts the leap day at a year's end; 400 years have 146097 days.
+    let day = days.saturating_add(719_468);
+    let (era, of_era) = (day / 146_097, day % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (era * 400 + year + (month <= 2) as u64, month, day)
 }
 
 /// Reads exactly `digits` decimal digits.
@@ -81,7 +103,16 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::unix_ms;
+    use super::{text, unix_ms};
+
+    #[test]
+    fn what_is_written_reads_the_same() {
+        let days = [0, 58, 59, 60, 364, 365, 789, 11_016, 19_782, 20_000, 47_540, 2_932_896];
+        for ms in days.map(|day| day * 86_400_000 + 43_199_999) {
+            assert_eq!(unix_ms(&text(ms)), Some(ms), "{}", text(ms));
+        }
+        assert_eq!(text(1_709_251_199_500), "2024-02-29T23:59:59.500Z");
+    }
 
     #[test]
     fn dates_as_packagers_write_them() {

@@ -4,21 +4,28 @@
 //! m3u8-rs reads multivariant playlists and judges our output in tests: it keeps one key and
 //! one date range a segment, so it cannot carry media playlists.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::lane::ByteRange;
 use crate::model::names::PackagerMsn;
 
+mod assets;
 pub(in crate::model) mod attributes;
-mod date;
+pub(in crate::model) mod date;
+mod keys;
 pub(in crate::model) mod lines;
 mod parse;
-pub(in crate::model) mod variables;
+mod variables;
 
 #[cfg(test)]
 mod tests;
 
-pub use parse::{parse, shape};
+pub use assets::reached;
+pub use parse::{parse, parse_with, shape};
+pub use variables::{Context, Variables};
 
 /// How large a playlist may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +36,14 @@ pub struct Limits {
     pub line_bytes: usize,
     /// Segments.
     pub segments: usize,
+    /// Of so many segments, the newest, everything is kept. Those before them are counted, and
+    /// what goes on from them is carried over: keys, maps, dates, byte ranges.
+    pub kept: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 4 << 20, line_bytes: 64 << 10, segments: 20_000 }
+        Self { bytes: 4 << 20, line_bytes: 64 << 10, segments: 50_000, kept: usize::MAX }
     }
 }
 
@@ -124,6 +134,19 @@ pub enum PlaylistError {
     Delta,
 }
 
+/// What may become of a playlist (EXT-X-PLAYLIST-TYPE and EXT-X-ENDLIST, RFC 8216, 4.3.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extent {
+    /// A window that slides.
+    #[default]
+    Sliding,
+    /// Segments are added and never removed: EXT-X-PLAYLIST-TYPE EVENT.
+    Event,
+    /// All of it is there: EXT-X-PLAYLIST-TYPE VOD.
+    Whole,
+}
+
 /// A media playlist as one packager showed it once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MediaPlaylist {
@@ -135,6 +158,14 @@ pub struct MediaPlaylist {
     pub independent_segments: bool,
     /// EXT-X-ENDLIST (RFC 8216, 4.3.3.4).
     pub ended: bool,
+    /// EXT-X-PLAYLIST-TYPE (RFC 8216, 4.3.3.5).
+    pub extent: Extent,
+    /// EXT-X-I-FRAMES-ONLY (RFC 8216, 4.3.3.6).
+    pub i_frames_only: bool,
+    /// The EXT-X-START line (RFC 8216, 4.3.5.2), as the packager wrote it.
+    pub start: Option<String>,
+    /// How many segments stand before those that are kept.
+    pub skipped: u64,
     /// The segments, in order, numbered from EXT-X-MEDIA-SEQUENCE (RFC 8216, 4.3.3.2).
     pub segments: Vec<Segment>,
 }
@@ -166,9 +197,9 @@ pub struct Segment {
     /// one on this segment.
     pub program_date_time: Option<u64>,
     /// The EXT-X-MAP in force (RFC 8216, 4.3.2.5).
-    pub map: Option<Map>,
-    /// The EXT-X-KEY in force has a METHOD other than NONE (RFC 8216, 4.3.2.4).
-    pub encrypted: bool,
+    pub map: Option<Arc<Map>>,
+    /// The EXT-X-KEYs in force, one for each KEYFORMAT (RFC 8216, 4.3.2.4); none: it is clear.
+    pub keys: Arc<[Key]>,
     /// Tag lines that stand before its URI and go on as they are, EXTINF among them; without
     /// DISCONTINUITY, BYTERANGE, MAP, KEY and the low-latency tags.
     pub lines: Vec<String>,
@@ -181,4 +212,23 @@ pub struct Map {
     pub uri: String,
     /// Its BYTERANGE.
     pub range: Option<ByteRange>,
+    /// The EXT-X-KEYs in force where it stands: what the init segment itself is encrypted with.
+    pub keys: Arc<[Key]>,
+}
+
+/// An EXT-X-KEY with a METHOD other than NONE (RFC 8216, 4.3.2.4).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Its URI, verbatim.
+    pub uri: String,
+    /// Its KEYFORMAT; `identity` if absent.
+    pub format: String,
+    /// METHOD=AES-128: the whole segment is ciphertext.
+    pub whole_segment: bool,
+    /// No IV stands there, and the segment's number is taken for one.
+    pub numbers_are_ivs: bool,
+    /// Its attributes as they were written, up to the URI's value.
+    pub before: String,
+    /// And from its end on.
+    pub after: String,
 }

@@ -2,13 +2,15 @@
 //! would harm a lane (numbers, times, URIs, sizes).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::attributes::attribute;
 use super::date::unix_ms;
+use super::keys::InForce;
 use super::lines::{Lines, begin};
-use super::variables::Variables;
-use super::{Limits, Map, MediaPlaylist, PlaylistError, Segment, Shape};
+use super::variables::{Context, Variables};
+use super::{Extent, Limits, Map, MediaPlaylist, PlaylistError, Segment, Shape};
 use crate::model::lane::ByteRange;
 use crate::model::names::PackagerMsn;
 
@@ -49,7 +51,20 @@ pub fn shape(body: &[u8]) -> Result<Shape, PlaylistError> {
 /// See [`PlaylistError`]: whatever would give a wrong number, time or URI, and whatever is over
 /// `limits`.
 pub fn parse(body: &[u8], limits: &Limits) -> Result<MediaPlaylist, PlaylistError> {
-    let mut reader = Reader::new(limits);
+    parse_with(body, limits, &Context { imports: &Variables::default(), query: None })
+}
+
+/// The same, where EXT-X-DEFINE may take values from the multivariant playlist and the query.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with(
+    body: &[u8],
+    limits: &Limits,
+    context: &Context<'_>,
+) -> Result<MediaPlaylist, PlaylistError> {
+    let mut reader = Reader::new(limits, context);
+    reader.to_skip = segments_in(body).saturating_sub(limits.kept);
     for line in Lines::of(body, limits)? {
         let (number, line) = line?;
         reader.line = number;
@@ -63,6 +78,12 @@ pub fn parse(body: &[u8], limits: &Limits) -> Result<MediaPlaylist, PlaylistErro
         }
     }
     reader.finish()
+}
+
+/// How many URIs it has, at little cost.
+fn segments_in(body: &[u8]) -> usize {
+    let lines = body.split(|&b| b == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|line| line.first().is_some_and(|&b| b != b'#')).count()
 }
 
 /// What stands before the next URI.
@@ -79,36 +100,61 @@ struct Pending {
 #[derive(Debug)]
 struct Reader<'l> {
     limits: &'l Limits,
+    context: &'l Context<'l>,
     line: usize,
     version: u16,
     target_duration: Option<u32>,
     media_sequence: Option<u64>,
     independent_segments: bool,
     ended: bool,
+    extent: Extent,
+    i_frames_only: bool,
+    start: Option<String>,
     variables: Variables,
     /// Bytes kept on top of the body's own: repeated MAPs and resolved variables.
     extra: usize,
-    map: Option<Map>,
-    encrypted: bool,
+    map: Option<Arc<Map>>,
+    keys: InForce,
     next: Pending,
+    /// Segments that are counted and not kept: the oldest of a long list.
+    to_skip: usize,
+    skipped: usize,
+    /// What the last segment leaves to the next one.
+    before: Before,
     segments: Vec<Segment>,
 }
 
+/// What goes on from a segment that need not be kept itself.
+#[derive(Debug, Default)]
+struct Before {
+    uri: String,
+    range: Option<ByteRange>,
+    /// The date of its end, Unix milliseconds.
+    date: Option<f64>,
+}
+
 impl<'l> Reader<'l> {
-    fn new(limits: &'l Limits) -> Self {
+    fn new(limits: &'l Limits, context: &'l Context<'l>) -> Self {
         Self {
             limits,
+            context,
             line: 0,
             version: 1,
             target_duration: None,
             media_sequence: None,
             independent_segments: false,
             ended: false,
+            extent: Extent::Sliding,
+            i_frames_only: false,
+            start: None,
             variables: Variables::default(),
             extra: 0,
             map: None,
-            encrypted: false,
+            keys: InForce::default(),
             next: Pending::default(),
+            to_skip: 0,
+            skipped: 0,
+            before: Before::default(),
             segments: Vec::new(),
         }
     }
@@ -124,15 +170,22 @@ impl<'l> Reader<'l> {
             "#EXT-X-MEDIA-SEQUENCE" => return self.sequence(value),
             "#EXT-X-INDEPENDENT-SEGMENTS" => self.independent_segments = true,
             "#EXT-X-ENDLIST" => self.ended = true,
-            "#EXT-X-DEFINE" => return self.variables.define(value, self.line),
+            "#EXT-X-DEFINE" => return self.variables.define(value, self.line, self.context),
             "#EXT-X-DISCONTINUITY" => self.next.discontinuity = true,
             "#EXT-X-BYTERANGE" => {
                 self.next.range = Some(self.range(value, "EXT-X-BYTERANGE")?);
             }
-            "#EXT-X-MAP" => self.map = Some(self.map(value)?),
-            "#EXT-X-KEY" => {
-                self.encrypted = attribute(value, "METHOD").is_none_or(|m| m.value != "NONE");
+            "#EXT-X-MAP" => self.map = Some(Arc::new(self.map(value)?)),
+            "#EXT-X-KEY" => return self.key(value),
+            "#EXT-X-PLAYLIST-TYPE" => {
+                self.extent = match value {
+                    "EVENT" => Extent::Event,
+                    "VOD" => Extent::Whole,
+                    _ => Extent::Sliding,
+                }
             }
+            "#EXT-X-I-FRAMES-ONLY" => self.i_frames_only = true,
+            "#EXT-X-START" => self.start = Some(line.into_owned()),
             // A delta of a list that was not kept (RFC 8216bis, 4.4.5.2): never asked for.
             "#EXT-X-SKIP" => return Err(PlaylistError::Delta),
             "#EXT-X-STREAM-INF" | "#EXT-X-MEDIA" | "#EXT-X-I-FRAME-STREAM-INF" => {
@@ -141,9 +194,6 @@ impl<'l> Reader<'l> {
             // About the whole list (the printer writes its own), and low latency: parts are not
             // carried (yet), so none may be promised.
             "#EXT-X-DISCONTINUITY-SEQUENCE"
-            | "#EXT-X-PLAYLIST-TYPE"
-            | "#EXT-X-I-FRAMES-ONLY"
-            | "#EXT-X-START"
             | "#EXT-X-ALLOW-CACHE"
             | "#EXT-X-PART"
             | "#EXT-X-PART-INF"
@@ -157,7 +207,9 @@ impl<'l> Reader<'l> {
                     "#EXT-X-PROGRAM-DATE-TIME" => self.next.program_date_time = unix_ms(value),
                     _ => {}
                 }
-                self.next.lines.push(line.into_owned());
+                if !self.skips() {
+                    self.next.lines.push(line.into_owned());
+                }
             }
         }
         Ok(())
@@ -170,8 +222,15 @@ impl<'l> Reader<'l> {
         }
         let seconds = value.split(',').next().unwrap_or(value);
         self.next.duration = Some(Duration::from_secs_f64(self.seconds(seconds, "EXTINF")?));
-        self.next.lines.push(line.to_owned());
+        if !self.skips() {
+            self.next.lines.push(line.to_owned());
+        }
         Ok(())
+    }
+
+    /// The segment to come is not kept.
+    const fn skips(&self) -> bool {
+        self.skipped < self.to_skip
     }
 
     /// A time in seconds that is one: finite, not negative, at most an hour.
@@ -217,20 +276,42 @@ impl<'l> Reader<'l> {
             .map(|range| self.range(range.value, "EXT-X-MAP"))
             .transpose()?
             .map(|(length, offset)| ByteRange { offset: offset.unwrap_or(0), length });
-        Ok(Map { uri: self.checked(uri)?.to_owned(), range })
+        Ok(Map { uri: self.checked(uri)?.to_owned(), range, keys: self.keys.all() })
+    }
+
+    fn key(&mut self, list: &str) -> Result<(), PlaylistError> {
+        let grown = self.keys.take(list).ok_or_else(|| self.bad("EXT-X-KEY"))?;
+        self.grow(grown)
     }
 
     /// The URI line that makes a segment of what stood before it.
     fn uri(&mut self, line: &str) -> Result<(), PlaylistError> {
-        if self.segments.len() >= self.limits.segments {
+        if self.segments.len() + self.skipped >= self.limits.segments {
             return Err(PlaylistError::TooManySegments { limit: self.limits.segments });
         }
         let uri = self.resolved(line)?;
         self.checked(&uri)?;
-        let next = std::mem::take(&mut self.next);
+        let mut next = std::mem::take(&mut self.next);
         let duration = next.duration.ok_or(PlaylistError::NoDuration { line: self.line })?;
         let range = next.range.map(|range| self.placed(range, &uri)).transpose()?;
-        self.grow(self.map.as_ref().map_or(0, |map| map.uri.len()))?;
+        // The date of a segment that is not kept must not be lost with it.
+        let goes_on = self.before.date.filter(|_| !next.discontinuity);
+        #[allow(clippy::cast_precision_loss)] // milliseconds of some thousand years
+        let begins = next.program_date_time.map(|ms| ms as f64).or(goes_on);
+        self.before.date = begins.map(|ms| ms + duration.as_secs_f64() * 1000.0);
+        if range.is_some() || self.before.range.is_some() {
+            uri.as_ref().clone_into(&mut self.before.uri);
+            self.before.range = range;
+        }
+        if self.skips() {
+            self.skipped += 1;
+            return Ok(());
+        }
+        if self.segments.is_empty() && self.skipped > 0 {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // as above
+            let worked_out = begins.map(|ms| ms.round() as u64);
+            next.program_date_time = next.program_date_time.or(worked_out);
+        }
         self.segments.push(Segment {
             // Numbered in `finish`.
             msn: PackagerMsn(0),
@@ -241,7 +322,7 @@ impl<'l> Reader<'l> {
             range,
             program_date_time: next.program_date_time,
             map: self.map.clone(),
-            encrypted: self.encrypted,
+            keys: self.keys.all(),
             lines: next.lines,
         });
         Ok(())
@@ -254,7 +335,7 @@ impl<'l> Reader<'l> {
         (length, offset): (u64, Option<u64>),
         uri: &str,
     ) -> Result<ByteRange, PlaylistError> {
-        let before = || self.segments.last().filter(|s| s.uri == uri).and_then(|s| s.range);
+        let before = || self.before.range.filter(|_| self.before.uri == uri);
         let offset = offset
             .or_else(|| before().map(|r| r.offset.saturating_add(r.length)))
             .filter(|&offset| offset.saturating_add(length) <= OFFSET_MAX)
@@ -292,7 +373,8 @@ impl<'l> Reader<'l> {
 
     fn finish(mut self) -> Result<MediaPlaylist, PlaylistError> {
         let target_duration = self.target_duration.ok_or(PlaylistError::NoTargetDuration)?;
-        let mut msn = PackagerMsn(self.media_sequence.unwrap_or(0));
+        let skipped = self.skipped as u64;
+        let mut msn = PackagerMsn(self.media_sequence.unwrap_or(0).saturating_add(skipped));
         for segment in &mut self.segments {
             segment.msn = msn;
             msn = msn.next();
@@ -302,6 +384,10 @@ impl<'l> Reader<'l> {
             target_duration,
             independent_segments: self.independent_segments,
             ended: self.ended,
+            extent: self.extent,
+            i_frames_only: self.i_frames_only,
+            start: self.start,
+            skipped,
             segments: self.segments,
         })
     }

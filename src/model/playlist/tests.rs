@@ -54,8 +54,8 @@ fn low_latency_tags_go_and_all_else_stays() {
     let [only] = &got.segments[..] else { panic!("{got:?}") };
     assert_eq!(only.duration, Duration::from_micros(4_000_080));
     assert_eq!(only.program_date_time, Some(1_550_110_416_106));
-    let map = Map { uri: "init.mp4".into(), range: Some(ByteRange { offset: 0, length: 720 }) };
-    assert_eq!(only.map, Some(map));
+    let map = only.map.as_deref().unwrap();
+    assert_eq!((&*map.uri, map.range), ("init.mp4", Some(ByteRange { offset: 0, length: 720 })));
     assert_eq!(
         only.lines,
         [
@@ -91,7 +91,7 @@ fn keys_hold_until_none_and_maps_to_the_end() {
     let got = read(text).unwrap();
     assert!(got.ended);
     let flags: Vec<_> =
-        got.segments.iter().map(|s| (s.encrypted, s.gap, s.map.is_some())).collect();
+        got.segments.iter().map(|s| (!s.keys.is_empty(), s.gap, s.map.is_some())).collect();
     let (no, yes) = (false, true);
     assert_eq!(flags, [(no, no, no), (yes, no, no), (yes, yes, no), (no, no, yes)]);
     assert!(got.segments.iter().all(|s| !s.lines.iter().any(|l| l.contains("KEY"))));
@@ -170,7 +170,7 @@ fn what_is_refused() {
 
 #[test]
 fn limits_hold() {
-    let limits = Limits { bytes: 200, line_bytes: 60, segments: 2 };
+    let limits = Limits { bytes: 200, line_bytes: 60, segments: 2, ..Limits::default() };
     let read = |text: String| parse(text.as_bytes(), &limits);
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n";
     let segment = "#EXTINF:4,\na\n";
@@ -185,11 +185,14 @@ fn limits_hold() {
 
 #[test]
 fn a_small_body_cannot_unfold() {
-    let limits = Limits { bytes: 2000, line_bytes: 1000, segments: 100 };
+    let limits = Limits { bytes: 2000, line_bytes: 1000, segments: 100, ..Limits::default() };
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n";
     let x = "x".repeat(200);
-    let map = format!("{head}#EXT-X-MAP:URI=\"{x}\"\n{}", "#EXTINF:4,\na\n".repeat(20));
-    assert_eq!(parse(map.as_bytes(), &limits), Err(PlaylistError::TooLarge { limit: 2000 }));
+    let key = |n: usize| format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{x}\",KEYFORMAT=\"{n}\"\n");
+    let keys = format!("{head}{}", (0..9).map(key).collect::<String>());
+    let limits_of_keys = Limits { bytes: keys.len(), ..limits };
+    let many = parse(keys.as_bytes(), &limits_of_keys);
+    assert_eq!(many, Err(PlaylistError::TooLarge { limit: keys.len() }));
     let define = format!("{head}#EXT-X-DEFINE:NAME=\"x\",VALUE=\"{x}\"\n");
     let line = format!("{define}#EXTINF:4,{}\n", "{$x}".repeat(20));
     assert_eq!(
@@ -222,4 +225,25 @@ fn the_shape_is_told_by_the_first_telling_tag() {
     for (body, wanted) in cases {
         assert_eq!(shape(body), wanted, "{}", String::from_utf8_lossy(body));
     }
+}
+
+#[test]
+fn of_a_long_list_only_the_end_is_kept_and_nothing_that_goes_on_is_lost() {
+    let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:10\n\
+        #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:01Z\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n\
+        #EXT-X-MAP:URI=\"i\"\n";
+    let more: String =
+        (0..9).map(|n| format!("#EXTINF:4.5,\n#EXT-X-BYTERANGE:{}\na\n", 10 + n)).collect();
+    let text = format!("{head}#EXTINF:4.5,\n#EXT-X-BYTERANGE:10@0\na\n{more}");
+    let all = read(&text).unwrap();
+    let limits = Limits { kept: 3, ..Limits::default() };
+    let end = parse(text.as_bytes(), &limits).unwrap();
+    assert_eq!((end.skipped, end.segments.len(), all.segments.len()), (7, 3, 10));
+    assert_eq!(end.segments[0].program_date_time, Some(1000 + 7 * 4500));
+    let without_date = |s: &Segment| Segment { program_date_time: None, ..s.clone() };
+    let (end, all): (Vec<_>, Vec<_>) = (
+        end.segments.iter().map(without_date).collect(),
+        all.segments[7..].iter().map(without_date).collect(),
+    );
+    assert_eq!(end, all);
 }

@@ -96,10 +96,12 @@ impl Database {
         &mut self,
         lane: &LaneId,
         expected_tail: Option<OutputMsn>,
-        step: &Step,
+        steps: &[Step],
     ) -> Result<Appended, StoreError> {
-        let text = to_text(step)?;
-        let (msn, listed_at) = (to_i64(step.msn.0)?, to_i64(step.listed_at.0)?);
+        let texts = steps.iter().map(|step| Ok((to_i64(step.msn.0)?, to_text(step)?)));
+        let texts: Vec<(i64, String)> = texts.collect::<Result<_, StoreError>>()?;
+        let Some(last) = steps.last() else { return Ok(Appended::Done) };
+        let (tail, listed_at) = (to_i64(last.msn.0)?, to_i64(last.listed_at.0)?);
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -107,24 +109,27 @@ impl Database {
         let Some(row) = find(&transaction, lane)? else {
             return Err(StoreError::NoLane(lane.clone()));
         };
-        refuse_hole(row.first_msn, row.tail, expected_tail, lane, step)?;
+        refuse_hole(row.first_msn, row.tail, expected_tail, lane, steps)?;
         if row.tail != expected_tail {
             let after = steps_after(&transaction, lane, &row, expected_tail)?;
             // Read back, not compared as text: an older version may have written it.
-            return Ok(if after.first() == Some(step) {
+            return Ok(if after.starts_with(steps) {
                 Appended::Done
             } else {
                 Appended::Lost(after)
             });
         }
         let write = |t: &Transaction<'_>| -> rusqlite::Result<()> {
-            t.prepare_cached("INSERT INTO steps (lane, msn, step) VALUES (?1, ?2, ?3)")?
-                .execute(params![row.number, msn, text])?;
+            let mut insert =
+                t.prepare_cached("INSERT INTO steps (lane, msn, step) VALUES (?1, ?2, ?3)")?;
+            for (msn, text) in &texts {
+                insert.execute(params![row.number, msn, text])?;
+            }
             let revision = next_revision(t)?;
             t.prepare_cached(
                 "UPDATE lanes SET tail = ?2, last_at = ?3, revision = ?4 WHERE number = ?1",
             )?
-            .execute(params![row.number, msn, listed_at, revision])?;
+            .execute(params![row.number, tail, listed_at, revision])?;
             Ok(())
         };
         write(&transaction).map_err(|e| error(&e))?;

@@ -118,10 +118,10 @@ impl LaneStore for SqliteStore {
         &self,
         lane: &LaneId,
         expected_tail: Option<OutputMsn>,
-        step: &Step,
+        steps: &[Step],
     ) -> Result<Appended, StoreError> {
-        let (lane, step) = (lane.clone(), step.clone());
-        self.ask(move |db| db.append(&lane, expected_tail, &step)).await
+        let (lane, steps) = (lane.clone(), steps.to_vec());
+        self.ask(move |db| db.append(&lane, expected_tail, &steps)).await
     }
 
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError> {

@@ -1,9 +1,24 @@
-//! Multivariant playlists as real packagers write them, and broken ones.
+//! Multivariant playlists: what is read, and what viewers get.
+
+mod elsewhere;
+mod matching;
+mod packagers;
+mod session;
 
 use super::*;
+use crate::model::rendition::Kind;
+
+const PATH: &str = "/live/cam/playlist.m3u8?DVR&token=a%2Fb";
 
 fn read(text: &str) -> Result<Multivariant, MultivariantError> {
-    Multivariant::read(text.as_bytes(), &Limits::default())
+    let own_hosts = ["packager.example".to_owned()];
+    let asked = Asked { path: PATH, own_hosts: &own_hosts };
+    Multivariant::read(text.as_bytes(), &Limits::default(), &asked)
+}
+
+/// What viewers get of `text`, where no resource could be fetched.
+fn printed(text: &str) -> String {
+    read(text).unwrap().pieces(&place(), &[]).join("T")
 }
 
 fn place() -> Place {
@@ -38,7 +53,7 @@ fn one_variant() {
     let got = read(WOWZA).unwrap();
     assert_eq!(ids(&got), [("v0", "chunklist_w4135965.m3u8")]);
     assert_eq!(
-        got.pieces(&place()).join("T"),
+        got.pieces(&place(), &[]).join("T"),
         "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-STREAM-INF:PROGRAM-ID=1,BANDWIDTH=250000\n\
          playlist~T/v0/index.m3u8\n"
     );
@@ -55,6 +70,7 @@ fn the_text_stays_but_for_its_uris() {
             ("a0", "a/lo.m3u8"),
             ("a1", "a/hi.m3u8"),
             ("s0", "s/de.m3u8"),
+            ("i0", "iframe.m3u8"),
         ]
     );
     let mut wanted = DEMUXED.to_owned();
@@ -64,20 +80,21 @@ fn the_text_stays_but_for_its_uris() {
         ("a/lo.m3u8", "playlist~T/a0/index.m3u8"),
         ("a/hi.m3u8", "playlist~T/a1/index.m3u8"),
         ("s/de.m3u8", "playlist~T/s0/index.m3u8"),
+        ("iframe.m3u8", "playlist~T/i0/index.m3u8"),
     ] {
         wanted = wanted.replace(from, to);
     }
-    let dropped = ["I-FRAME", "SESSION", "STEERING", "IMAGE"];
+    let dropped = ["SESSION", "STEERING", "IMAGE"];
     let wanted: Vec<_> =
         wanted.lines().filter(|l| !dropped.iter().any(|d| l.contains(d))).collect();
-    assert_eq!(got.pieces(&place()).join("T").lines().collect::<Vec<_>>(), wanted);
+    assert_eq!(got.pieces(&place(), &[]).join("T").lines().collect::<Vec<_>>(), wanted);
 }
 
 #[test]
 fn traits_are_what_the_tags_say() {
     let got = read(DEMUXED).unwrap();
     let traits: Vec<_> = got.renditions().into_iter().map(|r| r.traits).collect();
-    let [hd, low, lo, _, german] = &traits[..] else { panic!("{traits:?}") };
+    let [hd, low, lo, _, german, pictures] = &traits[..] else { panic!("{traits:?}") };
     assert_eq!(
         (hd.kind, hd.bandwidth, hd.resolution),
         (Kind::Variant, Some(3_000_000), Some((1280, 720)))
@@ -87,6 +104,8 @@ fn traits_are_what_the_tags_say() {
     assert_eq!(low.name.as_deref(), Some("low"));
     assert_eq!((lo.kind, lo.group.as_deref()), (Kind::Audio, Some("lo")));
     assert_eq!((lo.name.as_deref(), lo.language.as_deref()), (Some("English"), Some("en")));
+    assert_eq!((lo.channels.as_deref(), lo.default), (Some("2"), true));
+    assert_eq!((pictures.kind, pictures.bandwidth), (Kind::IFrames, Some(100_000)));
     // An empty LANGUAGE costs that value only.
     assert_eq!((german.name.as_deref(), &german.language), (Some("Deutsch"), &None));
 }
@@ -103,7 +122,7 @@ fn broken_tags_shift_nothing() {
     assert_eq!(ids(&got), [("v0", "no-bandwidth.m3u8"), ("v1", "b.m3u8"), ("a0", "a.m3u8")]);
     assert_eq!(got.found[1].rendition.traits.bandwidth, Some(2));
     assert_eq!(
-        got.pieces(&place()).join("T"),
+        got.pieces(&place(), &[]).join("T"),
         "#EXTM3U\n#EXT-X-STREAM-INF:CODECS=\"avc1\nplaylist~T/v0/index.m3u8\n\
          #EXT-X-STREAM-INF:BANDWIDTH=2,\nplaylist~T/v1/index.m3u8\n\
          #EXT-X-MEDIA:TYPE=AUDIO,URI=playlist~T/a0/index.m3u8,DEFAULT=YES\n"
@@ -119,19 +138,8 @@ fn one_media_playlist_is_one_rendition() {
     )
     .unwrap();
     assert_eq!(ids(&got), [("v0", "audio.m3u8"), ("v1", "v.m3u8")]);
-    let text = got.pieces(&place()).join("T");
+    let text = got.pieces(&place(), &[]).join("T");
     assert_eq!(text.matches("playlist~T/v0/index.m3u8").count(), 2, "{text}");
-}
-
-#[test]
-fn variables_are_resolved() {
-    let head = "#EXTM3U\n#EXT-X-DEFINE:NAME=\"host\",VALUE=\"http://x\"\n";
-    let tail = "#EXT-X-STREAM-INF:BANDWIDTH=1\n{$host}/a.m3u8\n";
-    let got = read(&format!("{head}{tail}")).unwrap();
-    assert_eq!(ids(&got), [("v0", "http://x/a.m3u8")]);
-    assert!(!got.pieces(&place()).concat().contains("DEFINE"));
-    let query = format!("#EXTM3U\n#EXT-X-DEFINE:QUERYPARAM=\"host\"\n{tail}");
-    assert_eq!(read(&query), Err(PlaylistError::Variable { line: 2 }.into()));
 }
 
 #[test]
@@ -143,6 +151,65 @@ fn what_is_refused() {
         let _ = write!(many, "#EXT-X-STREAM-INF:BANDWIDTH=1\n{n}.m3u8\n");
     }
     assert_eq!(read(&many), Err(MultivariantError::TooManyRenditions));
+}
+
+#[test]
+fn too_much_of_what_can_be_missed_is_left_out() {
+    let mut text = "#EXTM3U\n".to_owned();
+    for n in 0..RENDITIONS_MAX {
+        let _ = writeln!(text, "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=\"i{n}.m3u8\"");
+        let _ = writeln!(text, "#EXT-X-SESSION-DATA:DATA-ID=\"d\",URI=\"{n}.json\"");
+        let _ = writeln!(text, "#EXT-X-STREAM-INF:BANDWIDTH=1\n{n}.m3u8");
+    }
+    // What is known already takes no room.
+    text.push_str("#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=\"i0.m3u8\"\n");
+    let got = read(&text).unwrap();
+    assert_eq!(got.found.len(), RENDITIONS_MAX + 16);
+    assert_eq!(got.resources.len(), 16);
+    let names: Vec<_> = (0..16).map(|n| Some(n.to_string())).collect();
+    let text = got.pieces(&place(), &names).join("T");
+    assert_eq!(text.matches("#EXT-X-I-FRAME").count(), 17);
+    assert_eq!(text.matches("#EXT-X-SESSION-DATA").count(), 16);
+}
+
+#[test]
+fn tags_that_name_nothing_are_left_out() {
+    let head = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n";
+    let kept = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nplaylist~T/v0/index.m3u8\n";
+    let long = "x".repeat(9000);
+    for tag in [
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1",
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=\"\"",
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=\"#x\"",
+        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"g\",NAME=\"n\",URI=\"#x\"",
+        // Two URIs: one would stay.
+        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"g\",NAME=\"n\",URI=\"a\",URI=\"b\"",
+        &format!("#EXT-X-STREAM-INF:BANDWIDTH=2\n{long}"),
+    ] {
+        assert_eq!(printed(&format!("{head}{tag}\n")), kept, "{tag}");
+    }
+}
+
+#[test]
+fn renditions_stand_in_one_order() {
+    let got = read(
+        "#EXTM3U\n#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=\"i.m3u8\"\n\
+         #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"n\",URI=\"s.m3u8\"\n\
+         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"n\",URI=\"a.m3u8\"\n\
+         #EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID=\"v\",NAME=\"n\",URI=\"angle.m3u8\"\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n",
+    )
+    .unwrap();
+    assert_eq!(
+        ids(&got),
+        [
+            ("v0", "v.m3u8"),
+            ("v1", "angle.m3u8"),
+            ("a0", "a.m3u8"),
+            ("s0", "s.m3u8"),
+            ("i0", "i.m3u8"),
+        ]
+    );
 }
 
 #[test]
@@ -168,95 +235,4 @@ fn where_urls_begin() {
         wrap(&place(), 0, Some("a\"b")).join("T"),
         "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nplaylist~T/v0/index.m3u8\n"
     );
-}
-
-fn found(traits: Traits) -> Found {
-    let uri = "x".to_owned();
-    Found { rendition: Rendition { id: RenditionId::new("x"), traits }, uri }
-}
-
-fn matched(wanted: &[Traits], have: &[Traits]) -> Vec<Option<usize>> {
-    let wanted: Vec<_> = wanted.iter().cloned().map(|t| found(t).rendition).collect();
-    let have: Vec<_> = have.iter().cloned().map(found).collect();
-    match_renditions(&wanted, &have)
-}
-
-fn variant(bandwidth: u64, resolution: Option<(u64, u64)>, codecs: Option<&str>) -> Traits {
-    Traits {
-        bandwidth: Some(bandwidth),
-        resolution,
-        codecs: codecs.map(str::to_owned),
-        ..Traits::default()
-    }
-}
-
-fn audio(group: &str, name: &str, language: Option<&str>) -> Traits {
-    Traits {
-        kind: Kind::Audio,
-        group: Some(group.into()),
-        name: Some(name.into()),
-        language: language.map(str::to_owned),
-        ..Traits::default()
-    }
-}
-
-#[test]
-fn variants_match_by_what_they_are() {
-    let hd = Some((1280, 720));
-    let sd = Some((640, 360));
-    let avc = Some("avc1.64001f, mp4a.40.2");
-    let hevc = Some("hvc1.1.6.L93,mp4a.40.2");
-    let avc_too = Some("mp4a.40.2,avc3.4d401f");
-    #[allow(clippy::type_complexity)] // a table
-    let cases: [(&[Traits], &[Traits], &[Option<usize>]); 7] = [
-        // Another order.
-        (
-            &[variant(3_000, hd, None), variant(800, sd, None)],
-            &[variant(900, sd, None), variant(2_500, hd, None)],
-            &[Some(1), Some(0)],
-        ),
-        // Resolution before bandwidth.
-        (
-            &[variant(3_000, hd, None)],
-            &[variant(3_000, sd, None), variant(9_000, hd, None)],
-            &[Some(1)],
-        ),
-        // Fewer: the nearest stands in.
-        (
-            &[variant(3_000, hd, None), variant(800, sd, None)],
-            &[variant(2_900, hd, None)],
-            &[Some(0), Some(0)],
-        ),
-        // Nobody tells a resolution.
-        (
-            &[variant(3_000, hd, None)],
-            &[variant(800, None, None), variant(2_000, None, None)],
-            &[Some(1)],
-        ),
-        // A codec that the player cannot go on with comes last.
-        (
-            &[variant(3_000, hd, avc)],
-            &[variant(3_000, hd, hevc), variant(1_000, sd, avc_too)],
-            &[Some(1)],
-        ),
-        (&[variant(3_000, hd, avc)], &[variant(3_000, hd, hevc)], &[Some(0)]),
-        // Another kind never stands in.
-        (&[variant(3_000, hd, avc)], &[audio("a", "b", None)], &[None]),
-    ];
-    for (wanted, have, result) in cases {
-        assert_eq!(matched(wanted, have), result, "{wanted:?} in {have:?}");
-    }
-}
-
-#[test]
-fn audio_matches_by_language_then_name_then_group() {
-    let wanted = [audio("g", "English", Some("en")), audio("g", "Deutsch", Some("de"))];
-    let have = [audio("x", "German", Some("de")), audio("y", "English", Some("eng"))];
-    assert_eq!(matched(&wanted, &have), [Some(1), Some(0)]);
-    // Two qualities of one language under other groups: in the order listed, none twice.
-    let wanted = [audio("lo", "English", Some("en")), audio("hi", "English", Some("en"))];
-    let have = [audio("g1", "English", Some("en")), audio("g2", "English", Some("en"))];
-    assert_eq!(matched(&wanted, &have), [Some(0), Some(1)]);
-    let have = [audio("hi", "English", Some("en")), audio("lo", "English", Some("en"))];
-    assert_eq!(matched(&wanted, &have), [Some(1), Some(0)]);
 }

@@ -1,0 +1,216 @@
+//! What of each rendition belongs to a step: that which is at the same moment as the reference's
+//! segment. Renditions need not share borders: audio may be cut a little earlier, subtitles be
+//! longer, and an I-frame playlist has several entries for one segment.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::standing::{last_entry, proven, track_of};
+use super::{Candidate, Situation, Step, Track};
+use crate::model::names::UnixMs;
+use crate::model::rendition::Kind;
+
+/// What of one rendition belongs to a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Portion {
+    /// These places of its track: mostly one, none where it has nothing that begins there.
+    Segments(Range<usize>),
+    /// It is not listed yet.
+    Late,
+    /// This packager has no such rendition.
+    Lacking,
+}
+
+/// Of each rendition of the header what belongs to a step.
+pub(super) type Portions = Vec<Portion>;
+
+/// The same moment in every rendition, where nothing of them was before: each begins where it is
+/// nearest to the segment at `at` of rendition `r`.
+pub(super) fn moment(s: &Situation, c: &Candidate, r: usize, at: usize) -> Portions {
+    portions(s, c, r, at, |track, _, other| same_moment(track, at, other))
+}
+
+/// What follows the tail in every rendition, the segment at `at` in rendition `r`. Each goes on
+/// where it stands, so that a clock that is not sure yet neither repeats nor skips a segment; only
+/// where the tail did not carry a rendition is its moment looked for.
+pub(super) fn succession(
+    s: &Situation,
+    c: &Candidate,
+    tail: &Step,
+    r: usize,
+    at: usize,
+) -> Portions {
+    portions(s, c, r, at, |track, o, other| {
+        let entry = last_entry(s, o).filter(|e| !e.gap && e.listed());
+        let Some(entry) = entry.filter(|_| tail.lists(o)) else {
+            return same_moment(track, at, other);
+        };
+        if proven(s, other, o) == Some(false) {
+            return None;
+        }
+        let stands = other.find(&entry.source).map(|stands| stands + 1);
+        stands.or_else(|| same_moment(track, at, other))
+    })
+}
+
+fn portions(
+    s: &Situation,
+    c: &Candidate,
+    r: usize,
+    at: usize,
+    from: impl Fn(&Track, usize, &Track) -> Option<usize>,
+) -> Portions {
+    let Some(track) = track_of(c, r) else { return Vec::new() };
+    let renditions = s.log.header().renditions.iter().enumerate();
+    let mut all: Portions = renditions
+        .map(|(o, rendition)| match track_of(c, o) {
+            _ if o == r => Portion::Segments(at..at + 1),
+            _ if c.lacks.get(o) == Some(&true) => Portion::Lacking,
+            None => Portion::Late,
+            Some(other) => match from(track, o, other) {
+                Some(from) => portion(track, at, other, from, rendition.traits.kind),
+                None => Portion::Late,
+            },
+        })
+        .collect();
+    within_segments(s, c, &mut all);
+    all
+}
+
+/// I-frames are mostly byte ranges of the segments that they belong to: then the segments' names
+/// tell better than any clock.
+fn within_segments(s: &Situation, c: &Candidate, all: &mut Portions) {
+    let names = |o: usize, range: &Range<usize>| -> Vec<&str> {
+        let segments = track_of(c, o).into_iter().flat_map(|t| t.segments().range(range.clone()));
+        segments.map(|seen| seen.listed.resource.path.as_str()).collect()
+    };
+    let kind = |o: usize| s.log.header().renditions.get(o).map(|r| r.traits.kind);
+    let chosen: Vec<&str> = (all.iter().enumerate())
+        .filter(|(o, _)| kind(*o) != Some(Kind::IFrames))
+        .flat_map(|(o, p)| if let Portion::Segments(range) = p { names(o, range) } else { vec![] })
+        .collect();
+    for (o, portion) in all.iter_mut().enumerate().filter(|(o, _)| kind(*o) == Some(Kind::IFrames))
+    {
+        let Some(track) = track_of(c, o) else { continue };
+        let is_in = |at: usize| {
+            let seen = track.segments().get(at);
+            seen.is_some_and(|seen| chosen.contains(&seen.listed.resource.path.as_str()))
+        };
+        if let Some(from) = (0..track.segments().len()).find(|&at| is_in(at)) {
+            let to = (from..track.segments().len()).find(|&at| !is_in(at));
+            *portion = Portion::Segments(from..to.unwrap_or(track.segments().len()));
+        }
+    }
+}
+
+/// What of `other`, from the place `from` on, belongs to the step of the reference's segment at
+/// `at`.
+fn portion(reference: &Track, at: usize, other: &Track, from: usize, kind: Kind) -> Portion {
+    let one = || match other.segments().get(from) {
+        Some(_) => Portion::Segments(from..from + 1),
+        None => Portion::Late,
+    };
+    let clock = Clock::of(reference, at, other);
+    // As many segments, numbered alike, wherever their borders lie: so every packager that cuts
+    // all renditions by one grid. A clock that knows nothing yet must not count.
+    let alike = same_number(reference, at, other) == Some(from);
+    if (alike && kind != Kind::IFrames) || !clock.is_sure(reference, other) {
+        return one();
+    }
+    let Some(end) = clock.end(reference, at) else { return one() };
+    let step = reference.segments().get(at).map_or(Duration::ZERO, super::Seen::duration);
+    let mut to = from;
+    loop {
+        let Some(next) = other.segments().get(to) else {
+            let due = to.checked_sub(1).and_then(|last| due_by(clock, other, last, step));
+            return if due.is_none_or(|due| due <= end) {
+                Portion::Late
+            } else {
+                Portion::Segments(from..to)
+            };
+        };
+        let Some(begins) = clock.end(other, to).map(|e| e.minus(next.duration())) else {
+            return one();
+        };
+        // The first belongs here unless it begins with the next step; one more where it would
+        // otherwise lag by all of itself.
+        let least = match kind {
+            _ if to == from => step.min(next.duration()) / 4,
+            Kind::IFrames => next.duration() / 2,
+            _ => next.duration(),
+        };
+        if begins.plus(least) > end {
+            return Portion::Segments(from..to);
+        }
+        to += 1;
+    }
+}
+
+/// When the segment after the one at `last` is to end, if it is as long, a little before.
+fn due_by(clock: Clock, track: &Track, last: usize, step: Duration) -> Option<UnixMs> {
+    let length = track.segments().get(last)?.duration();
+    Some(clock.end(track, last)?.plus(length).minus(step.min(length) / 4))
+}
+
+/// What two renditions of one packager are placed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clock {
+    /// EXT-X-PROGRAM-DATE-TIME, which both have.
+    Wall,
+    /// When they were listed.
+    Arrival,
+}
+
+impl Clock {
+    fn of(reference: &Track, at: usize, other: &Track) -> Self {
+        let wall = |seen: Option<&super::Seen>| seen.is_some_and(|seen| seen.wall_end.is_some());
+        let both = wall(reference.segments().get(at)) && wall(other.newest());
+        if both { Self::Wall } else { Self::Arrival }
+    }
+    /// An arrival that was not watched may be wrong by a segment.
+    fn is_sure(self, reference: &Track, other: &Track) -> bool {
+        self == Self::Wall || (reference.arrival_watched() && other.arrival_watched())
+    }
+    fn end(self, track: &Track, at: usize) -> Option<UnixMs> {
+        match self {
+            Self::Wall => track.segments().get(at)?.wall_end,
+            Self::Arrival => track.ends_at(at),
+        }
+    }
+}
+
+/// The place in `other` of the reference's number, if that is near: all packagers that are known
+/// number their renditions alike; a list seen for the first time may have been written up to a
+/// segment before.
+fn same_number(reference: &Track, at: usize, other: &Track) -> Option<usize> {
+    let seen = reference.segments().get(at)?;
+    let start = reference.starts_at(at)?;
+    let place = other.position(seen.msn())?;
+    let apart = other.starts_at(place)?.signed_since(start).unsigned_abs();
+    (Duration::from_millis(apart) <= seen.duration() * 3 / 2).then_some(place)
+}
+
+/// The segment of `other` at the same moment as the one at `at` in `reference`: the same number
+/// where a packager numbers its renditions alike, else the nearest by PROGRAM-DATE-TIME, else by
+/// arrival.
+#[must_use]
+pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize> {
+    if let Some(place) = same_number(reference, at, other) {
+        return Some(place);
+    }
+    let seen = reference.segments().get(at)?;
+    let clock = Clock::of(reference, at, other);
+    if !clock.is_sure(reference, other) {
+        return None;
+    }
+    let start = clock.end(reference, at)?.minus(seen.duration());
+    let distance = |o: usize| -> Option<u64> {
+        let begins = clock.end(other, o)?.minus(other.segments().get(o)?.duration());
+        Some(begins.signed_since(start).unsigned_abs())
+    };
+    let listed = other.listed_from()..other.segments().len();
+    let nearest = listed.filter(|&o| distance(o).is_some()).min_by_key(|&o| distance(o))?;
+    let longer = other.segments().get(nearest)?.duration().max(seen.duration());
+    let half = u64::try_from(longer.as_millis() / 2).unwrap_or(u64::MAX);
+    (distance(nearest)? <= half.max(500)).then_some(nearest)
+}

@@ -1,0 +1,112 @@
+//! Whether a step can be made of what a packager shows: what of it is held, and what has to be
+//! fetched first.
+
+use super::moment::{Portion, Portions};
+use super::standing::track_of;
+use super::{Candidate, Situation, Track, Want, What};
+
+/// What a step has of one rendition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fill {
+    /// All that belongs to it, held.
+    Whole,
+    /// Bytes are on their way, or are not listed yet.
+    Waits,
+    /// Bytes cannot be had.
+    Lost,
+    /// This packager has nothing of the kind.
+    Lacking,
+    /// Nobody waits for it: its playlist begins later.
+    Absent,
+}
+
+/// Whether a step can be made of these portions.
+pub(super) struct Readiness {
+    /// Bytes that it waits for.
+    pub(super) wants: Vec<Want>,
+    /// Per rendition.
+    pub(super) fills: Vec<Fill>,
+    /// A rendition that viewers have been given does not list its part yet.
+    pub(super) lagging: bool,
+}
+
+impl Readiness {
+    /// A rendition that viewers have been given cannot be had.
+    pub(super) fn lost(&self) -> bool {
+        self.fills.contains(&Fill::Lost)
+    }
+    /// Nothing is left to wait for.
+    pub(super) fn whole(&self) -> bool {
+        self.wants.is_empty() && !self.lagging && !self.lost()
+    }
+    /// Renditions that viewers have been given and that this packager does not have.
+    pub(super) fn lacking(&self) -> usize {
+        self.fills.iter().filter(|f| **f == Fill::Lacking).count()
+    }
+}
+
+pub(super) fn readiness(s: &Situation, c: &Candidate, portions: &Portions) -> Readiness {
+    let mut out = Readiness { wants: Vec::new(), fills: Vec::new(), lagging: false };
+    for (r, portion) in portions.iter().enumerate() {
+        let fill = if s.wanted.get(r) == Some(&true) {
+            fill(s, c, r, portion, &mut out)
+        } else {
+            Fill::Absent
+        };
+        out.fills.push(fill);
+    }
+    out
+}
+
+fn fill(s: &Situation, c: &Candidate, r: usize, portion: &Portion, out: &mut Readiness) -> Fill {
+    // A rendition that nobody has been given yet holds up nobody.
+    let carried = s.log.tail().is_none_or(|t| t.lists(r));
+    let or_absent = |fill| if carried { fill } else { Fill::Absent };
+    let (track, range) = match (track_of(c, r), portion) {
+        (_, Portion::Lacking) => return or_absent(Fill::Lacking),
+        (Some(track), Portion::Segments(range)) => (track, range.clone()),
+        _ => {
+            out.lagging |= carried;
+            return or_absent(Fill::Waits);
+        }
+    };
+    let mut lost = false;
+    let mut whole = true;
+    for at in range {
+        let Some(seen) = track.segments().get(at) else { continue };
+        let assets = || seen.listed.assets().map(|a| track.asset(a.resource));
+        lost |= seen.lost() || assets().any(|a| a.lost());
+        whole &= seen.bytes.held.is_some() && assets().all(|a| a.held.is_some());
+        if track.unsure() && seen.bytes.held.is_none() {
+            out.lagging |= carried;
+            continue;
+        }
+        out.wants.extend(wants(c, r, track, at));
+    }
+    match (whole, lost) {
+        (true, _) => Fill::Whole,
+        (_, true) => or_absent(Fill::Lost),
+        _ => or_absent(Fill::Waits),
+    }
+}
+
+/// What is missing of the segment at `at`. What was lost is not asked for again: a refusal comes
+/// back at once, and so would the next.
+pub(super) fn wants(c: &Candidate, r: usize, track: &Track, at: usize) -> Vec<Want> {
+    let Some(seen) = track.segments().get(at).filter(|seen| !seen.lost()) else {
+        return Vec::new();
+    };
+    let want = |what| Want { packager: c.id.clone(), rendition: r, run: track.run(), what };
+    let encrypted = seen.listed.segment.keys.iter().any(|k| k.whole_segment);
+    let segment =
+        || want(What::Segment { msn: seen.msn(), at: seen.listed.resource.clone(), encrypted });
+    let mut wants: Vec<Want> = seen.bytes.held.is_none().then(segment).into_iter().collect();
+    for asset in seen.listed.assets() {
+        let known = track.asset(asset.resource);
+        if known.held.is_none() && !known.lost() {
+            let (at, key_of_16) = (asset.resource.clone(), asset.key_of_16);
+            wants.push(want(What::Asset { at, key_of_16 }));
+        }
+    }
+    wants
+}

@@ -1,0 +1,226 @@
+//! Bytes that are listed and not held: the depth of a long window, and recordings. Asked of the
+//! packager that listed them, and where it cannot give them of a sibling that has the same
+//! content. Best effort: a packager keeps as much as it likes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::Deps;
+use super::fetching::{looks_right, outcome};
+use super::reading::{self, Place};
+use super::source::Source;
+use super::worker::{Event, Worker};
+use crate::model::lane::{Header, Held, Listed, Resource, Step, What};
+use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, PackagerMsn, UnixMs};
+use crate::model::playlist::{Extent, Limits, Variables};
+
+/// Segments that are fetched at once for one stream; who asks for more is told to come again.
+const PENDING_MAX: usize = 64;
+/// One packager's time to answer: two have to fit into what players wait.
+const DEADLINE: Duration = Duration::from_secs(4);
+/// What was fetched is held so long for those who ask next.
+const KEPT: Duration = Duration::from_secs(120);
+/// Two segments whose ends and lengths are no further apart are cut alike.
+const ALIKE: Duration = Duration::from_millis(400);
+
+/// What comes back: the bytes and what they are known by; none where nobody has them.
+pub type Recalled = Option<(Held, Bytes)>;
+
+/// A segment of a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Spot {
+    /// Whose.
+    pub lane: LaneId,
+    /// Of which rendition (place in the header).
+    pub rendition: usize,
+    /// Its number there.
+    pub msn: OutputMsn,
+}
+
+/// All that is needed to get one segment again.
+struct Recall {
+    /// Where the log says that it came from.
+    from: PackagerId,
+    what: What,
+    /// What it must be, where it was held once.
+    expected: Option<Held>,
+    siblings: Vec<Sibling>,
+}
+
+/// Another packager that may have the same content.
+struct Sibling {
+    id: PackagerId,
+    hosts: Vec<String>,
+    /// Its media playlist of the rendition.
+    path: String,
+    entry: Arc<str>,
+    variables: Variables,
+    by: Alike,
+}
+
+/// How the same content is found on another packager.
+enum Alike {
+    /// Both have one recording: the segment of that number and length.
+    Number(PackagerMsn, Duration),
+    /// By when it ended, told by when the sibling's own segment of that number did.
+    Moment { ended: UnixMs, length: Duration, anchor: (PackagerMsn, UnixMs) },
+}
+
+impl Worker {
+    /// Somebody asks for a segment that is listed and not held.
+    pub(super) fn take_recall(&mut self, spot: Spot, answer: oneshot::Sender<Recalled>) {
+        if let Some(waiting) = self.recalls.get_mut(&spot) {
+            waiting.push(answer);
+            return;
+        }
+        let Some(recall) = self.recall(&spot).filter(|_| self.recalls.len() < PENDING_MAX) else {
+            let _ = answer.send(None);
+            return;
+        };
+        self.recalls.insert(spot.clone(), vec![answer]);
+        let (deps, out, limits) = (self.deps.clone(), self.outbox.clone(), self.settings.playlist);
+        tokio::spawn(async move {
+            let recalled = recall.get(&deps, &limits).await;
+            let _ = out.send(Event::Recalled(spot, recalled)).await;
+        });
+    }
+
+    pub(super) fn take_recalled(&mut self, spot: &Spot, recalled: &Recalled) {
+        if let Some((held, _)) = recalled
+            && let Some(lane) = self.lanes.get(&spot.lane)
+        {
+            lane.shared.recalled(spot.rendition, spot.msn, *held);
+        }
+        for answer in self.recalls.remove(spot).unwrap_or_default() {
+            let _ = answer.send(recalled.clone());
+        }
+    }
+
+    fn recall(&self, spot: &Spot) -> Option<Recall> {
+        let lane = self.lanes.get(&spot.lane)?;
+        let header = lane.log.header();
+        let (step, at) = lane.log.find(spot.rendition, spot.msn)?;
+        let entry = step.entries(spot.rendition).get(at)?;
+        if !entry.listed() || entry.gap {
+            return None;
+        }
+        let resource = Resource { path: entry.source.path.clone(), range: entry.source.range };
+        let encrypted = entry.keys.iter().any(|k| k.before.contains("METHOD=AES-128"));
+        let what = What::Segment { msn: entry.source.msn, at: resource, encrypted };
+        let others = self.sources.values().filter(|s| s.id != step.packager);
+        let siblings = others.filter_map(|s| self.sibling(s, header, step, spot.rendition, at));
+        let siblings = siblings.collect();
+        Some(Recall { from: step.packager.clone(), what, expected: entry.held, siblings })
+    }
+
+    fn sibling(
+        &self,
+        source: &Source,
+        header: &Header,
+        step: &Step,
+        r: usize,
+        at: usize,
+    ) -> Option<Sibling> {
+        let found = source.matched(header).get(r).copied().flatten()?;
+        let path = source.path(found, &self.key.path_and_query())?;
+        let entries = step.entries(r);
+        let entry = entries.get(at)?;
+        let by = if header.extent == Extent::Whole {
+            Alike::Number(entry.source.msn, entry.duration)
+        } else {
+            let track = &source.shown.get(&found)?.track;
+            let newest = track.segments().len().checked_sub(1)?;
+            let after: Duration = entries.iter().skip(at + 1).map(|e| e.duration).sum();
+            Alike::Moment {
+                ended: step.content_end.minus(after),
+                length: entry.duration,
+                anchor: (track.newest()?.msn(), track.ends_at(newest)?),
+            }
+        };
+        let (id, hosts) = (source.id.clone(), self.deps.hosts_of(&source.id));
+        let (entry, variables) = (self.key.path.clone(), source.variables());
+        Some(Sibling { id, hosts, path, entry, variables, by })
+    }
+}
+
+impl Recall {
+    async fn get(self, deps: &Deps, limits: &Limits) -> Recalled {
+        if let Some(bytes) = self.from_packager(deps, &self.from, &self.what).await {
+            return keep(deps, bytes).await;
+        }
+        for sibling in &self.siblings {
+            let Some(resource) = sibling.find(deps, limits).await else { continue };
+            let what = match &self.what {
+                What::Segment { msn, encrypted, .. } => {
+                    What::Segment { msn: *msn, at: resource, encrypted: *encrypted }
+                }
+                What::Asset { .. } => continue,
+            };
+            if let Some(bytes) = self.from_packager(deps, &sibling.id, &what).await {
+                return keep(deps, bytes).await;
+            }
+        }
+        tracing::debug!(packager = %self.from, segment = %self.what.resource().path, "nobody has it any more");
+        None
+    }
+
+    async fn from_packager(&self, deps: &Deps, id: &PackagerId, what: &What) -> Option<Bytes> {
+        let Resource { path, range } = what.resource();
+        let result = deps.origin.segment(id, path, *range, DEADLINE).await;
+        deps.observer.fetched(id, outcome(&result), result.as_ref().map_or(0, Bytes::len));
+        let bytes = result.ok().filter(|bytes| looks_right(what, bytes))?;
+        // A name that has been given out means one content for ever (ARCHITECTURE.md, law 1).
+        let right = self.expected.is_none_or(|held| held.hash == ContentHash::of(&bytes));
+        right.then_some(bytes)
+    }
+}
+
+/// Bytes that the store has no room for are given out all the same.
+async fn keep(deps: &Deps, bytes: Bytes) -> Recalled {
+    let held = Held { hash: ContentHash::of(&bytes), length: bytes.len() as u64 };
+    let _ = deps.segments.put(bytes.clone(), deps.clock.now().plus(KEPT)).await;
+    Some((held, bytes))
+}
+
+impl Sibling {
+    async fn find(&self, deps: &Deps, limits: &Limits) -> Option<Resource> {
+        let answer = deps.playlist(&self.id, &self.path, DEADLINE / 2).await.ok()?;
+        let place = Place {
+            base: &self.path,
+            hosts: &self.hosts,
+            entry: &self.entry,
+            variables: &self.variables,
+        };
+        let read = reading::read(&answer.body, &place, limits, true).ok()?;
+        let all = read.deep.unwrap_or_default().into_iter().chain(read.snapshot.segments);
+        self.by.among(&all.collect::<Vec<_>>())
+    }
+}
+
+impl Alike {
+    fn among(&self, all: &[Listed]) -> Option<Resource> {
+        let near = |a: Duration, b: Duration| a.abs_diff(b) <= ALIKE;
+        match *self {
+            Self::Number(msn, length) => {
+                let same = |l: &&Listed| l.segment.msn == msn && near(l.segment.duration, length);
+                all.iter().find(same).map(|l| l.resource.clone())
+            }
+            Self::Moment { ended, length, anchor: (msn, at) } => {
+                let anchor = all.iter().position(|l| l.segment.msn == msn)?;
+                let mut end = at;
+                // Back from the anchor, whose end is known.
+                for listed in all.iter().take(anchor + 1).rev() {
+                    let apart = Duration::from_millis(end.signed_since(ended).unsigned_abs());
+                    if apart <= ALIKE && near(listed.segment.duration, length) {
+                        return Some(listed.resource.clone());
+                    }
+                    end = end.minus(listed.segment.duration);
+                }
+                None
+            }
+        }
+    }
+}
