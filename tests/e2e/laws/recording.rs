@@ -108,12 +108,11 @@ impl Rendition {
                 continue;
             }
             let goes_on = follows == Some((*msn, number)) && !segment.has("#EXT-X-DISCONTINUITY");
-            match stretches.last_mut().filter(|_| goes_on) {
-                Some(last) => last.segments.push(segment.clone()),
-                None => {
-                    let (first, segments) = (*msn, vec![segment.clone()]);
-                    stretches.push(Stretch { number, first, segments });
-                }
+            if let Some(last) = stretches.last_mut().filter(|_| goes_on) {
+                last.segments.push(segment.clone());
+            } else {
+                let (first, segments) = (*msn, vec![segment.clone()]);
+                stretches.push(Stretch { number, first, segments });
             }
             follows = Some((msn + 1, number));
         }

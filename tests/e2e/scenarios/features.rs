@@ -52,8 +52,10 @@ fn wait_for_splice(run: &Run, id: &str) {
     }
 }
 
-fn variants(sizes: &[usize], sound: &[&'static str], captions: bool) -> Option<Variants> {
-    Some(Variants { sizes: sizes.to_vec(), sound: sound.to_vec(), captions })
+/// The same stream in several renditions.
+fn with(sizes: &[usize], sound: &[&'static str], captions: bool, muxer: Muxer) -> Muxer {
+    let variants = Variants { sizes: sizes.to_vec(), sound: sound.to_vec(), captions };
+    Muxer { variants: Some(variants), ..muxer }
 }
 
 /// Three variants with the sound in each. Right after the splice each player turns to another.
@@ -61,8 +63,8 @@ fn variants(sizes: &[usize], sound: &[&'static str], captions: bool) -> Option<V
 #[ignore = "make e2e"]
 fn abr_ts_with_a_switch() {
     let _alone = alone();
-    let a = Muxer { variants: variants(&[0, 1, 2], &[], false), ..Muxer::first() };
-    let b = Muxer { variants: variants(&[2, 0, 1], &[], false), ..Muxer::second() };
+    let a = with(&[0, 1, 2], &[], false, Muxer::first());
+    let b = with(&[2, 0, 1], &[], false, Muxer::second());
     let stage = Stage::on_air(3, [a, b]);
     let mut run = feature("abr_ts_with_a_switch", "ABR, MPEG-TS", stage, &ALL, &[]);
     let id = run.serving("a");
@@ -90,8 +92,8 @@ fn abr_ts_with_a_switch() {
 fn abr_fmp4_with_separate_audio() {
     let _alone = alone();
     let fmp4 = |muxer| Muxer { container: Container::Fmp4, date_time: true, ..muxer };
-    let a = Muxer { variants: variants(&[0, 2], &["en", "fr"], false), ..fmp4(Muxer::first()) };
-    let b = Muxer { variants: variants(&[2, 0], &["fr", "en"], false), ..fmp4(Muxer::second()) };
+    let a = with(&[0, 2], &["en", "fr"], false, fmp4(Muxer::first()));
+    let b = with(&[2, 0], &["fr", "en"], false, fmp4(Muxer::second()));
     let stage = Stage::on_air(3, [a, b]);
     let name = "abr_fmp4_with_separate_audio";
     killed_and_restarted(feature(name, "ABR, fMP4, audio apart, dates", stage, &ALL, &[]));
@@ -112,8 +114,8 @@ fn aes_128_with_rotation() {
 #[ignore = "make e2e"]
 fn subtitles_ts() {
     let _alone = alone();
-    let a = Muxer { variants: variants(&[0], &["en"], true), ..Muxer::first() };
-    let b = Muxer { variants: variants(&[0], &["en"], true), ..Muxer::second() };
+    let a = with(&[0], &["en"], true, Muxer::first());
+    let b = with(&[0], &["en"], true, Muxer::second());
     let stage = Stage::on_air(1, [a, b]);
     let what = "subtitles, MPEG-TS, audio apart";
     killed_and_restarted(feature("subtitles_ts", what, stage, &ALL, &[Order::Captions]));
@@ -164,8 +166,8 @@ fn shaka_packager_encrypted() {
 fn abr_fmp4_with_audio_and_subtitles() {
     let _alone = alone();
     let fmp4 = |muxer| Muxer { container: Container::Fmp4, ..muxer };
-    let a = Muxer { variants: variants(&[0, 1], &["en", "fr"], true), ..fmp4(Muxer::first()) };
-    let b = Muxer { variants: variants(&[1, 0], &["fr", "en"], true), ..fmp4(Muxer::second()) };
+    let a = with(&[0, 1], &["en", "fr"], true, fmp4(Muxer::first()));
+    let b = with(&[1, 0], &["fr", "en"], true, fmp4(Muxer::second()));
     let stage = Stage::on_air(2, [a, b]);
     let name = "abr_fmp4_with_audio_and_subtitles";
     let what = "ABR, fMP4, audio apart, subtitles";
