@@ -137,7 +137,7 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
     }
     let Some(track) = track_of(c, r) else { return wait(s, "no track", Vec::new()) };
     if at + 1 < track.segments().len() {
-        let portions = succession(s, c, tail, r, at);
+        let portions = succession(s, c, tail, r, at + 1);
         let mut ready = readiness(s, c, &portions);
         let discontinuity = marked(c, &portions);
         let go_on = |fills| {
