@@ -182,6 +182,10 @@ impl Muxer {
             Container::Fmp4 => ("m4s", "fmp4"),
         };
         ffmpeg.args(["-hls_segment_type", kind]);
+        if self.container == Container::Fmp4 {
+            // Else the clock's beginning would be in an edit list, which players in browsers ignore.
+            ffmpeg.args(["-hls_segment_options", "movflags=+frag_discont"]);
+        }
         let each = if self.variants.is_some() { "_%v" } else { "" };
         if self.container == Container::Fmp4 && !self.single_file {
             ffmpeg.args(["-hls_fmp4_init_filename", &format!("{prefix}{each}_init.mp4")]);
