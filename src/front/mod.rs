@@ -272,10 +272,10 @@ impl<L: Lanes> Front<L> {
         msn: OutputMsn,
         named: Named,
     ) -> Result<(Held, Bytes), Failure> {
-        if let Named::Bytes(held) = named {
-            if let Ok(bytes) = self.bytes(held).await {
-                return Ok((held, bytes));
-            }
+        if let Named::Bytes(held) = named
+            && let Ok(bytes) = self.bytes(held).await
+        {
+            return Ok((held, bytes));
         }
         let _waiting = self.wait(current)?;
         let rendition = RenditionId::new(place.rendition);

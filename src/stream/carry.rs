@@ -204,7 +204,7 @@ impl Worker {
         let listed: Vec<Option<bool>> = (0..header.renditions.len())
             .map(|r| {
                 let steps = lane.log.steps().rev().take(LOOKED_BACK);
-                let mut steps = steps.flat_map(|st| st.entries(r).last());
+                let mut steps = steps.filter_map(|st| st.entries(r).last());
                 steps.find(|e| e.held.is_some()).map(|e| e.map.is_some())
             })
             .collect();

@@ -85,7 +85,7 @@ impl Worker {
             target_duration: target,
             version: self.version(container),
             container,
-            independent_segments: false,
+            independent_segments: self.independent(),
             extent,
             dates,
             start,
@@ -146,6 +146,12 @@ impl Worker {
         let keys = |s: &Shown| s.track.newest().is_some_and(|n| !n.listed.segment.keys.is_empty());
         let of = |s: &Shown| s.head.version.max(if keys(s) { 5 } else { 0 });
         shown.map(of).fold(least, u16::max).min(7)
+    }
+
+    /// EXT-X-INDEPENDENT-SEGMENTS: only where it is true of all packagers that may carry the lane.
+    fn independent(&self) -> bool {
+        let mut shown = self.sources.values().flat_map(|s| s.shown.values());
+        shown.all(|s| s.head.independent_segments || s.track.segments().is_empty())
     }
 
     /// The largest of the floor, what any packager of the pool shows now, and what was seen for

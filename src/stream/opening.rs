@@ -190,7 +190,9 @@ impl Worker {
             .insert(id.clone(), Carried::new(shared.clone(), Log::new(header), Some(on), now));
         self.slot.remember(&id, shared.clone());
         let others: Vec<PackagerId> = self.sources.keys().cloned().collect();
-        others.iter().for_each(|id| self.tell_stand_ins(id));
+        for other in &others {
+            self.tell_stand_ins(other);
+        }
         Ok(shared)
     }
 

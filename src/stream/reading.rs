@@ -112,7 +112,7 @@ impl<'a> Resolver<'a> {
                 *line = line_of_ours;
             }
         }
-        Ok(Listed { resource, map, keys, map_keys, segment })
+        Ok(Listed { segment, resource, map, keys, map_keys })
     }
 
     fn path(&self, uri: &str) -> Result<String, UriError> {

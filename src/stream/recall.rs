@@ -148,7 +148,7 @@ impl Worker {
 
 impl Recall {
     async fn get(self, deps: &Deps, limits: &Limits) -> Recalled {
-        if let Some(bytes) = self.from_packager(deps, &self.from, &self.what).await {
+        if let Some(bytes) = self.bytes_of(deps, &self.from, &self.what).await {
             return keep(deps, bytes).await;
         }
         for sibling in &self.siblings {
@@ -159,7 +159,7 @@ impl Recall {
                 }
                 What::Asset { .. } => continue,
             };
-            if let Some(bytes) = self.from_packager(deps, &sibling.id, &what).await {
+            if let Some(bytes) = self.bytes_of(deps, &sibling.id, &what).await {
                 return keep(deps, bytes).await;
             }
         }
@@ -167,7 +167,7 @@ impl Recall {
         None
     }
 
-    async fn from_packager(&self, deps: &Deps, id: &PackagerId, what: &What) -> Option<Bytes> {
+    async fn bytes_of(&self, deps: &Deps, id: &PackagerId, what: &What) -> Option<Bytes> {
         let Resource { path, range } = what.resource();
         let result = deps.origin.segment(id, path, *range, DEADLINE).await;
         deps.observer.fetched(id, outcome(&result), result.as_ref().map_or(0, Bytes::len));

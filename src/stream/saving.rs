@@ -25,7 +25,9 @@ impl Worker {
         };
         match outcome {
             Ok(Appended::Done) => {
-                steps.into_iter().for_each(|step| self.take_step(id, step, true));
+                for step in steps {
+                    self.take_step(id, step, true);
+                }
             }
             Ok(Appended::Lost(steps)) => self.take_over(id, steps).await,
             // Viewers are served on; the store gets what it missed once it answers.
@@ -36,7 +38,9 @@ impl Worker {
                 }
                 lane.unsaved += steps.len();
                 self.store_retry_at = self.deps.clock.now().plus(RETRY);
-                steps.into_iter().for_each(|step| self.take_step(id, step, true));
+                for step in steps {
+                    self.take_step(id, step, true);
+                }
             }
         }
     }

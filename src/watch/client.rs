@@ -78,6 +78,16 @@ impl Url {
         Ok(Self { path, ..self.clone() })
     }
 
+    /// What stands after its `?`.
+    pub fn query(&self) -> &str {
+        self.path.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The same server answers for both.
+    pub fn same_host(&self, other: &Self) -> bool {
+        self.authority.eq_ignore_ascii_case(&other.authority)
+    }
+
     fn host_and_port(&self) -> Result<(String, u16), String> {
         let authority = self.authority.rsplit('@').next().unwrap_or_default();
         let uri: http::uri::Authority = authority.parse().map_err(|_| "a bad host".to_owned())?;

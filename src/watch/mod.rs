@@ -1,18 +1,19 @@
 //! `segue watch URL...`: polls a live HLS stream like a player would and says what it breaks.
 //!
-//! `client` asks, `poll` runs one loop per media playlist, `report` prints. What counts as a breach
-//! stands in `model::watch`.
+//! `client` asks, `poll` runs one loop per media playlist, `fetch` gets what it lists, `report`
+//! prints. What counts as a breach stands in `model::watch`.
 
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 mod client;
+mod fetch;
 mod poll;
 mod report;
 
-use crate::model::watch::Place;
 use crate::model::watch::multivariant::{Variant, variants};
+use crate::model::watch::{Place, Variables, read_with};
 use client::{Client, Url};
 use poll::{Context, Judge};
 use report::Report;
@@ -20,7 +21,7 @@ use report::Report;
 /// Which segments are fetched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Segments {
-    /// Each once, and the sample again and again.
+    /// Each once, and the sample again and again; of a long list that was there before, a sample.
     #[default]
     All,
     /// The newest and the oldest listed.
@@ -79,7 +80,9 @@ pub async fn run(options: &Options, out: Box<dyn Write + Send>) -> Outcome {
     for (number, url) in options.urls.iter().enumerate() {
         match playlists(&context.client, number, url).await {
             Ok(found) => {
-                for (place, url, title) in found {
+                for (place, url, title, mut variables) in found {
+                    variables.set_query(url.query());
+                    context.judge.lock().observer.import(&place, variables);
                     context.judge.lock().note(&place, &format!("watching {title} {url}"));
                     loops.spawn(poll::playlist(Arc::clone(&context), place, url));
                 }
@@ -107,17 +110,20 @@ async fn playlists(
     client: &Client,
     number: usize,
     url: &str,
-) -> Result<Vec<(Place, Url, String)>, String> {
+) -> Result<Vec<(Place, Url, String, Variables)>, String> {
     let url = Url::parse(url)?;
     let (landed, body) = client.whole(&url).await?;
     let text = String::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
     let place = |rendition: &str| Place { url: number, rendition: rendition.to_owned() };
-    let listed = variants(&text);
+    let mut variables = Variables::of_query(landed.query());
+    let listed = variants(&text, &mut variables);
     if listed.is_empty() {
-        crate::model::watch::read(&text).map_err(|e| e.to_string())?;
-        return Ok(vec![(place(""), url, "media playlist".to_owned())]);
+        let variables = Variables::of_query(landed.query());
+        read_with(&text, &variables).map_err(|e| e.to_string())?;
+        return Ok(vec![(place(""), url, "media playlist".to_owned(), variables)]);
     }
-    let resolve = |v: Variant| Ok((place(&v.name), landed.join(&v.uri)?, v.title));
+    let resolve =
+        |v: Variant| Ok((place(&v.name), landed.join(&v.uri)?, v.title, variables.clone()));
     listed.into_iter().map(resolve).collect()
 }
 

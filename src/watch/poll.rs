@@ -1,7 +1,6 @@
 //! The loop of one media playlist: reload as a player does, fetch what is new, hand everything to
 //! the judge.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,15 +9,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::client::{Client, Url};
+use super::fetch::{Job, fetch};
 use super::report::Report;
 use super::{Outcome, Segments};
-use crate::model::names::ContentHash;
-use crate::model::watch::{Answer, Breach, Fetched, Observer, Place, Polled, Seen, Shown};
+use crate::model::watch::{Answer, Breach, Observer, Place, Polled, Seen, Shown};
 
 /// Never reload faster than this, whatever the target duration.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Segments waiting to be fetched, per playlist.
 const QUEUE_MAX: usize = 10_000;
+/// Of a longer list, only a sample of what was there before the watch began is fetched: a window of
+/// hours would keep a packager busy for nobody.
+const OLD_MAX: usize = 32;
+/// So many of that sample lie at its newest end, where players begin, and as many are spread.
+const OLD_SAMPLE: usize = 8;
 /// The timing slack of the judge, and a little more: a poll just after it settles the matter.
 const JUST_AFTER: Duration = Duration::from_millis(120);
 
@@ -37,7 +41,7 @@ impl Context {
     pub fn new(client: Client, judge: Judge, segments: Segments, several: bool) -> Self {
         Self { client, judge: Mutex::new(judge), segments, several, began: Instant::now() }
     }
-    fn now(&self) -> Duration {
+    pub fn now(&self) -> Duration {
         self.began.elapsed()
     }
 }
@@ -60,6 +64,18 @@ impl Judge {
 
     pub fn note(&mut self, place: &Place, text: &str) {
         self.report.note(self.latest, place, text);
+    }
+
+    /// Something was fetched whole or in part, and these are the breaches in it.
+    pub fn fetched(&mut self, bytes: u64, breaches: &[Breach]) {
+        self.bytes += bytes;
+        self.tell(breaches);
+    }
+
+    /// The same of a segment.
+    pub fn fetched_segment(&mut self, bytes: u64, breaches: &[Breach]) {
+        self.segments += 1;
+        self.fetched(bytes, breaches);
     }
 
     fn tell(&mut self, breaches: &[Breach]) {
@@ -102,6 +118,7 @@ pub async fn playlist(context: Arc<Context>, place: Place, url: Url) {
     let mut last: Option<Vec<u8>> = None;
     let mut target = Duration::from_secs(2);
     let mut looks_after_end = 0;
+    let mut first_look = true;
     while looks_after_end < 2 {
         let sent = context.now();
         let got = context.client.get(&url).await;
@@ -116,17 +133,18 @@ pub async fn playlist(context: Arc<Context>, place: Place, url: Url) {
         let mut changed = false;
         if let (Some(shown), Answer::Whole(body)) = (seen.shown, got.answer) {
             target = shown.target.max(Duration::from_millis(500));
+            for job in jobs_of(&context, &place, &shown, &seen.added, first_look) {
+                let _ = queue.try_send((job, got.landed.clone()));
+            }
             if !seen.added.is_empty() {
                 grew_at = received;
-                let again = sample(&context, &place, &seen.added);
-                for msn in wanted(context.segments, &shown, &seen.added) {
-                    let _ = queue.try_send((msn, got.landed.clone()));
-                }
-                for msn in again {
-                    let _ = queue.try_send((msn, got.landed.clone()));
-                }
             }
             looks_after_end = if shown.ended { looks_after_end + 1 } else { 0 };
+            if shown.ended && first_look {
+                context.judge.lock().note(&place, "it has ended already: judged once");
+                break;
+            }
+            first_look = false;
             changed = last.replace(body.clone()).is_none_or(|l| l != body);
         }
         tokio::time::sleep(pause(&context, target, changed, grew_at)).await;
@@ -148,19 +166,44 @@ fn pause(context: &Context, target: Duration, changed: bool, grew_at: Duration) 
     pause.max(PAUSE_MIN)
 }
 
-fn wanted(segments: Segments, shown: &Shown, added: &[u64]) -> Vec<u64> {
-    match segments {
+/// What to fetch after a look: keys and init segments, then segments.
+fn jobs_of(
+    context: &Context,
+    place: &Place,
+    shown: &Shown,
+    added: &[u64],
+    first_look: bool,
+) -> Vec<Job> {
+    if context.segments == Segments::None {
+        return Vec::new();
+    }
+    let resources = context.judge.lock().observer.resources(place, context.now());
+    let mut jobs: Vec<Job> = resources.into_iter().map(Job::Resource).collect();
+    if added.is_empty() {
+        return jobs;
+    }
+    let segments = match context.segments {
+        Segments::All if first_look => spread(added),
         Segments::All => added.to_vec(),
         Segments::Sample => shown.last_msn().into_iter().collect(),
         Segments::None => Vec::new(),
+    };
+    jobs.extend(segments.into_iter().chain(sample(context, place, added)).map(Job::Segment));
+    jobs
+}
+
+/// All of a short list, and of a long one its newest and some that are spread over the rest.
+fn spread(msns: &[u64]) -> Vec<u64> {
+    if msns.len() <= OLD_MAX {
+        return msns.to_vec();
     }
+    let (old, newest) = msns.split_at(msns.len() - OLD_SAMPLE);
+    let every = old.len().div_ceil(OLD_SAMPLE).max(1);
+    old.iter().step_by(every).chain(newest).copied().collect()
 }
 
 /// The oldest and the newest listed, once they were fetched before: they must have the same bytes.
 fn sample(context: &Context, place: &Place, added: &[u64]) -> Vec<u64> {
-    if context.segments == Segments::None {
-        return Vec::new();
-    }
     // The newest of the list before this one: the newest now has not been fetched at all.
     let first_added = added.first().copied().unwrap_or_default();
     let mut sample = context.judge.lock().observer.sample(place);
@@ -170,51 +213,18 @@ fn sample(context: &Context, place: &Place, added: &[u64]) -> Vec<u64> {
     sample
 }
 
-/// Fetches segments in the order in which they were listed.
-async fn fetch(context: Arc<Context>, place: Place, mut jobs: mpsc::Receiver<(u64, Url)>) {
-    let mut lost = VecDeque::new();
-    while let Some((msn, base)) = jobs.recv().await {
-        let due = context.judge.lock().observer.due(&place, msn, context.now());
-        let Some(wanted) = due else { continue };
-        let mut hasher = Hasher::default();
-        let answer = match base.join(&wanted.uri) {
-            Ok(url) => context.client.read(&url, wanted.range, |c| hasher.take(c)).await.answer,
-            Err(why) => Answer::Failed(why),
-        };
-        let failed = !matches!(answer, Answer::Whole(()));
-        if failed && lost.contains(&msn) {
-            continue; // told already
-        }
-        if failed {
-            lost.push_back(msn);
-            if lost.len() > 100 {
-                lost.pop_front();
-            }
-        }
-        let mut judge = context.judge.lock();
-        judge.segments += 1;
-        judge.bytes += hasher.length;
-        let answer = answer.map(|()| hasher.fetched());
-        let at = context.now();
-        let breaches = judge.observer.segment(&place, at, &wanted, answer);
-        judge.tell(&breaches);
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::spread;
 
-#[derive(Default)]
-struct Hasher {
-    hasher: blake3::Hasher,
-    length: u64,
-}
-
-impl Hasher {
-    fn take(&mut self, chunk: &[u8]) -> bool {
-        self.hasher.update(chunk);
-        self.length += chunk.len() as u64;
-        true
-    }
-    fn fetched(&self) -> Fetched {
-        let hash = ContentHash(*self.hasher.finalize().as_bytes());
-        Fetched { hash, length: self.length }
+    #[test]
+    fn a_long_list_is_sampled_and_a_short_one_fetched_whole() {
+        let short: Vec<u64> = (5..37).collect();
+        assert_eq!(spread(&short), short);
+        let long: Vec<u64> = (0..18_000).collect();
+        let sample = spread(&long);
+        assert_eq!(sample.len(), 16);
+        assert_eq!((sample.first(), sample.last()), (Some(&0), Some(&17_999)));
+        assert!(sample.is_sorted());
     }
 }

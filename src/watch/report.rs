@@ -30,7 +30,7 @@ impl Report {
 
     /// A playlist listed new segments.
     pub fn grew(&mut self, at: Duration, place: &Place, shown: &Shown, added: &[u64]) {
-        let new = || shown.segments.iter().filter(|s| added.contains(&s.msn));
+        let new = || added.first().map_or(&[][..], |first| shown.from(*first)).iter();
         let newest = shown.last_msn().unwrap_or(shown.first_msn);
         let lengths: Vec<f64> = new().map(|s| s.duration.as_secs_f64()).collect();
         let mut text = format!("+{:<2} {newest}  {}", added.len(), strip(shown));

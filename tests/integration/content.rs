@@ -4,8 +4,9 @@
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// Content that was there before the tests began, milliseconds: lists are full at once.
-const BEFORE_MS: u64 = 600_000;
+/// Content that was there before the tests began, milliseconds: lists are full at once, also those
+/// that go back for hours.
+pub const BEFORE_MS: u64 = 20_000_000;
 
 /// The moment of the stream that is live now, milliseconds. One clock for all packagers, as if one
 /// encoder fed them.
@@ -13,6 +14,30 @@ pub fn now_ms() -> u64 {
     static BEGAN: OnceLock<Instant> = OnceLock::new();
     let elapsed = BEGAN.get_or_init(Instant::now).elapsed();
     BEFORE_MS + u64::try_from(elapsed.as_millis()).unwrap()
+}
+
+/// How segments are wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// MPEG-TS packets as far as their first byte and their length go.
+    Ts,
+    /// Boxes of fMP4, with an init segment of their own.
+    Fmp4,
+    /// Packed audio behind an ID3 tag.
+    Packed,
+    /// WebVTT with X-TIMESTAMP-MAP.
+    Vtt,
+}
+
+impl Container {
+    pub const fn ending(self) -> &'static str {
+        match self {
+            Self::Ts => "ts",
+            Self::Fmp4 => "m4s",
+            Self::Packed => "aac",
+            Self::Vtt => "vtt",
+        }
+    }
 }
 
 /// What a segment says of itself.
@@ -29,31 +54,28 @@ pub struct Label {
     /// The moment it begins with, milliseconds.
     pub start_ms: u64,
     pub duration_ms: u64,
+    /// Where this moment lies on the packager's own timeline, milliseconds.
+    pub pts_ms: u64,
 }
 
 const PACKET: usize = 188;
 
 impl Label {
-    /// The segment: MPEG-TS packets as far as their first byte and their length go.
-    pub fn bytes(&self, packets: usize) -> Vec<u8> {
-        let Self { packager, life, stream, rendition, number, start_ms, duration_ms } = self;
-        let text =
-            format!("G|{packager}|{life}|{stream}|{rendition}|{number}|{start_ms}|{duration_ms}|");
-        let mut packet = text.into_bytes();
-        packet.resize(PACKET, 0xff);
-        packet.repeat(packets)
+    fn text(&self) -> String {
+        let Self { packager, life, stream, rendition, number, start_ms, duration_ms, pts_ms } =
+            self;
+        format!(
+            "G|{packager}|{life}|{stream}|{rendition}|{number}|{start_ms}|{duration_ms}|{pts_ms}|"
+        )
     }
 
-    /// Reads what [`Label::bytes`] wrote. The error says what stands there instead.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        let (packet, _) = bytes.split_at_checked(PACKET).ok_or("shorter than a packet")?;
-        let text = String::from_utf8_lossy(packet);
+    fn of_text(text: &str) -> Result<Self, String> {
         let fields: Vec<&str> = text.split('|').collect();
-        let ["G", packager, life, stream, rendition, number, start, duration, _] = fields[..]
+        let ["G", packager, life, stream, rendition, number, start, duration, pts, _] = fields[..]
         else {
             return Err(format!("no segment of ours: {}", &text[..40.min(text.len())]));
         };
-        let label = Self {
+        Ok(Self {
             packager: packager.to_owned(),
             life: life.parse().map_err(|_| "life")?,
             stream: stream.to_owned(),
@@ -61,22 +83,125 @@ impl Label {
             number: number.parse().map_err(|_| "number")?,
             start_ms: start.parse().map_err(|_| "start")?,
             duration_ms: duration.parse().map_err(|_| "duration")?,
+            pts_ms: pts.parse().map_err(|_| "pts")?,
+        })
+    }
+
+    /// The segment, about so many packets of 188 bytes long.
+    pub fn bytes(&self, container: Container, packets: usize) -> Vec<u8> {
+        let text = self.text();
+        let filler = vec![0xff; packets * PACKET];
+        match container {
+            Container::Ts => {
+                let mut packet = text.into_bytes();
+                packet.resize(PACKET, 0xff);
+                packet.repeat(packets)
+            }
+            Container::Fmp4 => [
+                mp4_box(*b"styp", b"msdh"),
+                mp4_box(*b"moof", text.as_bytes()),
+                mp4_box(*b"mdat", &filler),
+            ]
+            .concat(),
+            Container::Packed => {
+                let size = u8::try_from(text.len()).unwrap();
+                let tag = [b"ID3\x04\0\0\0\0", &[size >> 7, size & 0x7f][..], text.as_bytes()];
+                [&tag.concat()[..], &filler].concat()
+            }
+            Container::Vtt => self.vtt().into_bytes(),
+        }
+    }
+
+    /// One cue over the whole segment, in local time, and where that lies on the timeline of the
+    /// video (RFC 8216, 3.5).
+    fn vtt(&self) -> String {
+        let clock = |ms: u64| {
+            let (s, ms) = (ms / 1000, ms % 1000);
+            format!("{:02}:{:02}:{:02}.{ms:03}", s / 3600, s / 60 % 60, s % 60)
         };
-        if label.bytes(bytes.len() / PACKET) == bytes {
+        format!(
+            "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:{}\n\n{} --> {}\n{}\n",
+            self.pts_ms * 90 % (1 << 33),
+            clock(0),
+            clock(self.duration_ms),
+            self.text()
+        )
+    }
+
+    /// Reads what [`Label::bytes`] wrote. The error says what stands there instead.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let (container, text, filler) = Self::unwrap(bytes).ok_or_else(|| {
+            let shown = String::from_utf8_lossy(&bytes[..40.min(bytes.len())]).into_owned();
+            format!("no segment of ours, {} bytes: {shown:?}", bytes.len())
+        })?;
+        let label = Self::of_text(&text)?;
+        if label.bytes(container, filler / PACKET) == bytes {
             Ok(label)
         } else {
             Err(format!("damaged: {label:?}"))
         }
     }
 
+    /// The container, the label's text, and the bytes of filling.
+    fn unwrap(bytes: &[u8]) -> Option<(Container, String, usize)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if bytes.starts_with(b"WEBVTT") {
+            let all = text(bytes);
+            let label = all.lines().find(|l| l.starts_with("G|"))?;
+            return Some((Container::Vtt, label.to_owned(), 0));
+        }
+        if bytes.starts_with(b"ID3") {
+            let size = usize::from(bytes[8]) << 7 | usize::from(bytes[9]);
+            let (label, filler) = bytes.get(10..)?.split_at_checked(size)?;
+            return Some((Container::Packed, text(label), filler.len()));
+        }
+        if bytes.get(4..8)? == b"styp" {
+            let (_, rest) = bytes.split_at_checked(12)?;
+            let length =
+                usize::try_from(u32::from_be_bytes(rest.get(..4)?.try_into().ok()?)).ok()?;
+            let (moof, mdat) = rest.split_at_checked(length)?;
+            return Some((Container::Fmp4, text(moof.get(8..)?), mdat.len().checked_sub(8)?));
+        }
+        let (packet, _) = bytes.split_at_checked(PACKET)?;
+        Some((Container::Ts, text(packet), bytes.len()))
+    }
+
     pub fn end_ms(&self) -> u64 {
         self.start_ms + self.duration_ms
     }
 
+    /// Who made it, in which life: one timeline, one init segment.
+    pub fn run(&self) -> (&str, u32) {
+        (&self.packager, self.life)
+    }
+
     /// It comes right after `before`, from the same life of the same packager.
     pub fn follows(&self, before: &Self) -> bool {
-        self.packager == before.packager
-            && self.life == before.life
-            && self.number == before.number + 1
+        self.run() == before.run() && self.number == before.number + 1
     }
+}
+
+fn mp4_box(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 8).unwrap();
+    [&length.to_be_bytes()[..], &kind, body].concat()
+}
+
+/// An init segment, and who made it: another one for each life of each packager.
+pub fn init(packager: &str, life: u32, rendition: &str) -> Vec<u8> {
+    let text = format!("I|{packager}|{life}|{rendition}|");
+    [mp4_box(*b"ftyp", b"isom"), mp4_box(*b"moov", text.as_bytes())].concat()
+}
+
+/// Who made an init segment: packager, life and rendition.
+pub fn read_init(bytes: &[u8]) -> Result<(String, u32, String), String> {
+    let text = String::from_utf8_lossy(bytes.get(20..).unwrap_or_default()).into_owned();
+    let fields: Vec<&str> = text.split('|').collect();
+    let ["I", packager, life, rendition, ""] = fields[..] else {
+        return Err(format!("no init segment of ours: {text:?}"));
+    };
+    let life = life.parse().map_err(|_| "life")?;
+    if init(packager, life, rendition) != bytes {
+        return Err("damaged".to_owned());
+    }
+    Ok((packager.to_owned(), life, rendition.to_owned()))
 }

@@ -1,8 +1,10 @@
 //! The whole proxy, as a process, between scripted packagers and viewers who hold every answer to
 //! the laws.
 //!
-//! `packager`, `faults` and `content` play the packagers, `proxy` runs the process, `viewer` and
-//! `http` watch it. The rest are tests, by what they try.
+//! `packager`, `dialect`, `script`, `lists`, `making`, `content`, `cipher`, `serving` and `faults`
+//! play the packagers, `proxy` runs the process, `viewer`, `borders`, `carried` and `http` watch
+//! it. The rest
+//! are tests, by what they try.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,22 +17,38 @@
     reason = "a test may"
 )]
 
+mod borders;
+mod carried;
+mod cipher;
 mod content;
+mod dialect;
 mod faults;
 mod http;
+mod lists;
+mod making;
 mod packager;
 mod proxy;
+mod script;
+mod serving;
 mod viewer;
 
+mod audio_and_subtitles;
 mod bad_playlists;
 mod bad_segments;
 mod capacity;
 mod clients;
+mod containers;
 mod crowd;
+mod encryption;
+mod iframes;
 mod lifecycle;
+mod long_windows;
+mod low_latency;
+mod metadata;
 mod operators;
 mod outage;
 mod restart;
+mod scripted;
 mod variants;
 
 use std::time::{Duration, Instant};

@@ -160,6 +160,12 @@ impl Proxy {
         Viewer::join(self.port, stream).await.unwrap_or_else(|e| panic!("{stream}: {e}"))
     }
 
+    /// A viewer who joins `stream` with a query, `?DVR`.
+    pub async fn viewer_with(&self, stream: &str, query: &str) -> Viewer {
+        let joined = Viewer::join_with(self.port, stream, query).await;
+        joined.unwrap_or_else(|e| panic!("{stream}{query}: {e}"))
+    }
+
     pub const fn port(&self) -> u16 {
         self.port
     }

@@ -5,13 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use segue::model::names::ContentHash;
-use segue::model::watch::{Answer, Fetched, Listed, Observer, Place, Polled, Rule, Shown, Wanted};
+use segue::model::watch::multivariant::variants;
+use segue::model::watch::{
+    Answer, Fetched, Listed, Observer, Place, Polled, Resource, ResourceKind, Rule, Shown,
+    Variables, Wanted,
+};
 
+use crate::carried::Carried;
 use crate::content::Label;
 use crate::http::{self, Reply};
+use crate::script::EPOCH_MS;
 
 /// How often a playlist is asked for.
 const REFRESH: Duration = Duration::from_millis(200);
+/// Of a list that is new to him he plays so many segments, from its end.
+const PLAYED_MAX: usize = 40;
 /// A condition that is not met within so long fails the test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -22,17 +30,6 @@ pub struct Watched {
     pub label: Label,
 }
 
-/// Where a lane went on in another run.
-#[derive(Clone, Debug)]
-pub struct Border {
-    pub msn: u64,
-    #[allow(dead_code, reason = "for who reads a failed test")]
-    pub from: Label,
-    pub to: Label,
-    /// Content lost (positive) or repeated (negative), milliseconds.
-    pub gap_ms: i64,
-}
-
 pub struct Viewer {
     port: u16,
     began: Instant,
@@ -40,37 +37,62 @@ pub struct Viewer {
     places: Vec<(Place, String)>,
     observer: Observer,
     /// Of each rendition in use, what was seen, by MSN.
-    seen: BTreeMap<String, BTreeMap<u64, Watched>>,
+    pub seen: BTreeMap<String, BTreeMap<u64, Watched>>,
     /// The newest playlist of each rendition in use.
     shown: BTreeMap<String, Shown>,
+    /// The same as they were written, and the entry playlist.
+    texts: BTreeMap<String, String>,
+    entry: String,
+    carried: Carried,
     /// Renditions that are refreshed.
     uses: BTreeSet<String>,
     /// Breaches that this viewer may see.
     allowed: Vec<Rule>,
     /// Of so many segments he fetches one, whose number leaves this rest.
     fetches: (u64, u64),
+    /// A rendition may go on with another.
+    takes_stand_ins: bool,
+}
+
+impl Watched {
+    /// How far its date is off by a clock that is right; none without a date.
+    pub fn date_error_ms(&self) -> Option<i64> {
+        let date = self.listed.moment?.ms.cast_signed();
+        Some(date - EPOCH_MS.cast_signed() - self.label.start_ms.cast_signed())
+    }
 }
 
 impl Viewer {
     /// Asks for `stream`. The error is the refusal.
     pub async fn join(port: u16, stream: &str) -> Result<Self, String> {
-        let path = format!("/{stream}/playlist.m3u8");
+        Self::join_with(port, stream, "").await
+    }
+
+    /// The same with a query, `?DVR`.
+    pub async fn join_with(port: u16, stream: &str, query: &str) -> Result<Self, String> {
+        let path = format!("/{stream}/playlist.m3u8{query}");
         let reply = http::get(port, &path).await?;
         if reply.status != 200 {
             return Err(format!("{} {}", reply.status, reply.text()));
         }
         let entry = reply.text();
-        let uris = entry.lines().filter(|l| !l.starts_with('#') && !l.is_empty());
-        let places: Vec<(Place, String)> = uris
-            .map(|uri| {
-                let rendition = uri.rsplit('/').nth(1).unwrap_or_default().to_owned();
-                (Place { url: 0, rendition }, join(&path, uri))
+        let mut places: Vec<(Place, String)> = variants(&entry, &mut Variables::default())
+            .into_iter()
+            .map(|v| {
+                let folder = v.uri.rsplit('/').nth(1);
+                let rendition = folder.map_or(v.name.clone(), str::to_owned);
+                (Place { url: 0, rendition }, join(&path, &v.uri))
             })
             .collect();
+        // The variants first, as they stand: he begins with the first of them.
+        places.sort_by_key(|(place, _)| !place.rendition.starts_with('v'));
+        if places.is_empty() && entry.contains("#EXTINF") {
+            places.push((Place { url: 0, rendition: "v0".to_owned() }, path)); // a packager's own
+        }
         if places.is_empty() {
             return Err(format!("no variant: {entry}"));
         }
-        Ok(Self::with(port, stream, places))
+        Ok(Self { entry, ..Self::with(port, stream, places) })
     }
 
     /// One who knows the path of a media playlist already.
@@ -89,10 +111,14 @@ impl Viewer {
             observer: Observer::default(),
             seen: BTreeMap::new(),
             shown: BTreeMap::new(),
+            texts: BTreeMap::new(),
+            entry: String::new(),
+            carried: Carried::default(),
             uses: [first].into(),
             // How long an edge stood still says something of the machine as well.
             allowed: vec![Rule::EdgeStale],
             fetches: (1, 0),
+            takes_stand_ins: false,
         }
     }
 
@@ -105,6 +131,12 @@ impl Viewer {
     /// He fetches one in `many` segments only, beginning with the `rest`.
     pub fn fetching_one_in(&mut self, many: u64, rest: u64) {
         self.fetches = (many, rest % many);
+    }
+
+    /// A rendition may go on with another that is near to it.
+    pub fn taking_stand_ins(mut self) -> Self {
+        self.takes_stand_ins = true;
+        self
     }
 
     /// From now on these are no breaches to him.
@@ -149,29 +181,58 @@ impl Viewer {
             let wrong: Vec<_> =
                 seen.breaches.iter().filter(|b| !self.allowed.contains(&b.rule)).collect();
             let Some(shown) = seen.shown.filter(|_| wrong.is_empty()) else {
-                panic!("{} {place}: {wrong:#?}\n{answer:?}", self.stream);
+                let text = answer.map(|body| String::from_utf8_lossy(&body).into_owned());
+                let text = if let Answer::Whole(text) = text { text } else { format!("{text:?}") };
+                panic!("{} {place}: {wrong:#?}\n{text}", self.stream);
             };
             self.shown.insert(place.rendition.clone(), shown.clone());
+            if let Answer::Whole(body) = answer {
+                self.texts.insert(place.rendition.clone(), String::from_utf8(body).unwrap());
+            }
+            for resource in self.observer.resources(&place, self.began.elapsed()) {
+                self.fetch_resource(&place, &path, resource).await;
+            }
             let (many, rest) = self.fetches;
-            for msn in seen.added.into_iter().filter(|msn| msn % many == rest) {
+            // Of a window of hours nobody plays the old end.
+            let since = seen.added.len().saturating_sub(PLAYED_MAX);
+            for msn in seen.added.into_iter().skip(since).filter(|msn| msn % many == rest) {
                 self.fetch(&place, &path, &shown, msn).await;
             }
+        }
+    }
+
+    async fn fetch_resource(&mut self, place: &Place, base: &str, wanted: Resource) {
+        let path = join(base, &wanted.uri);
+        let reply = get(self.port, &path, wanted.range).await;
+        if let (Ok(reply), true) = (&reply, wanted.kind != ResourceKind::Init) {
+            let cache = reply.header("cache-control");
+            assert_eq!(cache, Some("no-store"), "nobody may keep a key: {path}");
+        }
+        let answer = whole(reply);
+        let told =
+            answer.as_deref().map(|b| Fetched { hash: ContentHash::of(b), length: b.len() as u64 });
+        let breaches = self.observer.resource(place, self.began.elapsed(), &wanted, told);
+        match answer {
+            Answer::Whole(bytes) if breaches.is_empty() => self.carried.take(&wanted, path, bytes),
+            _ => panic!("{} {place}: {breaches:#?}\n{}", self.stream, self.texts[&place.rendition]),
         }
     }
 
     async fn fetch(&mut self, place: &Place, path: &str, shown: &Shown, msn: u64) {
         let Some(wanted) = self.observer.due(place, msn, self.began.elapsed()) else { return };
         let bytes = self.bytes(place, path, &wanted).await;
-        let label = Label::read(&bytes)
-            .unwrap_or_else(|e| panic!("{} {place}: segment {msn}: {e}", self.stream));
         let listed = shown.segments.iter().find(|s| s.msn == msn).unwrap().clone();
-        assert_eq!(label.stream, self.stream, "another stream's segment");
+        let label = self.read(place, path, &listed, &bytes);
+        let frames = place.rendition.starts_with('i');
         let watched = self.seen.entry(place.rendition.clone()).or_default();
         if let Some(before) = msn.checked_sub(1).and_then(|m| watched.get(&m)) {
             let (from, to) = (&before.label, &label);
-            assert_eq!(from.rendition, to.rendition, "another rendition at {msn}");
+            let same = self.takes_stand_ins || from.rendition == to.rendition;
+            assert!(same, "another rendition at {msn}: {from:?} then {to:?}");
+            // Several frames of one segment may stand in a row.
+            let goes_on = to.follows(from) || frames && to.number == from.number;
             assert!(
-                listed.discontinuity || to.follows(from),
+                listed.discontinuity || goes_on,
                 "{} {place}: no DISCONTINUITY before {msn}: {from:?} then {to:?}",
                 self.stream
             );
@@ -179,9 +240,18 @@ impl Viewer {
         watched.insert(msn, Watched { listed, label });
     }
 
+    /// What a segment says of itself, in the clear.
+    fn read(&self, place: &Place, base: &str, listed: &Listed, bytes: &[u8]) -> Label {
+        let label = self.carried.read(listed, bytes, |uri| join(base, uri)).unwrap_or_else(|e| {
+            let text = &self.texts[&place.rendition];
+            panic!("{} {place}: segment {}: {e}\n{text}", self.stream, listed.msn)
+        });
+        assert_eq!(label.stream, self.stream, "another stream's segment");
+        label
+    }
+
     async fn bytes(&mut self, place: &Place, path: &str, wanted: &Wanted) -> Vec<u8> {
-        let reply = http::get(self.port, &join(path, &wanted.uri)).await;
-        let answer = whole(reply);
+        let answer = whole(get(self.port, &join(path, &wanted.uri), wanted.range).await);
         let fetched =
             answer.as_deref().map(|b| Fetched { hash: ContentHash::of(b), length: b.len() as u64 });
         let breaches = self.observer.segment(place, self.began.elapsed(), wanted, fetched);
@@ -191,15 +261,23 @@ impl Viewer {
         }
     }
 
-    /// Fetches all that is listed now once more: the same bytes, all there.
+    /// Fetches all that is listed now once more: the same bytes, all there, gaps left out.
     pub async fn check_all_listed(&mut self) {
-        for (place, path) in self.places.clone() {
+        for (place, _) in self.places.clone() {
             let Some(shown) = self.shown.get(&place.rendition).cloned() else { continue };
-            for listed in shown.segments {
-                let wanted = Wanted { msn: listed.msn, uri: listed.uri, range: None };
-                self.bytes(&place, &path, &wanted).await;
+            for listed in shown.segments.iter().filter(|s| !s.gap) {
+                self.listed(&place.rendition, listed).await;
             }
         }
+    }
+
+    /// Fetches one that is listed, whether he plays it or not.
+    pub async fn listed(&mut self, rendition: &str, listed: &Listed) -> Label {
+        let found = self.places.iter().find(|(p, _)| p.rendition == rendition);
+        let (place, path) = found.expect("a rendition").clone();
+        let Listed { msn, uri, range, .. } = listed.clone();
+        let bytes = self.bytes(&place, &path, &Wanted { msn, uri, range }).await;
+        self.read(&place, &path, listed, &bytes)
     }
 
     /// Plays until `met` says so.
@@ -230,7 +308,7 @@ impl Viewer {
 
     /// The newest playlist of the first rendition in use.
     pub fn playlist(&self) -> &Shown {
-        self.shown.values().next().expect("nothing was shown yet")
+        self.shown_of(self.main()).expect("nothing was shown yet")
     }
     pub fn edge(&self) -> u64 {
         self.playlist().last_msn().unwrap()
@@ -243,61 +321,49 @@ impl Viewer {
         let first = self.playlist().first_msn;
         self.watched().range(first..).filter(|(_, w)| w.label.packager == packager).count()
     }
-    fn watched(&self) -> &BTreeMap<u64, Watched> {
-        self.seen.values().next().expect("nothing was watched yet")
+    /// The rendition that he began with.
+    fn main(&self) -> &str {
+        &self.places[0].0.rendition
     }
-
-    /// The borders between runs, of the first rendition in use.
-    pub fn borders(&self) -> Vec<Border> {
-        borders(self.watched())
+    /// The names of all renditions that he knows of.
+    pub fn renditions(&self) -> Vec<&str> {
+        self.places.iter().map(|(p, _)| p.rendition.as_str()).collect()
     }
-
-    /// MSN n is the same moment in each rendition in use. The error says where not.
-    pub fn same_moments(&self) -> Result<(), String> {
-        let mut all = self.seen.values();
-        let first = all.next().ok_or("nothing was watched")?;
-        for (msn, other) in all.flatten() {
-            let Some(one) = first.get(msn) else { continue };
-            if (&one.label.packager, one.label.start_ms)
-                != (&other.label.packager, other.label.start_ms)
-            {
-                return Err(format!("{msn}: {:?} and {:?}", one.label, other.label));
-            }
-        }
-        Ok(())
+    /// The newest playlist of one.
+    pub fn shown_of(&self, rendition: &str) -> Option<&Shown> {
+        self.shown.get(rendition)
     }
-
-    /// The same of each rendition in use.
-    pub fn borders_of_all(&self) -> Vec<Vec<Border>> {
-        self.seen.values().map(borders).collect()
+    /// The same as it was written.
+    pub fn text_of(&self, rendition: &str) -> &str {
+        &self.texts[rendition]
+    }
+    /// The newest playlist of the rendition that he began with, as it was written.
+    pub fn text(&self) -> &str {
+        self.text_of(self.main())
+    }
+    /// The entry playlist.
+    pub fn entry(&self) -> &str {
+        &self.entry
+    }
+    pub const fn carried(&self) -> &Carried {
+        &self.carried
+    }
+    /// What was watched of one, by number.
+    pub fn watched_of(&self, rendition: &str) -> &BTreeMap<u64, Watched> {
+        self.seen.get(rendition).unwrap_or_else(|| panic!("{rendition} was not watched"))
+    }
+    pub fn watched(&self) -> &BTreeMap<u64, Watched> {
+        self.seen.get(self.main()).expect("nothing was watched yet")
     }
 }
 
-fn borders(watched: &BTreeMap<u64, Watched>) -> Vec<Border> {
-    let pairs = watched.values().zip(watched.values().skip(1));
-    pairs
-        .filter(|(a, b)| !b.label.follows(&a.label))
-        .map(|(a, b)| Border {
-            msn: b.listed.msn,
-            from: a.label.clone(),
-            to: b.label.clone(),
-            gap_ms: b.label.start_ms.cast_signed() - a.label.end_ms().cast_signed(),
-        })
-        .collect()
-}
-
-impl std::fmt::Display for Viewer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (rendition, watched) in &self.seen {
-            writeln!(f, "{rendition}:")?;
-            for (msn, w) in watched.iter().rev().take(12).rev() {
-                let mark = if w.listed.discontinuity { "|" } else { " " };
-                let Label { packager, life, number, start_ms, .. } = &w.label;
-                writeln!(f, "  {mark}{msn} = {packager}.{life} {number} at {start_ms}")?;
-            }
-        }
-        Ok(())
-    }
+/// Length and offset, if a range is asked for; then 206 is what 200 is otherwise.
+async fn get(port: u16, path: &str, range: Option<(u64, u64)>) -> Result<Reply, String> {
+    let Some((length, offset)) = range else { return http::get(port, path).await };
+    let header = format!("Range: bytes={offset}-{}\r\n", offset + length - 1);
+    let mut reply = http::get_from(port, path, &header).await?;
+    reply.status = if reply.status == 206 { 200 } else { 1000 + reply.status };
+    Ok(reply)
 }
 
 fn whole(reply: Result<Reply, String>) -> Answer<Vec<u8>> {
@@ -313,6 +379,14 @@ fn whole(reply: Result<Reply, String>) -> Answer<Vec<u8>> {
 
 /// A relative URI against the path of its playlist.
 fn join(base: &str, uri: &str) -> String {
-    let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
-    if uri.starts_with('/') { uri.to_owned() } else { format!("{folder}/{uri}") }
+    let base = base.split('?').next().unwrap_or_default();
+    let mut folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
+    if uri.starts_with('/') {
+        return uri.to_owned();
+    }
+    let mut uri = uri;
+    while let Some(rest) = uri.strip_prefix("../") {
+        (uri, folder) = (rest, folder.rsplit_once('/').map_or("", |(folder, _)| folder));
+    }
+    format!("{folder}/{uri}")
 }

@@ -93,7 +93,9 @@ pub fn with_gaps(items: &[Item], read: &[Option<Truth>]) -> Option<Vec<Truth>> {
     for i in (0..truths.len()).rev().chain(0..truths.len()) {
         if truths[i].is_none() {
             let before = i.checked_sub(1).and_then(|b| truths[b].clone());
-            let after = truths.get(i + 1).cloned().flatten();
+            // What begins another run does not tell what it follows.
+            let goes_on = items.get(i + 1).is_some_and(|next| !next.discontinuity);
+            let after = truths.get(i + 1).cloned().flatten().filter(|_| goes_on);
             truths[i] = between(before.as_ref(), &items[i], after.as_ref());
         }
     }

@@ -42,6 +42,11 @@ enum Fault {
     Cut(u64),
     /// Other bytes whenever it is asked for again.
     Changing(u64),
+    /// The key is not there, or not 16 bytes.
+    KeyMissing,
+    KeyLong,
+    /// Segments under the key that are no whole blocks.
+    Unpadded,
     /// The whole playlist numbered from 0 again once this was the newest.
     Restart(u64),
 }
@@ -55,6 +60,7 @@ struct Stream {
 }
 
 const LAST: u64 = 14;
+const VOD: u64 = 18_000;
 
 impl Stream {
     fn playlist(&self) -> String {
@@ -74,6 +80,10 @@ impl Stream {
         );
         for n in first..=newest {
             let splice = if n == 3 { "#EXT-X-DISCONTINUITY\n" } else { "" };
+            // Clear at first, encrypted from the splice on.
+            if n == 3 || (n == first && n > 3) {
+                text += "#EXT-X-KEY:METHOD=AES-128,URI=\"key\",IV=0x1\n";
+            }
             text += &format!("{splice}#EXTINF:1.000,\nv0/{n}.ts\n");
         }
         if newest == LAST {
@@ -82,12 +92,67 @@ impl Stream {
         text
     }
 
+    /// Two frames of each segment, byte ranges of it, at another pace.
+    fn iframes(&self) -> String {
+        let newest = (5 + *self.polls.lock()).min(LAST);
+        let mut text = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:1\n\
+                        #EXT-X-I-FRAMES-ONLY\n#EXT-X-MAP:URI=\"init\",BYTERANGE=\"4@2\"\n"
+            .to_owned();
+        for frame in 0..2 * (newest + 1) {
+            let (n, offset) = (frame / 2, frame % 2 * 4);
+            let splice = if frame == 6 { "#EXT-X-DISCONTINUITY\n" } else { "" };
+            text += &format!("{splice}#EXTINF:0.500,\n#EXT-X-BYTERANGE:5@{offset}\nv0/{n}.ts\n");
+        }
+        if newest == LAST {
+            text += "#EXT-X-ENDLIST\n";
+        }
+        text
+    }
+
+    /// A part of what is there.
+    fn ranged(&self, path: &str, (from, to): (usize, usize)) -> Vec<u8> {
+        let whole = String::from_utf8(self.answer(path)).unwrap();
+        let Some((head, body)) = whole.split_once("\r\n\r\n") else { return Vec::new() };
+        if !head.starts_with("HTTP/1.1 200") {
+            return whole.into_bytes();
+        }
+        let part = &body[from.min(body.len())..(to + 1).min(body.len())];
+        let head = "HTTP/1.1 206 Partial Content\r\nContent-Length: ";
+        format!("{head}{}\r\n\r\n{part}", part.len()).into_bytes()
+    }
+
     fn answer(&self, path: &str) -> Vec<u8> {
         let whole = |body: &str| {
             format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
         };
         if path == "/live/playlist.m3u8" {
-            return whole("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nlow.m3u8\n");
+            return whole(
+                "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nlow.m3u8\n\
+                 #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=100,URI=\"frames.m3u8\"\n",
+            );
+        }
+        if path == "/live/frames.m3u8" {
+            return whole(&self.iframes());
+        }
+        if path == "/vod.m3u8" {
+            let mut text =
+                "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXT-X-PLAYLIST-TYPE:VOD\n".to_owned();
+            for n in 0..VOD {
+                text += &format!("#EXTINF:9,\nlive/v0/{n}.ts\n");
+            }
+            return whole(&(text + "#EXT-X-ENDLIST\n"));
+        }
+        if path == "/live/key" {
+            return match self.fault {
+                Fault::KeyMissing => {
+                    b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec()
+                }
+                Fault::KeyLong => whole("0123456789abcdefg"),
+                _ => whole("0123456789abcdef"),
+            };
+        }
+        if path == "/live/init" {
+            return whole("xxinitxx");
         }
         if path == "/live/low.m3u8" {
             return whole(&self.playlist());
@@ -105,8 +170,10 @@ impl Stream {
             Fault::Cut(m) if m == n => {
                 b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort".to_vec()
             }
-            Fault::Changing(m) if m == n => whole(&format!("ask {asked}")),
-            _ => whole(&format!("segment {n}")),
+            Fault::Changing(m) if m == n => whole(&format!("ask {asked:>28}")),
+            Fault::Unpadded => whole(&format!("segment {n}")),
+            // Two blocks of AES.
+            _ => whole(&format!("segment {n:>24}")),
         }
     }
 }
@@ -125,7 +192,15 @@ async fn connection_loop(mut connection: TcpStream, stream: Arc<Stream>) -> Opti
             request.push(connection.read_u8().await.ok()?);
         }
         let text = String::from_utf8(request).ok()?;
-        let answer = stream.answer(text.split(' ').nth(1)?);
+        let range = text.split_once("Range: bytes=").and_then(|(_, range)| {
+            let (from, to) = range.split("\r\n").next()?.split_once('-')?;
+            Some((from.parse().ok()?, to.parse().ok()?))
+        });
+        let path = text.split(' ').nth(1)?;
+        let answer = match range {
+            Some(range) => stream.ranged(path, range),
+            None => stream.answer(path),
+        };
         connection.write_all(&answer).await.ok()?;
         if answer.ends_with(b"short") {
             return None;
@@ -148,12 +223,16 @@ impl Write for Output {
 
 /// Watches a stream with `fault` to its end: the outcome, and the rules broken.
 async fn watch(fault: Fault) -> (Outcome, Vec<String>, serde_json::Value) {
+    watch_at(fault, "/live/playlist.m3u8").await
+}
+
+async fn watch_at(fault: Fault, path: &str) -> (Outcome, Vec<String>, serde_json::Value) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stream = Arc::new(Stream { fault, polls: Mutex::new(0), asked: Mutex::new(0) });
     let server = tokio::spawn(serve(listener, stream));
     let options = Options {
-        urls: vec![format!("http://{address}/live/playlist.m3u8")],
+        urls: vec![format!("http://{address}{path}")],
         seconds: None,
         json: true,
         segments: Segments::All,
@@ -174,9 +253,22 @@ async fn watch(fault: Fault) -> (Outcome, Vec<String>, serde_json::Value) {
 async fn a_good_stream_is_watched_to_its_end() {
     let (outcome, rules, summary) = watch(Fault::None).await;
     assert_eq!((outcome, rules), (Outcome::Clean, vec![]));
-    assert_eq!(summary["playlists"][0]["segments"], LAST);
-    assert_eq!(summary["playlists"][0]["discontinuities"], 1);
-    assert_eq!(summary["playlists"][0]["rendition"], "v0");
+    let of = |rendition: &str| {
+        let playlists = summary["playlists"].as_array().unwrap();
+        playlists.iter().find(|p| p["rendition"] == rendition).unwrap().clone()
+    };
+    assert_eq!(of("v0")["segments"], LAST);
+    assert_eq!(of("v0")["discontinuities"], 1);
+    assert_eq!(of("i0")["segments"], 2 * (LAST + 1));
+}
+
+/// It ends by itself, and does not ask for all that was ever made.
+#[tokio::test]
+async fn a_vod_is_judged_once() {
+    let (outcome, rules, summary) = watch_at(Fault::None, "/vod.m3u8").await;
+    assert_eq!((outcome, rules), (Outcome::Clean, vec![]));
+    assert_eq!(summary["playlists"][0]["segments"], VOD);
+    assert_eq!(summary["fetched"], 16);
 }
 
 #[tokio::test]
@@ -186,6 +278,9 @@ async fn faults_are_told() {
         (Fault::Cut(7), "cut_short"),
         (Fault::Changing(7), "other_bytes"),
         (Fault::Restart(8), "first_msn_fell"),
+        (Fault::KeyMissing, "not_ok"),
+        (Fault::KeyLong, "key_length"),
+        (Fault::Unpadded, "cipher_length"),
     ];
     let watched = futures_util::future::join_all(faults.map(|(fault, _)| watch(fault))).await;
     for ((fault, rule), (outcome, rules, _)) in faults.iter().zip(watched) {

@@ -108,7 +108,8 @@ fn pair(reference: &[Duration], other: &[Duration], to_the_end: bool) -> Vec<Ran
         let from = at;
         while let Some(next) = other.get(at) {
             let most = reached.saturating_add(*next / 2) < end;
-            if !most && !(to_the_end && i == last) {
+            let rest = to_the_end && i == last;
+            if !(most || rest) {
                 break;
             }
             reached = reached.saturating_add(*next);

@@ -231,7 +231,8 @@ impl Maker<'_> {
             entry.gap = true;
             entry.lines.push("#EXT-X-GAP".to_owned());
             let mapped = self.s.log.header().container == super::Container::FragmentedMp4;
-            entry.extension = if mapped { "m4s" } else { "ts" }.to_owned();
+            let extension = if mapped { "m4s" } else { "ts" };
+            extension.clone_into(&mut entry.extension);
         }
         entry.lines.push(format!("#EXTINF:{seconds:.3},"));
         entry

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::standing::{last_entry, proven, track_of};
-use super::{Candidate, Situation, Step, Track};
+use super::{Candidate, Seen, Situation, Step, Track};
 use crate::model::names::UnixMs;
 use crate::model::rendition::Kind;
 
@@ -111,45 +111,76 @@ fn portion(reference: &Track, at: usize, other: &Track, from: usize, kind: Kind)
         None => Portion::Late,
     };
     let clock = Clock::of(reference, at, other);
-    // As many segments, numbered alike, wherever their borders lie: so every packager that cuts
-    // all renditions by one grid. A clock that knows nothing yet must not count.
-    let alike = same_number(reference, at, other) == Some(from);
-    if (alike && kind != Kind::IFrames) || !clock.is_sure(reference, other) {
+    // A clock that knows nothing yet must not count.
+    let counted = kind == Kind::IFrames || !numbered_alike(reference, at, other, from);
+    if !counted || !clock.is_sure(reference, other) {
         return one();
     }
     let Some(end) = clock.end(reference, at) else { return one() };
-    let step = reference.segments().get(at).map_or(Duration::ZERO, super::Seen::duration);
+    let step = reference.segments().get(at).map_or(Duration::ZERO, Seen::duration);
     let mut to = from;
     loop {
-        let Some(next) = other.segments().get(to) else {
-            let due = to.checked_sub(1).and_then(|last| due_by(clock, other, last, step));
-            return if due.is_none_or(|due| due <= end) {
-                Portion::Late
-            } else {
-                Portion::Segments(from..to)
-            };
-        };
-        let Some(begins) = clock.end(other, to).map(|e| e.minus(next.duration())) else {
-            return one();
-        };
-        // The first belongs here unless it begins with the next step; one more where it would
-        // otherwise lag by all of itself.
-        let least = match kind {
-            _ if to == from => step.min(next.duration()) / 4,
-            Kind::IFrames => next.duration() / 2,
-            _ => next.duration(),
-        };
-        if begins.plus(least) > end {
+        let Some((begins, length)) = clock.begins(other, to) else { return Portion::Late };
+        let bounds = Bounds::of(kind, step, length);
+        let (late, least) =
+            if to == from { bounds.first(begins, end) } else { bounds.another(begins, end) };
+        if !least {
             return Portion::Segments(from..to);
+        }
+        if to >= other.segments().len() {
+            // It belongs here and is not listed yet; of several the last may come with the next.
+            return if late { Portion::Late } else { Portion::Segments(from..to) };
         }
         to += 1;
     }
 }
 
-/// When the segment after the one at `last` is to end, if it is as long, a little before.
-fn due_by(clock: Clock, track: &Track, last: usize, step: Duration) -> Option<UnixMs> {
-    let length = track.segments().get(last)?.duration();
-    Some(clock.end(track, last)?.plus(length).minus(step.min(length) / 4))
+/// How far the clock is believed.
+struct Bounds {
+    kind: Kind,
+    /// About as long as the step: one for each step, unless it is far from that.
+    similar: bool,
+    step: Duration,
+    length: Duration,
+}
+
+impl Bounds {
+    fn of(kind: Kind, step: Duration, length: Duration) -> Self {
+        let similar = length * 2 <= step * 3 && step * 2 <= length * 3 && kind != Kind::IFrames;
+        Self { kind, similar, step, length }
+    }
+
+    /// Whether the first one belongs to the step, and whether that is worth waiting for: it does
+    /// unless it begins with the next.
+    fn first(&self, begins: UnixMs, end: UnixMs) -> (bool, bool) {
+        if self.similar {
+            return (true, begins < end.plus(self.length / 2));
+        }
+        let early = begins.plus(self.step.min(self.length) / 4) <= end;
+        // What is longer than the step comes when all of it is made.
+        (begins.plus(self.length) <= end.plus(self.step / 4), early)
+    }
+
+    /// The same of one more: it does where it would else lag by all of itself.
+    fn another(&self, begins: UnixMs, end: UnixMs) -> (bool, bool) {
+        let least = match self.kind {
+            Kind::IFrames => self.length / 2,
+            _ if self.similar => self.length * 5 / 4,
+            _ => self.length,
+        };
+        (begins.plus(self.length) <= end.plus(self.length / 4), begins.plus(least) <= end)
+    }
+}
+
+/// The place `from` has the reference's number, near to it: as many segments, wherever their
+/// borders lie. So every packager that cuts all renditions by one grid.
+fn numbered_alike(reference: &Track, at: usize, other: &Track, from: usize) -> bool {
+    if other.segments().get(from).is_some() {
+        return same_number(reference, at, other) == Some(from);
+    }
+    // Not listed yet: the one before tells.
+    let before = at.checked_sub(1).zip(from.checked_sub(1));
+    before.is_some_and(|(at, from)| same_number(reference, at, other) == Some(from))
 }
 
 /// What two renditions of one packager are placed by.
@@ -163,13 +194,22 @@ enum Clock {
 
 impl Clock {
     fn of(reference: &Track, at: usize, other: &Track) -> Self {
-        let wall = |seen: Option<&super::Seen>| seen.is_some_and(|seen| seen.wall_end.is_some());
+        let wall = |seen: Option<&Seen>| seen.is_some_and(|seen| seen.wall_end.is_some());
         let both = wall(reference.segments().get(at)) && wall(other.newest());
         if both { Self::Wall } else { Self::Arrival }
     }
     /// An arrival that was not watched may be wrong by a segment.
     fn is_sure(self, reference: &Track, other: &Track) -> bool {
         self == Self::Wall || (reference.arrival_watched() && other.arrival_watched())
+    }
+    /// When the segment at `at` begins and how long it is; of the one after the newest what it is
+    /// to be, if it is as long.
+    fn begins(self, track: &Track, at: usize) -> Option<(UnixMs, Duration)> {
+        if let Some(seen) = track.segments().get(at) {
+            return Some((self.end(track, at)?.minus(seen.duration()), seen.duration()));
+        }
+        let last = at.checked_sub(1)?;
+        Some((self.end(track, last)?, track.segments().get(last)?.duration()))
     }
     fn end(self, track: &Track, at: usize) -> Option<UnixMs> {
         match self {

@@ -189,7 +189,7 @@ fn a_small_body_cannot_unfold() {
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n";
     let x = "x".repeat(200);
     let key = |n: usize| format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{x}\",KEYFORMAT=\"{n}\"\n");
-    let keys = format!("{head}{}", (0..9).map(key).collect::<String>());
+    let keys = format!("{head}{}", (0..9).map(key).collect::<Vec<_>>().concat());
     let limits_of_keys = Limits { bytes: keys.len(), ..limits };
     let many = parse(keys.as_bytes(), &limits_of_keys);
     assert_eq!(many, Err(PlaylistError::TooLarge { limit: keys.len() }));
@@ -232,8 +232,8 @@ fn of_a_long_list_only_the_end_is_kept_and_nothing_that_goes_on_is_lost() {
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:10\n\
         #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:01Z\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n\
         #EXT-X-MAP:URI=\"i\"\n";
-    let more: String =
-        (0..9).map(|n| format!("#EXTINF:4.5,\n#EXT-X-BYTERANGE:{}\na\n", 10 + n)).collect();
+    let more = |n: usize| format!("#EXTINF:4.5,\n#EXT-X-BYTERANGE:{}\na\n", 10 + n);
+    let more = (0..9).map(more).collect::<Vec<_>>().concat();
     let text = format!("{head}#EXTINF:4.5,\n#EXT-X-BYTERANGE:10@0\na\n{more}");
     let all = read(&text).unwrap();
     let limits = Limits { kept: 3, ..Limits::default() };

@@ -4,17 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::frozen::differs;
 use super::observer::Polled;
 use super::read::{last_element, with_last_element};
-use super::track::{SLACK, Track, differs};
+use super::renditions::{Steps, disagree};
+use super::shown::Kind;
+use super::track::{Dated, SLACK, Track};
 use super::{Finding, Place, Rule, seconds};
 
-/// What was told of a pair already, so that a standing difference is told once.
-pub(super) type Told = BTreeSet<(Rule, Place, Place)>;
-
-/// Segments that one rendition may have gained since another was looked at, where their lists
-/// have none in common.
-const NEWER: u64 = 3;
+/// What is known of pairs.
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    /// Told already: a standing difference is told once.
+    told: BTreeSet<(Rule, Place, Place)>,
+    steps: Steps,
+}
 
 /// The breaches between `place`, just looked at, and every other playlist.
 pub(super) fn judge(
@@ -22,8 +26,9 @@ pub(super) fn judge(
     place: &Place,
     added: &[u64],
     polled: Polled,
-    told: &mut Told,
+    pairs: &mut Pairs,
 ) -> Vec<Finding> {
+    let Pairs { told, steps } = pairs;
     let mut found = Vec::new();
     let Some(this) = tracks.get(place) else { return found };
     for (other_place, other) in tracks.iter().filter(|(p, _)| *p != place) {
@@ -44,9 +49,12 @@ pub(super) fn judge(
         if other.last.is_none() || this.last.is_none() {
             continue;
         }
-        once(target(this, other, other_place), Rule::TargetDurationDiffers);
+        let sides = [(place, this), (other_place, other)];
+        once(target(sides), Rule::TargetDurationDiffers);
         if place.url == other_place.url {
-            once(renditions(this, other, other_place, polled), Rule::RenditionsDisagree);
+            let in_step = steps.look(sides, &pair, polled);
+            once(disagree(sides, in_step, polled), Rule::RenditionsDisagree);
+            once(dates(sides), Rule::DatesDiffer);
         } else if place.rendition == other_place.rendition {
             once(edges(this, other, other_place, polled), Rule::EdgesApart);
             found.extend(same(this, other, other_place, added));
@@ -59,8 +67,17 @@ fn ordered(one: &Place, other: &Place) -> (Place, Place) {
     if one <= other { (one.clone(), other.clone()) } else { (other.clone(), one.clone()) }
 }
 
-/// All renditions share EXT-X-TARGETDURATION (RFC 8216, 6.2.4), and so do all proxies.
-fn target(this: &Track, other: &Track, whom: &Place) -> Option<Finding> {
+/// All renditions share EXT-X-TARGETDURATION (RFC 8216, 6.2.4), and so do all proxies. Only a VOD's
+/// subtitles and I-frames may have their own.
+fn target(sides: [(&Place, &Track); 2]) -> Option<Finding> {
+    let own = |(place, track): (&Place, &Track)| {
+        let vod = track.kind == Some(Kind::Vod) || track.ended;
+        vod && (track.iframes_only || place.letter() == 's')
+    };
+    if sides.into_iter().any(own) {
+        return None;
+    }
+    let [(_, this), (whom, other)] = sides;
     let (ours, theirs) = (this.target?, other.target?);
     (ours != theirs).then(|| {
         let (ours, theirs) = (ours.as_secs(), theirs.as_secs());
@@ -69,38 +86,25 @@ fn target(this: &Track, other: &Track, whom: &Place) -> Option<Finding> {
     })
 }
 
-/// MSN n is the same moment in each rendition, and so is discontinuity n.
-fn renditions(this: &Track, other: &Track, whom: &Place, polled: Polled) -> Option<Finding> {
-    let rule = Rule::RenditionsDisagree;
-    let (first, last) = (this.first.max(other.first), this.last?.min(other.last?));
-    if first > last && first - last <= NEWER {
-        // The lists meet: a rendition that begins at the edge, seen after the others were.
+/// If one rendition has dates, all have (RFC 8216bis, 6.2.4). Held against video and audio only:
+/// packagers leave them out of subtitles and I-frames, and no player minds. A list that dates just
+/// began in is not judged, since the others may have been looked at before.
+fn dates(sides: [(&Place, &Track); 2]) -> Option<Finding> {
+    let judged = |(place, track): (&Place, &Track)| {
+        matches!(place.letter(), 'v' | 'a') && !track.iframes_only && track.listed > 0
+    };
+    if !sides.into_iter().all(judged) {
         return None;
     }
-    if first > last {
-        // Two looks far apart in time may well show lists that do not meet.
-        let close = polled.received.saturating_sub(other.looked_at?) <= this.target?;
-        return close.then(|| {
-            let range = |t: &Track| format!("{} to {}", t.first, t.last.unwrap_or(t.first));
-            let sentence = format!(
-                "segments {} are listed here and {} in {whom}: the numbers have no common base",
-                range(this),
-                range(other)
-            );
-            Finding::new(rule, Some(this.first), range(other), range(this), sentence)
-        });
-    }
-    let (ours, theirs) = (this.history.get(&last)?, other.history.get(&last)?);
-    let (ours, theirs) = (&ours.listed, &theirs.listed);
-    if ours.discontinuity_number != theirs.discontinuity_number {
-        let sentence = format!(
-            "segment {last} has the discontinuity number {} here and {} in {whom}",
-            ours.discontinuity_number, theirs.discontinuity_number
-        );
-        let (theirs, ours) = (theirs.discontinuity_number, ours.discontinuity_number);
-        return Some(Finding::new(rule, Some(last), theirs, ours, sentence));
-    }
-    None
+    let [(_, this), (whom, other)] = sides;
+    let (with, without) = ("EXT-X-PROGRAM-DATE-TIME", "no EXT-X-PROGRAM-DATE-TIME");
+    let (ours, theirs) = match (this.dated, other.dated) {
+        (Dated::All, Dated::None) => (with, without),
+        (Dated::None, Dated::All) => (without, with),
+        _ => return None,
+    };
+    let sentence = format!("there is {ours} here, and {theirs} in {whom}");
+    Some(Finding::new(Rule::DatesDiffer, None, theirs, ours, sentence))
 }
 
 /// What another URL listed half a target duration before we asked must be listed here too.

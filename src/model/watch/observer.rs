@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::across::{self, Told};
-use super::read::{Listed, Shown, Unreadable, read};
+use super::across::{self, Pairs};
+use super::bytes::{Bytes, Fetched, Resource, Wanted};
+use super::read::{Unreadable, read_with};
+use super::shown::{Listed, Shown};
 use super::track::Track;
+use super::variables::Variables;
 use super::{Breach, Finding, Place, Rule};
-use crate::model::names::ContentHash;
 
 /// When a request was sent and its whole answer had come, since the watch began.
 #[derive(Clone, Copy, Debug)]
@@ -55,15 +57,6 @@ impl<T> Answer<T> {
     }
 }
 
-/// A segment's bytes, as far as a watch remembers them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fetched {
-    /// Their hash.
-    pub hash: ContentHash,
-    /// Their number.
-    pub length: u64,
-}
-
 /// What one playlist's answer gave.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -73,17 +66,6 @@ pub struct Seen {
     pub shown: Option<Shown>,
     /// MSNs listed for the first time.
     pub added: Vec<u64>,
-}
-
-/// A segment to fetch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// Its number.
-    pub msn: u64,
-    /// Its URI as listed.
-    pub uri: String,
-    /// EXT-X-BYTERANGE: length and offset.
-    pub range: Option<(u64, u64)>,
 }
 
 /// What a playlist came to.
@@ -99,15 +81,6 @@ pub struct Summary {
     pub longest_wait: Duration,
 }
 
-/// URIs whose bytes are remembered for each playlist, at the most.
-const HASHES_MAX: usize = 10_000;
-
-#[derive(Debug, Default)]
-struct Bytes {
-    by_uri: BTreeMap<(String, Option<(u64, u64)>), Fetched>,
-    by_msn: BTreeMap<u64, Fetched>,
-}
-
 /// Watches any number of playlists of one stream.
 #[derive(Debug, Default)]
 pub struct Observer {
@@ -115,10 +88,16 @@ pub struct Observer {
     bytes: BTreeMap<Place, Bytes>,
     summaries: BTreeMap<Place, Summary>,
     failing: BTreeSet<Place>,
-    told: Told,
+    imports: BTreeMap<Place, Variables>,
+    pairs: Pairs,
 }
 
 impl Observer {
+    /// What the playlist may import: the variables of its multivariant playlist, and its query.
+    pub fn import(&mut self, place: &Place, variables: Variables) {
+        self.imports.insert(place.clone(), variables);
+    }
+
     /// A playlist's answer.
     pub fn playlist(&mut self, place: &Place, polled: Polled, answer: Answer<&[u8]>) -> Seen {
         let mut seen = Seen::default();
@@ -134,7 +113,8 @@ impl Observer {
             }
         };
         let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned());
-        let shown = text.and_then(|t| read(t).map_err(|e: Unreadable| e.to_string()));
+        let imports = self.imports.entry(place.clone()).or_default();
+        let shown = text.and_then(|t| read_with(t, imports).map_err(|e: Unreadable| e.to_string()));
         let shown = match shown {
             Ok(shown) => shown,
             Err(why) => {
@@ -151,17 +131,19 @@ impl Observer {
         let track = self.tracks.entry(place.clone()).or_default();
         let (mut found, growth) = track.look(polled, &shown);
         if growth.restarted {
-            self.bytes.entry(place.clone()).or_default().by_msn.clear();
+            self.bytes.entry(place.clone()).or_default().restarted();
         }
         let summary = self.summaries.entry(place.clone()).or_default();
         summary.longest_wait = track.longest_wait;
-        for listed in shown.segments.iter().filter(|s| growth.added.contains(&s.msn)) {
+        let new = growth.added.first().map_or(&[][..], |first| shown.from(*first));
+        for listed in new {
             summary.segments += 1;
             summary.discontinuities += u64::from(listed.discontinuity);
             summary.gaps += u64::from(listed.gap);
         }
+        self.bytes.entry(place.clone()).or_default().needs(&shown);
         let added = &growth.added;
-        found.extend(across::judge(&self.tracks, place, added, polled, &mut self.told));
+        found.extend(across::judge(&self.tracks, place, added, polled, &mut self.pairs));
         seen.breaches = breaches(place, polled.received, found);
         seen.added = growth.added;
         seen.shown = Some(shown);
@@ -185,35 +167,38 @@ impl Observer {
             }
         };
         let mut found = Vec::new();
-        let mut other = |whence: String, was: Fetched| {
-            if was != fetched {
-                let side = |f: Fetched| format!("{} bytes {:?}", f.length, f.hash);
-                let sentence =
-                    format!("segment {} ({}) has other bytes {whence}", wanted.msn, wanted.uri);
-                let msn = Some(wanted.msn);
-                found.push(Finding::new(Rule::OtherBytes, msn, side(was), side(fetched), sentence));
-            }
-        };
         for (elsewhere, bytes) in &self.bytes {
-            if elsewhere.rendition == place.rendition
-                && elsewhere.url != place.url
-                && let Some(was) = bytes.by_msn.get(&wanted.msn)
-            {
-                other(format!("than in {elsewhere}"), *was);
+            if elsewhere.rendition == place.rendition && elsewhere.url != place.url {
+                found.extend(bytes.elsewhere(elsewhere, wanted, fetched));
             }
         }
+        let known = self.tracks.get(place).and_then(|t| t.history.get(&wanted.msn));
+        let encrypted = known.is_some_and(|k| k.listed.is_aes_128());
         let bytes = self.bytes.entry(place.clone()).or_default();
-        let key = (wanted.uri.clone(), wanted.range);
-        if let Some(was) = bytes.by_uri.insert(key, fetched) {
-            other("than the last time".to_owned(), was);
-        }
-        bytes.by_msn.insert(wanted.msn, fetched);
-        while bytes.by_uri.len() > HASHES_MAX {
-            bytes.by_uri.pop_first();
-        }
-        while bytes.by_msn.len() > HASHES_MAX {
-            bytes.by_msn.pop_first();
-        }
+        found.extend(bytes.segment(wanted, fetched, encrypted));
+        breaches(place, at, found)
+    }
+
+    /// The keys and init segments to be fetched now: those that the playlist needs and that were
+    /// never fetched, or not for long. They count as asked for from here on.
+    pub fn resources(&mut self, place: &Place, now: Duration) -> Vec<Resource> {
+        self.bytes.get_mut(place).map(|b| b.due(now)).unwrap_or_default()
+    }
+
+    /// A key's or an init segment's answer: it must be there as long as the playlist needs it.
+    pub fn resource(
+        &mut self,
+        place: &Place,
+        at: Duration,
+        wanted: &Resource,
+        answer: Answer<Fetched>,
+    ) -> Vec<Breach> {
+        let bytes = self.bytes.entry(place.clone()).or_default();
+        let found = match answer {
+            Answer::Whole(fetched) => bytes.resource(wanted, fetched),
+            _ if !bytes.is_needed(wanted) => Vec::new(),
+            other => failure(&other, None, &wanted.to_string()).into_iter().collect(),
+        };
         breaches(place, at, found)
     }
 

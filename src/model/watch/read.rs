@@ -1,73 +1,12 @@
 //! A tolerant reader of media playlists: whatever a player could still use is read, and what the
 //! rules compare is kept as text.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-/// A media playlist as it was shown once.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Shown {
-    /// EXT-X-TARGETDURATION.
-    pub target: Duration,
-    /// EXT-X-MEDIA-SEQUENCE; 0 if absent (RFC 8216, 4.3.3.2).
-    pub first_msn: u64,
-    /// EXT-X-DISCONTINUITY-SEQUENCE; 0 if absent (RFC 8216, 4.3.3.3).
-    pub discontinuity_sequence: u64,
-    /// EXT-X-ENDLIST.
-    pub ended: bool,
-    /// The segments in order.
-    pub segments: Vec<Listed>,
-}
-
-impl Shown {
-    /// The newest MSN; none in an empty list.
-    #[must_use]
-    pub fn last_msn(&self) -> Option<u64> {
-        self.segments.last().map(|s| s.msn)
-    }
-    /// All the content it lists.
-    #[must_use]
-    pub fn duration(&self) -> Duration {
-        self.segments.iter().map(|s| s.duration).sum()
-    }
-}
-
-/// One segment as it was listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Its number.
-    pub msn: u64,
-    /// Its URI, verbatim.
-    pub uri: String,
-    /// EXTINF.
-    pub duration: Duration,
-    /// EXT-X-DISCONTINUITY stands before it.
-    pub discontinuity: bool,
-    /// Its discontinuity number (RFC 8216, 4.3.3.3).
-    pub discontinuity_number: u64,
-    /// EXT-X-GAP.
-    pub gap: bool,
-    /// EXT-X-BYTERANGE: length and offset.
-    pub range: Option<(u64, u64)>,
-    /// The EXT-X-MAP line in force.
-    pub map: Option<String>,
-    /// The EXT-X-KEY lines in force.
-    pub keys: Vec<String>,
-    /// EXT-X-PROGRAM-DATE-TIME, verbatim. Some servers write it at the head of the window only,
-    /// so it is compared where both sides have it.
-    pub date: Option<String>,
-    /// The other tag lines of the segment, in order.
-    pub lines: Vec<String>,
-    /// It stands first, so that unknown tags among its lines may be the whole playlist's.
-    pub head: bool,
-}
-
-impl Listed {
-    /// The lines that say the same wherever the segment stands in the list.
-    pub(super) fn comparable(&self, head: bool) -> Vec<&str> {
-        let own = |l: &&str| l.starts_with("#EXTINF") || l.starts_with("#EXT-X-BYTERANGE");
-        self.lines.iter().map(String::as_str).filter(|l| !head || own(l)).collect()
-    }
-}
+use super::shown::{Kind, Listed, Moment, Shown};
+use super::variables::Variables;
+use crate::model::playlist::date::unix_ms;
 
 /// Why a text is no media playlist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +29,9 @@ pub enum Unreadable {
     /// RFC 8216, 4.3.2.2.
     #[error("segment {0:?} has an EXT-X-BYTERANGE without offset, and no predecessor")]
     NoOffset(String),
+    /// A delta update, which nobody asked for: it says nothing without the playlist before it.
+    #[error("it is a delta update (EXT-X-SKIP), which was not asked for")]
+    Delta,
     /// More than [`SEGMENTS_MAX`].
     #[error("it lists more than {SEGMENTS_MAX} segments")]
     TooMany,
@@ -97,67 +39,71 @@ pub enum Unreadable {
 
 /// No playlist that a player reloads is longer than this.
 pub const SEGMENTS_MAX: usize = 100_000;
+/// Keys that apply together, at the most.
+const KEYS_MAX: usize = 16;
+/// Nor does one hold more dates of things to come.
+const DATERANGES_MAX: usize = 10_000;
 
 /// Tags that stand between segments and belong to none of them, or come and go by right.
-const NOT_OF_A_SEGMENT: [&str; 8] = [
-    "#EXT-X-DATERANGE",
+const NOT_OF_A_SEGMENT: [&str; 5] = [
     "#EXT-X-PART",
     "#EXT-X-PRELOAD-HINT",
     "#EXT-X-RENDITION-REPORT",
-    "#EXT-X-SKIP",
     "#EXT-X-SERVER-CONTROL",
     "#EXT-X-START",
-    "#EXT-X-DEFINE",
 ];
 
-const OF_THE_PLAYLIST: [&str; 5] = [
-    "#EXT-X-VERSION",
-    "#EXT-X-ALLOW-CACHE",
-    "#EXT-X-PLAYLIST-TYPE",
-    "#EXT-X-INDEPENDENT-SEGMENTS",
-    "#EXT-X-I-FRAMES-ONLY",
-];
+const OF_THE_PLAYLIST: [&str; 3] =
+    ["#EXT-X-VERSION", "#EXT-X-ALLOW-CACHE", "#EXT-X-INDEPENDENT-SEGMENTS"];
 
 /// Reads a media playlist.
 ///
 /// # Errors
 /// Where a player could not use the text.
 pub fn read(text: &str) -> Result<Shown, Unreadable> {
+    read_with(text, &Variables::default())
+}
+
+/// The same of a playlist that may import variables (EXT-X-DEFINE).
+///
+/// # Errors
+/// Where a player could not use the text.
+pub fn read_with(text: &str, imports: &Variables) -> Result<Shown, Unreadable> {
     let mut lines = text.trim_start_matches('\u{feff}').lines().map(str::trim_end);
     if lines.next() != Some("#EXTM3U") {
         return Err(Unreadable::NoHeader);
     }
     let mut reader = Reader::default();
     for line in lines.filter(|l| !l.is_empty()) {
-        reader.line(line)?;
+        if line.starts_with("#EXT-X-DEFINE:") {
+            reader.variables.define(line, imports);
+            continue;
+        }
+        let resolved = reader.variables.resolve(line);
+        reader.line(&resolved)?;
     }
     let target = reader.target.ok_or(Unreadable::NoTarget)?;
-    Ok(Shown {
-        target: Duration::from_secs(target),
-        first_msn: reader.first_msn,
-        discontinuity_sequence: reader.discontinuity_sequence,
-        ended: reader.ended,
-        segments: reader.segments,
-    })
+    Ok(Shown { target: Duration::from_secs(target), ..reader.shown })
 }
 
 #[derive(Default)]
 struct Reader {
+    shown: Shown,
     target: Option<u64>,
-    first_msn: u64,
-    discontinuity_sequence: u64,
     discontinuities: u64,
-    ended: bool,
-    segments: Vec<Listed>,
-    map: Option<String>,
-    keys: Vec<String>,
-    duration: Option<Duration>,
+    map: Option<Arc<str>>,
+    keys: Arc<[String]>,
+    /// EXTINF, and what it may have been rounded by.
+    duration: Option<(Duration, u64)>,
     discontinuity: bool,
     gap: bool,
     range: Option<(u64, Option<u64>)>,
     before: Option<(String, u64)>,
     date: Option<String>,
+    /// Where the segment before ended.
+    end: Option<Moment>,
     pending: Vec<String>,
+    variables: Variables,
 }
 
 impl Reader {
@@ -171,17 +117,30 @@ impl Reader {
             "#EXT-X-TARGETDURATION" => {
                 self.target = Some(number("EXT-X-TARGETDURATION", value)?);
             }
-            "#EXT-X-MEDIA-SEQUENCE" => self.first_msn = number("EXT-X-MEDIA-SEQUENCE", value)?,
-            "#EXT-X-DISCONTINUITY-SEQUENCE" => {
-                self.discontinuity_sequence = number("EXT-X-DISCONTINUITY-SEQUENCE", value)?;
+            "#EXT-X-MEDIA-SEQUENCE" => {
+                self.shown.first_msn = number("EXT-X-MEDIA-SEQUENCE", value)?;
             }
-            "#EXT-X-ENDLIST" => self.ended = true,
+            "#EXT-X-DISCONTINUITY-SEQUENCE" => {
+                self.shown.discontinuity_sequence = number("EXT-X-DISCONTINUITY-SEQUENCE", value)?;
+            }
+            "#EXT-X-ENDLIST" => self.shown.ended = true,
+            "#EXT-X-PLAYLIST-TYPE" => {
+                self.shown.kind = match value.trim() {
+                    "EVENT" => Some(Kind::Event),
+                    "VOD" => Some(Kind::Vod),
+                    _ => None,
+                };
+            }
+            "#EXT-X-I-FRAMES-ONLY" => self.shown.iframes_only = true,
+            "#EXT-X-SKIP" => return Err(Unreadable::Delta),
             "#EXT-X-DISCONTINUITY" => {
                 self.discontinuity = true;
                 self.discontinuities += 1;
             }
             "#EXT-X-GAP" => self.gap = true,
-            "#EXT-X-MAP" => self.map = Some(line.to_owned()),
+            "#EXT-X-MAP" => self.map(line),
+            "#EXT-X-DATERANGE" if self.shown.dateranges.len() >= DATERANGES_MAX => {}
+            "#EXT-X-DATERANGE" => self.shown.dateranges.push(line.to_owned()),
             "#EXT-X-KEY" => self.key(line),
             "#EXT-X-PROGRAM-DATE-TIME" => self.date = Some(value.to_owned()),
             "#EXT-X-BYTERANGE" => {
@@ -190,7 +149,6 @@ impl Reader {
                     None => (value, None),
                 };
                 self.range = Some((number("EXT-X-BYTERANGE", length)?, offset));
-                self.pending.push(line.to_owned());
             }
             "#EXTINF" => {
                 self.duration = Some(extinf(value)?);
@@ -207,39 +165,71 @@ impl Reader {
 
     /// Keys of several KEYFORMATs apply together; METHOD=NONE ends all (RFC 8216, 4.3.2.4).
     fn key(&mut self, line: &str) {
-        if line.contains("METHOD=NONE") {
-            self.keys.clear();
+        if attribute(line, "METHOD") == Some("NONE") {
+            self.keys = Arc::default();
             return;
         }
-        let format = |l: &str| attribute(l, "KEYFORMAT").unwrap_or("identity").to_owned();
-        let this = format(line);
-        self.keys.retain(|k| format(k) != this);
-        self.keys.push(line.to_owned());
+        if self.keys.iter().any(|k| k == line) || self.keys.len() >= KEYS_MAX {
+            return;
+        }
+        // In its place, so that the order stays the one in which they came first.
+        let this = key_format(line);
+        let mut keys = self.keys.to_vec();
+        match keys.iter_mut().find(|k| key_format(k) == this) {
+            Some(key) => line.clone_into(key),
+            None => keys.push(line.to_owned()),
+        }
+        self.keys = keys.into();
+    }
+
+    /// An init segment is encrypted with the keys that stand before it, and has no number that an
+    /// IV could be taken from (RFC 8216, 4.3.2.5).
+    fn map(&mut self, line: &str) {
+        let no_iv = |k: &String| is_identity_aes_128(k) && attribute(k, "IV").is_none();
+        if self.keys.iter().any(no_iv) {
+            self.shown.map_without_iv.get_or_insert_with(|| line.to_owned());
+        }
+        if self.map.as_deref() != Some(line) {
+            self.map = Some(line.into());
+        }
     }
 
     fn uri(&mut self, uri: &str) -> Result<(), Unreadable> {
-        let Some(duration) = self.duration.take() else {
+        let Some((duration, blur_ms)) = self.duration.take() else {
             return Err(Unreadable::NoDuration(uri.chars().take(80).collect()));
         };
-        if self.segments.len() >= SEGMENTS_MAX {
+        if self.shown.segments.len() >= SEGMENTS_MAX {
             return Err(Unreadable::TooMany);
         }
-        let before = u64::try_from(self.segments.len()).unwrap_or(u64::MAX);
-        let Some(msn) = self.first_msn.checked_add(before) else {
-            return Err(Unreadable::Number("EXT-X-MEDIA-SEQUENCE", self.first_msn.to_string()));
+        let before = u64::try_from(self.shown.segments.len()).unwrap_or(u64::MAX);
+        let Some(msn) = self.shown.first_msn.checked_add(before) else {
+            return Err(Unreadable::Number(
+                "EXT-X-MEDIA-SEQUENCE",
+                self.shown.first_msn.to_string(),
+            ));
         };
         let range = self.range(uri)?;
-        self.segments.push(Listed {
+        let date = self.date.take();
+        let told = date.as_deref().and_then(|d| unix_ms(d.trim()));
+        let told = told.map(|ms| Moment { ms, blur_ms: 0 });
+        let moment = told.or(self.end.take().filter(|_| !self.discontinuity));
+        self.end = moment.map(|m| m.after(duration, blur_ms));
+        self.shown.segments.push(Listed {
             msn,
             uri: uri.to_owned(),
             duration,
             discontinuity: std::mem::take(&mut self.discontinuity),
-            discontinuity_number: self.discontinuity_sequence.saturating_add(self.discontinuities),
+            discontinuity_number: self
+                .shown
+                .discontinuity_sequence
+                .saturating_add(self.discontinuities),
             gap: std::mem::take(&mut self.gap),
             range,
             map: self.map.clone(),
-            keys: self.keys.clone(),
-            date: self.date.take(),
+            keys: Arc::clone(&self.keys),
+            date,
+            moment,
+            blur_ms,
             lines: std::mem::take(&mut self.pending),
             head: before == 0,
         });
@@ -265,15 +255,17 @@ fn number(tag: &'static str, value: &str) -> Result<u64, Unreadable> {
     value.trim().parse().map_err(|_| Unreadable::Number(tag, value.chars().take(40).collect()))
 }
 
-/// EXTINF's duration: finite, not negative, at most a day.
-fn extinf(value: &str) -> Result<Duration, Unreadable> {
+/// EXTINF's duration: finite, not negative, at most a day; and what its rounding may hide.
+fn extinf(value: &str) -> Result<(Duration, u64), Unreadable> {
     let text = value.split(',').next().unwrap_or_default().trim();
     let wrong = || Unreadable::Number("EXTINF", text.chars().take(40).collect());
     let seconds: f64 = text.parse().map_err(|_| wrong())?;
     if !(0.0..=86_400.0).contains(&seconds) {
         return Err(wrong());
     }
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let blur_ms = [500, 50, 5].get(decimals).copied().unwrap_or(1);
+    Ok((Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?, blur_ms))
 }
 
 /// An attribute's value without its quotes (RFC 8216, 4.2).
@@ -293,6 +285,16 @@ pub(super) fn attribute<'a>(line: &'a str, name: &str) -> Option<&'a str> {
         }
         rest = next;
     }
+}
+
+/// Which keys replace each other (RFC 8216, 4.3.2.4).
+pub(super) fn key_format(line: &str) -> &str {
+    attribute(line, "KEYFORMAT").unwrap_or("identity")
+}
+
+/// The key is 16 plain bytes, and whole segments are encrypted with it.
+pub(super) fn is_identity_aes_128(line: &str) -> bool {
+    attribute(line, "METHOD") == Some("AES-128") && key_format(line) == "identity"
 }
 
 /// The last element of a URI's path: what is the same at several proxies that give different

@@ -6,6 +6,11 @@ use std::time::Duration;
 use super::*;
 use crate::model::names::ContentHash;
 
+mod dates;
+mod encryption;
+mod renditions;
+mod windows;
+
 /// Target duration 4 s, six segments of 4 s, numbers from `first`; EXT-X-DISCONTINUITY before each
 /// of `splices`, counted as it must be.
 fn good(first: u64, splices: &[u64]) -> String {
@@ -81,6 +86,10 @@ fn one_fault_is_one_breach() {
             later(t, 3, "#EXT-X-CUE:107", "#EXT-X-KEY:METHOD=NONE\n#EXT-X-CUE:107");
         }),
         (Rule::OtherLines, |t| later(t, 3, "#EXT-X-CUE:107", "#EXT-X-GAP\n#EXT-X-CUE:107")),
+        (Rule::OtherLines, |t| {
+            later(t, 0, "#EXT-X-CUE:107", "#EXT-X-GAP\n#EXT-X-CUE:107");
+            later(t, 4, "#EXT-X-GAP\n", "");
+        }),
         (Rule::DiscontinuityChanged, |t| {
             later(t, 5, "#EXT-X-CUE:109", "#EXT-X-DISCONTINUITY\n#EXT-X-CUE:109");
         }),
@@ -279,15 +288,16 @@ fn byte_ranges_follow_their_predecessor() {
     let shown = read(text).unwrap();
     assert_eq!(shown.segments[1].range, Some((30, 150)));
     assert!(read(&text.replace("@50", "")).is_err());
-}
-
-#[test]
-fn multivariant_playlists_give_names() {
-    let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"en, main\",URI=\"en.m3u8\"\n\
-                #EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=480x270\nlow.m3u8\n\
-                #EXT-X-STREAM-INF:BANDWIDTH=2\nhigh.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=3\nlow.m3u8\n";
-    let found = multivariant::variants(text);
-    let names: Vec<_> = found.iter().map(|v| (v.name.as_str(), v.title.as_str())).collect();
-    assert_eq!(names, [("a0", "en, main"), ("v0", "480x270 1"), ("v1", "2")]);
-    assert!(multivariant::variants(&good(1, &[])).is_empty());
+    // At the head of the list the offset has to be written out: it says the same.
+    let (first, second) = text.split_at(text.find("#EXTINF:4,\n#EXT-X-BYTERANGE:30").unwrap());
+    let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:1\n";
+    let more = "#EXTINF:4,\nx.ts\n#EXTINF:4,\ny.ts\n#EXTINF:4,\nz.ts\n";
+    for (offset, wanted) in [("150", &[][..]), ("151", &[Rule::OtherLines])] {
+        let second = second.replace(":30", &format!(":30@{offset}"));
+        let texts = [
+            format!("{first}#EXTINF:4,\n#EXT-X-BYTERANGE:30\nall.ts\n{more}"),
+            format!("{head}{second}{more}"),
+        ];
+        assert_eq!(rules(&texts), wanted, "{offset}");
+    }
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::dateranges::Dateranges;
+use super::dates::Arrivals;
 use super::observer::Polled;
-use super::read::{Listed, Shown};
+use super::shown::{Kind, Listed, Shown};
 use super::{Finding, Rule, seconds};
 
 /// What a poll's timing may be off by: scheduling, and clocks that count in milliseconds.
@@ -32,6 +34,14 @@ pub(super) struct Track {
     pub first: u64,
     pub last: Option<u64>,
     pub ended: bool,
+    pub kind: Option<Kind>,
+    pub iframes_only: bool,
+    /// Segments listed now.
+    pub listed: usize,
+    pub dated: Dated,
+    pub dateranges: Dateranges,
+    pub arrivals: Arrivals,
+    pub map_without_iv: Option<String>,
     /// The longest content it has listed: how long a removed segment must stay (RFC 8216, 6.2.2).
     pub longest: Duration,
     /// When the last poll's answer had come.
@@ -40,8 +50,34 @@ pub(super) struct Track {
     pub grew_at: Duration,
     /// The longest time between two answers that listed something new.
     pub longest_wait: Duration,
-    stale_told: bool,
-    too_large_told: bool,
+    told: Told,
+}
+
+/// Breaches that stand: each is told once.
+#[derive(Debug, Default)]
+struct Told {
+    stale: bool,
+    too_large: bool,
+}
+
+/// Which of the segments listed now have a date, told or counted on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Dated {
+    #[default]
+    None,
+    /// The newer ones: dates began a short time ago.
+    Newer,
+    All,
+}
+
+impl Dated {
+    fn of(shown: &Shown) -> Self {
+        match (shown.dated(), shown.segments.first().and_then(|s| s.moment)) {
+            (false, _) => Self::None,
+            (true, None) => Self::Newer,
+            (true, Some(_)) => Self::All,
+        }
+    }
 }
 
 /// What was new in a look.
@@ -66,13 +102,18 @@ impl Track {
             if growth.restarted {
                 self.history.clear();
                 self.last = None;
+                self.arrivals = Arrivals::default();
             } else {
                 self.frozen(shown, &mut found);
                 self.hole(polled, shown, &mut found);
                 self.shrunk(shown, &mut found);
+                self.event(shown, &mut found);
+                self.same_dates(shown, &mut found);
             }
         }
         self.within(shown, &mut found);
+        self.dates(polled, shown, &mut found);
+        self.dateranges.look(shown, &mut found);
         self.take(polled, shown, &mut growth);
         self.stale(polled, shown, growth.added.is_empty(), &mut found);
         self.looked_at = Some(polled.received);
@@ -81,8 +122,8 @@ impl Track {
 
     fn numbers_in_range(&mut self, shown: &Shown, found: &mut Vec<Finding>) {
         let largest = shown.last_msn().unwrap_or(shown.first_msn).max(shown.discontinuity_sequence);
-        if largest > MSN_MAX && !self.too_large_told {
-            self.too_large_told = true;
+        if largest > MSN_MAX && !self.told.too_large {
+            self.told.too_large = true;
             found.push(Finding::new(
                 Rule::MsnTooLarge,
                 shown.last_msn(),
@@ -153,93 +194,6 @@ impl Track {
         fell
     }
 
-    /// A segment once listed says the same for ever (RFC 8216, 6.2.1).
-    fn frozen(&self, shown: &Shown, found: &mut Vec<Finding>) {
-        let mut counted = false;
-        for now in &shown.segments {
-            let Some(Known { listed: was, .. }) = self.history.get(&now.msn) else { continue };
-            found.extend(differs(was, now, "earlier", str::to_owned));
-            if was.discontinuity != now.discontinuity {
-                let word = |d: bool| if d { "with" } else { "without" };
-                found.push(Finding::new(
-                    Rule::DiscontinuityChanged,
-                    Some(now.msn),
-                    format!("{} EXT-X-DISCONTINUITY", word(was.discontinuity)),
-                    format!("{} EXT-X-DISCONTINUITY", word(now.discontinuity)),
-                    format!(
-                        "segment {} was listed {} EXT-X-DISCONTINUITY and is listed {} it now",
-                        now.msn,
-                        word(was.discontinuity),
-                        word(now.discontinuity)
-                    ),
-                ));
-                counted = true; // a tag that came or went shifts the count: said once
-            }
-            if was.discontinuity_number != now.discontinuity_number && !counted {
-                counted = true;
-                found.push(self.miscounted(shown, was, now));
-            }
-        }
-    }
-
-    fn miscounted(&self, shown: &Shown, was: &Listed, now: &Listed) -> Finding {
-        let found = shown.discontinuity_sequence;
-        let expected = i128::from(found) + i128::from(was.discontinuity_number)
-            - i128::from(now.discontinuity_number);
-        let left = self
-            .history
-            .range(self.first..shown.first_msn)
-            .filter(|(_, k)| k.listed.discontinuity)
-            .count();
-        Finding::new(
-            Rule::DiscontinuitySequence,
-            Some(now.msn),
-            expected,
-            found,
-            format!(
-                "EXT-X-DISCONTINUITY-SEQUENCE should be {expected} and is {found} (absent counts as \
-                 0): {left} EXT-X-DISCONTINUITY left the list since the last look"
-            ),
-        )
-    }
-
-    /// What must hold inside one playlist, told once for each segment.
-    fn within(&self, shown: &Shown, found: &mut Vec<Finding>) {
-        let mut before: Option<&Listed> = None;
-        for now in &shown.segments {
-            let new = !self.history.contains_key(&now.msn);
-            let rounded = (now.duration.as_millis() + 500) / 1000;
-            let target = shown.target.as_secs();
-            if new && rounded > u128::from(target) {
-                found.push(Finding::new(
-                    Rule::SegmentTooLong,
-                    Some(now.msn),
-                    format!("{target} s at most"),
-                    seconds(now.duration),
-                    format!(
-                        "segment {} lasts {}, more than the target duration of {target} s",
-                        now.msn,
-                        seconds(now.duration)
-                    ),
-                ));
-            }
-            if let Some(before) = before
-                && before.map != now.map
-                && !now.discontinuity
-                && new
-            {
-                found.push(Finding::new(
-                    Rule::MapWithoutDiscontinuity,
-                    Some(now.msn),
-                    before.map.as_deref().unwrap_or("no EXT-X-MAP"),
-                    now.map.as_deref().unwrap_or("no EXT-X-MAP"),
-                    format!("EXT-X-MAP changes at segment {} without EXT-X-DISCONTINUITY", now.msn),
-                ));
-            }
-            before = Some(now);
-        }
-    }
-
     fn hole(&self, polled: Polled, shown: &Shown, found: &mut Vec<Finding>) {
         let (Some(last), Some(looked_at)) = (self.last, self.looked_at) else { return };
         let next = last.saturating_add(1);
@@ -266,7 +220,8 @@ impl Track {
         let least = shown.target * 3;
         // EXTINF is rounded in many playlists, so a list may sum up to a little less.
         let held = shown.duration() + SLACK;
-        if shown.first_msn > self.first && !shown.ended && held < least {
+        let removed = shown.first_msn > self.first;
+        if removed && !shown.ended && !shown.iframes_only && held < least {
             found.push(Finding::new(
                 Rule::Shrunk,
                 Some(shown.first_msn),
@@ -291,6 +246,9 @@ impl Track {
                 self.history.insert(listed.msn, known);
                 continue;
             };
+            if known.listed == *listed {
+                continue; // nearly always, and a window may hold thousands
+            }
             // A difference is told once: from here on the new form is the one to hold. Only the
             // head of a list cannot say which lines are the segment's own.
             let was = std::mem::replace(&mut known.listed, listed.clone());
@@ -299,16 +257,25 @@ impl Track {
                 known.listed.head = false;
             }
             known.listed.date = known.listed.date.take().or(was.date);
+            known.listed.moment = known.listed.moment.or(was.moment);
         }
-        for (_, known) in self.history.range_mut(..shown.first_msn) {
-            known.left_at.get_or_insert(polled.received);
+        // From the newest back: what left earlier was marked then.
+        for (_, known) in self.history.range_mut(..shown.first_msn).rev() {
+            if known.left_at.is_some() {
+                break;
+            }
+            known.left_at = Some(polled.received);
         }
-        while self.history.len() > HISTORY_MAX.max(shown.segments.len()) {
+        while self.history.len() > HISTORY_MAX.saturating_add(shown.segments.len()) {
             self.history.pop_first();
         }
         self.first = shown.first_msn;
         self.last = shown.last_msn().or(self.last);
         self.ended = shown.ended;
+        self.kind = shown.kind.or(self.kind);
+        self.iframes_only = shown.iframes_only;
+        self.listed = shown.segments.len();
+        self.dated = Dated::of(shown);
         self.longest = self.longest.max(shown.duration());
     }
 
@@ -321,14 +288,19 @@ impl Track {
                 self.longest_wait = self.longest_wait.max(wait);
             }
             self.grew_at = polled.received;
-            self.stale_told = false;
+            self.told.stale = false;
             return;
         }
         let stood = polled.sent.saturating_sub(self.grew_at);
-        if shown.ended || self.stale_told || stood <= shown.target * 3 / 2 + SLACK {
+        // Frames come as their segments do, and a segment of many frames is no one's breach.
+        if shown.ended
+            || shown.iframes_only
+            || self.told.stale
+            || stood <= shown.target * 3 / 2 + SLACK
+        {
             return;
         }
-        self.stale_told = true;
+        self.told.stale = true;
         let last = self.last.map_or("the empty list".to_owned(), |m| format!("segment {m}"));
         found.push(Finding::new(
             Rule::EdgeStale,
@@ -341,41 +313,4 @@ impl Track {
             ),
         ));
     }
-}
-
-/// How two listings of one MSN differ in what `name` leaves of URIs and lines.
-pub(super) fn differs(
-    one: &Listed,
-    other: &Listed,
-    whence: &str,
-    name: impl Fn(&str) -> String,
-) -> Vec<Finding> {
-    let msn = Some(other.msn);
-    let mut found = Vec::new();
-    if name(&one.uri) != name(&other.uri) {
-        let sentence =
-            format!("segment {} is {}, but {whence} it was {}", other.msn, other.uri, one.uri);
-        found.push(Finding::new(Rule::OtherUri, msn, &one.uri, &other.uri, sentence));
-    }
-    let head = one.head || other.head;
-    let mut sides = vec![(one.comparable(head).join(" "), other.comparable(head).join(" "))];
-    sides.push((
-        one.map.as_deref().map(&name).unwrap_or_default(),
-        other.map.as_deref().map(&name).unwrap_or_default(),
-    ));
-    let keys = |l: &Listed| l.keys.iter().map(|k| name(k)).collect::<Vec<_>>().join(" ");
-    sides.push((keys(one), keys(other)));
-    if let (Some(one), Some(other)) = (&one.date, &other.date) {
-        sides.push((one.clone(), other.clone()));
-    }
-    if one.gap != other.gap {
-        let word = |gap: bool| if gap { "EXT-X-GAP" } else { "no EXT-X-GAP" };
-        sides.push((word(one.gap).to_owned(), word(other.gap).to_owned()));
-    }
-    for (was, is) in sides.into_iter().filter(|(was, is)| was != is) {
-        let sentence =
-            format!("segment {} is listed with {is:?}, but {whence} with {was:?}", other.msn);
-        found.push(Finding::new(Rule::OtherLines, msn, was, is, sentence));
-    }
-    found
 }
