@@ -33,7 +33,7 @@ pub const ENTRY: &str = "/live/cam.m3u8";
 /// Seconds of content in a segment of the nginx-rtmp packagers.
 pub const SEGMENT_SECONDS: u32 = 4;
 /// Segments that a playlist lists.
-const LISTED: u32 = 6;
+pub const LISTED: u32 = 6;
 
 /// How a packager comes by its media.
 pub enum Feed {

@@ -7,7 +7,7 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::clip::{Clip, Recipe};
-use crate::packagers::{Muxer, Packager, Relay, Shaka, Source};
+use crate::packagers::{LISTED, Muxer, Packager, Relay, Shaka, Source};
 use crate::programme::Programme;
 use crate::proxy::Upstream;
 
@@ -44,7 +44,9 @@ impl Stage {
             Packager::ffmpeg("a", folder.path(), Source::Clip(low), a),
             Packager::ffmpeg("b", folder.path(), Source::Clip(high), b),
         ];
-        Self::ready(packagers, folder)
+        let stage = Self { packagers, relay: None, folder };
+        stage.wait();
+        stage
     }
 
     /// The same, where both show what is on air, in the first `sizes` sizes.
@@ -70,9 +72,10 @@ impl Stage {
         Self::ready(packagers, folder)
     }
 
+    /// With full lists: a lane's window is as long as the list it opens with.
     fn ready(packagers: Vec<Packager>, folder: TempDir) -> Self {
         let stage = Self { packagers, relay: None, folder };
-        stage.wait();
+        stage.packagers.iter().for_each(|p| p.wait_for_listed(LISTED as usize));
         stage
     }
 
