@@ -18,6 +18,9 @@ use decode::Decoded;
 /// What may be lost or repeated at a border: one segment, and the frame that is neither's.
 const BORDER_SECONDS_MAX: f64 = SEGMENT_SECONDS as f64 + 0.1;
 
+/// Stretches whose clocks agree so well, and between which nothing is missing, are one.
+const ONE_CLOCK_SECONDS: f64 = 0.02;
+
 /// How far a programme's clock may be off the pictures, seconds.
 const CLOCK_TOLERANCE: f64 = 0.1;
 
@@ -223,6 +226,10 @@ impl Verdict {
                 self.find(format!(
                     "{rendition}, MSN {msn}: {lost:.3} s lost (repeated if negative)"
                 ));
+            }
+            let apart = pair[1].clock.programme(0.0) - pair[0].clock.programme(0.0);
+            if lost.abs() < ONE_CLOCK_SECONDS && apart.abs() < ONE_CLOCK_SECONDS {
+                self.find(format!("{rendition}, MSN {msn}: a discontinuity where all goes on"));
             }
             self.borders.push(Border { rendition, msn, lost_seconds: lost });
         }

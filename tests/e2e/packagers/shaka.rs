@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use super::LISTED;
 use super::keys::hex;
+use super::muxer::RUN_SECONDS_MAX;
 use crate::clip::ffmpeg;
 use crate::player::browser::SCRIPTS;
 use crate::process::Process;
@@ -23,6 +24,8 @@ pub struct Shaka {
     pub phase: u32,
     /// Added to all timestamps, seconds; whole segments, so that the first one is a whole one.
     pub pts_offset: u32,
+    /// See [`super::Muxer::clock_goes_on`].
+    pub clock_goes_on: bool,
     /// The first MSN.
     pub first_msn: u32,
     /// What its names begin with.
@@ -46,6 +49,7 @@ impl Shaka {
             segment_seconds: 4,
             phase: 0,
             pts_offset: 12,
+            clock_goes_on: true,
             first_msn: 0,
             prefix: "cam",
             sizes: sizes.to_vec(),
@@ -60,7 +64,13 @@ impl Shaka {
     }
 
     /// Starts both; the packager first, so that nothing on air is lost.
-    pub(super) fn start(&self, name: &str, programme: &Programme, hls: &Path) -> Vec<Process> {
+    pub(super) fn start(
+        &self,
+        name: &str,
+        run: u32,
+        programme: &Programme,
+        hls: &Path,
+    ) -> Vec<Process> {
         let logs = hls.parent().and_then(Path::parent).unwrap_or(hls);
         let pipe = hls.with_file_name("feed.ts");
         let _ = std::fs::remove_file(&pipe);
@@ -73,7 +83,8 @@ impl Shaka {
         for i in 0..self.sizes.len() {
             feed.args(["-map", &format!("{i}:v")]);
         }
-        let offset = self.pts_offset * 1000 - MUXER_DELAY_MS;
+        let ran = if self.clock_goes_on { run * RUN_SECONDS_MAX } else { 0 };
+        let offset = (self.pts_offset + ran) * 1000 - MUXER_DELAY_MS;
         feed.args(["-map", "0:a", "-c", "copy", "-output_ts_offset", &format!("{offset}ms")]);
         feed.args(["-f", "mpegts", "-flush_packets", "1", "-y"]).arg(&pipe);
         vec![packager, Process::spawn(&format!("{name}-feed"), feed, logs)]
