@@ -53,12 +53,22 @@ impl Worker {
                 None
             }
         };
-        let shown =
-            self.sources.get_mut(&fetch.packager).and_then(|s| s.shown.get_mut(&fetch.found));
-        let Some(shown) = shown else { return };
+        let Some(source) = self.sources.get_mut(&fetch.packager) else { return };
         match &fetch.what {
-            What::Segment { msn, .. } => shown.track.fetched(fetch.run, *msn, held),
-            What::Asset { at, .. } => shown.track.fetched_asset(fetch.run, at, held),
+            What::Segment { msn, .. } => {
+                if let Some(shown) = source.shown.get_mut(&fetch.found) {
+                    shown.track.fetched(fetch.run, *msn, held);
+                }
+            }
+            // Renditions mostly share their keys: one answer does for all.
+            What::Asset { at, .. } => {
+                for (found, shown) in &mut source.shown {
+                    if *found == fetch.found || held.is_some() {
+                        let run = if *found == fetch.found { fetch.run } else { shown.track.run() };
+                        shown.track.fetched_asset(run, at, held);
+                    }
+                }
+            }
         }
     }
 
@@ -81,7 +91,9 @@ impl Worker {
                 run: want.run,
                 what: want.what.clone(),
             };
-            if !self.fetching.insert(fetch.clone()) {
+            let same = |f: &Fetch| f.packager == fetch.packager && f.what == fetch.what;
+            let shared = matches!(fetch.what, What::Asset { .. }) && self.fetching.iter().any(same);
+            if shared || !self.fetching.insert(fetch.clone()) {
                 continue;
             }
             let (deps, out) = (self.deps.clone(), self.outbox.clone());

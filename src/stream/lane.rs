@@ -297,6 +297,14 @@ impl Lane {
         }
     }
 
+    /// What bytes that are listed on demand were found to be.
+    pub(super) fn known(&self, rendition: usize, msn: OutputMsn) -> Option<Held> {
+        match self.index.read().renditions.get(rendition)?.get(msn)? {
+            Slot::Held(held) | Slot::Recalled(_, held) => Some(held),
+            Slot::Nothing | Slot::OnDemand(_) => None,
+        }
+    }
+
     /// The place of a rendition in the header.
     pub(super) fn place(&self, id: &RenditionId) -> Option<usize> {
         self.rendition(id).ok()

@@ -26,6 +26,9 @@ const KEPT: Duration = Duration::from_secs(120);
 /// Two segments whose ends and lengths are no further apart are cut alike.
 const ALIKE: Duration = Duration::from_millis(400);
 
+/// Proofs that are remembered; without them they are asked for again.
+const SAME_FILES_MAX: usize = 1024;
+
 /// What comes back: the bytes and what they are known by; none where nobody has them.
 pub type Recalled = Option<(Held, Bytes)>;
 
@@ -63,8 +66,9 @@ struct Sibling {
 
 /// How the same content is found on another packager.
 enum Alike {
-    /// Both have one recording: the segment of that number and length.
-    Number(PackagerMsn, Duration),
+    /// Both have one recording: the segment of that number and length, once another of it (number
+    /// and bytes) has proven that they have.
+    Number(PackagerMsn, Duration, Option<(PackagerMsn, Held)>),
     /// By when it ended, told by when the sibling's own segment of that number did.
     Moment { ended: UnixMs, length: Duration, anchor: (PackagerMsn, UnixMs) },
 }
@@ -83,12 +87,22 @@ impl Worker {
         self.recalls.insert(spot.clone(), vec![answer]);
         let (deps, out, limits) = (self.deps.clone(), self.outbox.clone(), self.settings.playlist);
         tokio::spawn(async move {
-            let recalled = recall.get(&deps, &limits).await;
-            let _ = out.send(Event::Recalled(spot, recalled)).await;
+            let (recalled, same_file) = recall.get(&deps, &limits).await;
+            let _ = out.send(Event::Recalled(spot, recalled, same_file)).await;
         });
     }
 
-    pub(super) fn take_recalled(&mut self, spot: &Spot, recalled: &Recalled) {
+    /// `same_file`: the sibling that has proven it.
+    pub(super) fn take_recalled(
+        &mut self,
+        spot: &Spot,
+        recalled: &Recalled,
+        same_file: Option<PackagerId>,
+    ) {
+        if self.same_files.len() >= SAME_FILES_MAX {
+            self.same_files.clear();
+        }
+        self.same_files.extend(same_file.map(|id| (spot.lane.clone(), spot.rendition, id)));
         if let Some((held, _)) = recalled
             && let Some(lane) = self.lanes.get(&spot.lane)
         {
@@ -110,10 +124,11 @@ impl Worker {
         let resource = Resource { path: entry.source.path.clone(), range: entry.source.range };
         let encrypted = entry.keys.iter().any(|k| k.before.contains("METHOD=AES-128"));
         let what = What::Segment { msn: entry.source.msn, at: resource, encrypted };
+        let expected = entry.held.or_else(|| lane.shared.known(spot.rendition, spot.msn));
         let others = self.sources.values().filter(|s| s.id != step.packager);
         let siblings = others.filter_map(|s| self.sibling(s, header, step, spot.rendition, at));
         let siblings = siblings.collect();
-        Some(Recall { from: step.packager.clone(), what, expected: entry.held, siblings })
+        Some(Recall { from: step.packager.clone(), what, expected, siblings })
     }
 
     fn sibling(
@@ -129,13 +144,21 @@ impl Worker {
         let entries = step.entries(r);
         let entry = entries.get(at)?;
         let by = if header.extent == Extent::Whole {
-            Alike::Number(entry.source.msn, entry.duration)
+            let proven = self.same_files.contains(&(header.lane.clone(), r, source.id.clone()));
+            let mut steps = self.lanes.get(&header.lane)?.log.steps();
+            let proof = steps.find_map(|st| st.entries(r).iter().find(|e| e.held.is_some()));
+            let proof = proof.and_then(|e| Some((e.source.msn, e.held?))).filter(|_| !proven);
+            // Nothing that could prove it.
+            if proof.is_none() && !proven {
+                return None;
+            }
+            Alike::Number(entry.source.msn, entry.duration, proof)
         } else {
             let track = &source.shown.get(&found)?.track;
             let newest = track.segments().len().checked_sub(1)?;
             let after: Duration = entries.iter().skip(at + 1).map(|e| e.duration).sum();
             Alike::Moment {
-                ended: step.content_end.minus(after),
+                ended: self.ended(header, step)?.minus(after),
                 length: entry.duration,
                 anchor: (track.newest()?.msn(), track.ends_at(newest)?),
             }
@@ -146,10 +169,22 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// When the content of a step ended, by what was learnt of its packager's clock afterwards:
+    /// when a lane opens it is known to a segment only.
+    fn ended(&self, header: &Header, step: &Step) -> Option<UnixMs> {
+        let log = &self.lanes.get(&header.lane)?.log;
+        let run = log.from(step.msn.next()).take_while(|s| s.splice.is_none() && !s.end);
+        let (after, last) = run.fold((Duration::ZERO, step), |(sum, _), s| (sum + s.duration(), s));
+        Some(last.content_end.minus(after))
+    }
+}
+
 impl Recall {
-    async fn get(self, deps: &Deps, limits: &Limits) -> Recalled {
+    /// The bytes, and the sibling that has proven to have the same file.
+    async fn get(self, deps: &Deps, limits: &Limits) -> (Recalled, Option<PackagerId>) {
         if let Some(bytes) = self.bytes_of(deps, &self.from, &self.what).await {
-            return keep(deps, bytes).await;
+            return (keep(deps, bytes).await, None);
         }
         for sibling in &self.siblings {
             let Some(resource) = sibling.find(deps, limits).await else { continue };
@@ -160,11 +195,12 @@ impl Recall {
                 What::Asset { .. } => continue,
             };
             if let Some(bytes) = self.bytes_of(deps, &sibling.id, &what).await {
-                return keep(deps, bytes).await;
+                let same_file = matches!(sibling.by, Alike::Number(..));
+                return (keep(deps, bytes).await, same_file.then_some(sibling.id.clone()));
             }
         }
         tracing::debug!(packager = %self.from, segment = %self.what.resource().path, "nobody has it any more");
-        None
+        (None, None)
     }
 
     async fn bytes_of(&self, deps: &Deps, id: &PackagerId, what: &What) -> Option<Bytes> {
@@ -196,7 +232,15 @@ impl Sibling {
         };
         let read = reading::read(&answer.body, &place, limits, true).ok()?;
         let all = read.deep.unwrap_or_default().into_iter().chain(read.snapshot.segments);
-        self.by.among(&all.collect::<Vec<_>>())
+        let all: Vec<Listed> = all.collect();
+        if let Alike::Number(_, _, Some((msn, held))) = &self.by {
+            let proof = all.iter().find(|l| l.segment.msn == *msn)?;
+            let hash = deps.hash_of(&self.id, &proof.resource, DEADLINE / 2).await;
+            if hash != Some(held.hash) {
+                return None;
+            }
+        }
+        self.by.among(&all)
     }
 }
 
@@ -204,7 +248,7 @@ impl Alike {
     fn among(&self, all: &[Listed]) -> Option<Resource> {
         let near = |a: Duration, b: Duration| a.abs_diff(b) <= ALIKE;
         match *self {
-            Self::Number(msn, length) => {
+            Self::Number(msn, length, _) => {
                 let same = |l: &&Listed| l.segment.msn == msn && near(l.segment.duration, length);
                 all.iter().find(same).map(|l| l.resource.clone())
             }

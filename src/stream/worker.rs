@@ -48,8 +48,8 @@ pub enum Event {
     Proved(PackagerId, usize, u32, Option<ContentHash>),
     /// A segment that is listed and not held.
     Recall(Spot, oneshot::Sender<Recalled>),
-    /// What came of that.
-    Recalled(Spot, Recalled),
+    /// What came of that, and the sibling that has proven to have the same file.
+    Recalled(Spot, Recalled, Option<PackagerId>),
     /// Another process may have appended to this lane.
     Newer(LaneId, oneshot::Sender<()>),
     /// Somebody asked for something: look again.
@@ -69,6 +69,8 @@ pub struct Worker {
     pub(super) joining: Vec<(UnixMs, Answer)>,
     pub(super) reopening: BTreeMap<LaneId, UnixMs>,
     pub(super) fetching: HashSet<Fetch>,
+    /// Siblings that have proven to have the same file as a rendition of a lane.
+    pub(super) same_files: HashSet<(LaneId, usize, PackagerId)>,
     pub(super) recalls: HashMap<Spot, Vec<oneshot::Sender<Recalled>>>,
     pub(super) asked_at: UnixMs,
     /// A store that failed is left alone until then.
@@ -99,6 +101,7 @@ impl Worker {
             joining: Vec::new(),
             reopening: BTreeMap::new(),
             fetching: HashSet::new(),
+            same_files: HashSet::new(),
             recalls: HashMap::new(),
             rng,
         }
@@ -184,7 +187,9 @@ impl Worker {
                 self.asked_at = now;
                 self.take_recall(spot, answer);
             }
-            Event::Recalled(spot, recalled) => self.take_recalled(&spot, &recalled),
+            Event::Recalled(spot, recalled, same_file) => {
+                self.take_recalled(&spot, &recalled, same_file);
+            }
             Event::Newer(id, answer) => {
                 self.take_newer(&id).await;
                 let _ = answer.send(());

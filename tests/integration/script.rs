@@ -207,11 +207,16 @@ impl State {
         live.saturating_sub(self.start_of(rendition, 0)) / rendition.ms
     }
 
+    /// How much content a live list holds: three target durations at the least (RFC 8216, 6.2.2).
+    fn window_ms(&self) -> u64 {
+        (self.listed * self.segment_ms).max(3 * 1000 * self.target())
+    }
+
     /// The first that is listed: all list as much content.
     pub fn first_listed(&self, rendition: &Rendition) -> u64 {
         let made = self.made(rendition);
         match self.style.window {
-            Window::Live => made.saturating_sub(self.listed * self.segment_ms / rendition.ms),
+            Window::Live => made.saturating_sub(self.window_ms().div_ceil(rendition.ms)),
             Window::Event(since_ms) => {
                 (0..made).find(|k| self.start_of(rendition, *k) >= since_ms).unwrap_or(made)
             }
@@ -223,7 +228,7 @@ impl State {
     pub fn keeps(&self, rendition: &Rendition, k: u64) -> bool {
         let made = self.made(rendition);
         let all = self.style.keeps_all || self.style.window != Window::Live;
-        let kept = (self.listed + 4) * self.segment_ms / rendition.ms;
+        let kept = (self.window_ms() + 4 * self.segment_ms).div_ceil(rendition.ms);
         k < made && (all || k + kept >= made)
     }
 

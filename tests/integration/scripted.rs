@@ -1,6 +1,8 @@
 //! The scripted packagers themselves, without a proxy: whatever they write keeps the laws, and the
 //! viewer can read it. What a test shows behind a proxy is then the proxy's.
 
+use futures_util::future::join_all;
+
 use crate::packager::Packager;
 use crate::script::Ranges;
 use crate::viewer::Viewer;
@@ -9,7 +11,7 @@ use crate::viewer::Viewer;
 async fn plays(packager: &Packager) -> Viewer {
     let joined = Viewer::join(packager.port(), "cam").await.unwrap();
     let mut viewer = joined.with_all_renditions();
-    viewer.more(3).await;
+    viewer.more(1).await;
     viewer.check_all_listed().await;
     assert!(viewer.borders_of_all().iter().all(Vec::is_empty), "{viewer}");
     viewer
@@ -33,7 +35,59 @@ async fn every_dialect_keeps_the_laws() {
         Packager::fake("a").event(20).audio("en", 1000),
     ]
     .map(Packager::live);
-    futures_util::future::join_all(packagers.iter().map(plays)).await;
+    join_all(packagers.iter().map(|packager| async {
+        let mut viewer = plays(packager).await;
+        viewer.more(2).await;
+        viewer.check_all_listed().await;
+    }))
+    .await;
+}
+
+/// Each writes what its test is about: one that forgot to would prove nothing.
+#[tokio::test]
+async fn every_dialect_is_spoken() {
+    let table: [(Packager, &[&str]); 9] = [
+        (
+            Packager::fake("a").audio("en", 700).subtitles("en", 3000),
+            &["TYPE=AUDIO", "SUBTITLES=\""],
+        ),
+        (Packager::fake("a").iframes(4), &["#EXT-X-I-FRAME-STREAM-INF:", "#EXT-X-I-FRAMES-ONLY"]),
+        (Packager::fake("a").fmp4(), &["#EXT-X-MAP:URI=", ".m4s"]),
+        (Packager::fake("a").ranges(Ranges::Short), &["#EXT-X-BYTERANGE:18800\n", "18800@"]),
+        (
+            Packager::fake("a").another_key_every(1).clear_one_in(2).also_keyed(SKD),
+            &["METHOD=AES-128,URI=\"key-", "METHOD=NONE", SKD],
+        ),
+        (
+            Packager::fake("a").dated(-10_000).a_break_every(3).gap_one_in(5),
+            &["#EXT-X-PROGRAM-DATE-TIME:2026-", "SCTE35-OUT=0xFC61312D", "#EXT-X-GAP"],
+        ),
+        (
+            Packager::fake("a").starting_at(-3.5).with_unknown_tags(),
+            &["#EXT-X-START:TIME-OFFSET=-3.5", "#EXT-X-SCRIPTED:NUMBER="],
+        ),
+        (Packager::fake("a").event(20), &["#EXT-X-PLAYLIST-TYPE:EVENT"]),
+        (
+            Packager::fake("a").parts(4).audio("en", 1000),
+            &[
+                "#EXT-X-PART:DURATION=0.250",
+                "#EXT-X-PART-INF:",
+                "#EXT-X-PRELOAD-HINT:",
+                "#EXT-X-RENDITION-REPORT:",
+                "#EXT-X-SERVER-CONTROL:",
+            ],
+        ),
+    ];
+    for (packager, words) in table {
+        let packager = packager.live();
+        let viewer = plays(&packager).await;
+        let renditions = viewer.renditions();
+        let all: String =
+            renditions.iter().map(|r| viewer.text_of(r)).chain([viewer.entry()]).collect();
+        for word in words {
+            assert!(all.contains(word), "{word} in {all}");
+        }
+    }
 }
 
 #[tokio::test]

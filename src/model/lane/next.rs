@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::depth;
 use super::making::{Making, append, append_all};
 use super::moment::{Portion, Portions, moment, succession};
-use super::readiness::{Fill, Readiness, readiness};
+use super::readiness::{Fill, Readiness, readiness, wants};
 use super::splice::{Offer, Place, place};
 use super::standing::{FAILING, Standing, failure, reference, standing, track_of};
 use super::{
@@ -16,7 +16,7 @@ use super::{
     Track, Want,
 };
 use crate::model::names::UnixMs;
-use crate::model::playlist::Extent;
+use crate::model::playlist::{Extent, Segment};
 
 /// Decides the next step of a lane.
 #[must_use]
@@ -47,7 +47,6 @@ fn opening(s: &Situation) -> Decision {
         let all: Vec<Readiness> = moments.map(|m| readiness(s, c, &m)).collect();
         let lagging = all.iter().any(|ready| ready.lagging);
         let missing: Vec<Want> = all.into_iter().flat_map(|ready| ready.wants).collect();
-        // A rendition that is not seen in time begins later.
         if lagging && young {
             return wait(s, "opening", missing);
         }
@@ -67,7 +66,9 @@ fn opening(s: &Situation) -> Decision {
 /// The steps of the depth, then the first that is held.
 fn open(s: &Situation, c: &Candidate, r: usize, start: usize, deep: Vec<Step>) -> Decision {
     let portions = moment(s, c, r, start);
-    let fills = readiness(s, c, &portions).fills;
+    // A rendition that is not seen in time begins later.
+    let begins = |fill| if fill == Fill::Whole { fill } else { Fill::Absent };
+    let fills = readiness(s, c, &portions).fills.into_iter().map(begins).collect();
     let discontinuity = s.log.header().reopened();
     let splice = (discontinuity && deep.is_empty()).then(|| Splice {
         from: c.id.clone(),
@@ -85,6 +86,13 @@ fn whole(s: &Situation, c: &Candidate, r: usize, young: bool) -> Decision {
     let lacks = |o: usize| c.lacks.get(o) == Some(&true);
     if young && (0..c.tracks.len()).any(|o| unseen(o) && !lacks(o)) {
         return wait(s, "opening", Vec::new());
+    }
+    // One of each is held: by these a sibling proves that it has the same file.
+    let firsts = (0..c.tracks.len()).filter(|&o| s.wanted.get(o) == Some(&true));
+    let missing = firsts.filter_map(|o| Some(wants(c, o, track_of(c, o)?, 0)));
+    let missing: Vec<Want> = missing.flatten().collect();
+    if !missing.is_empty() {
+        return wait(s, "opening", missing);
     }
     match depth::whole(s, c, r) {
         Ok(mut steps) => {
@@ -140,13 +148,15 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
         let portions = succession(s, c, tail, r, at + 1);
         let mut ready = readiness(s, c, &portions);
         let discontinuity = marked(c, &portions);
+        let declared = declared(c, &portions);
         let go_on = |fills| {
             append(s, Making { c, r, portions, fills, discontinuity, splice: None, before: vec![] })
         };
         if ready.whole() {
             return go_on(ready.fills);
         }
-        let some = ready.fills.contains(&Fill::Whole);
+        // What the packager says itself that it does not have is no reason to stop.
+        let some = ready.fills.contains(&Fill::Whole) || declared;
         let late = if ready.lost() {
             leave(s, tail, SpliceReason::SegmentLost, Vec::new())
         } else {
@@ -170,10 +180,19 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
 
 /// The packager marked one of these with EXT-X-DISCONTINUITY.
 fn marked(c: &Candidate, portions: &Portions) -> bool {
+    any(c, portions, |segment| segment.discontinuity)
+}
+
+/// The packager marked one of these with EXT-X-GAP.
+fn declared(c: &Candidate, portions: &Portions) -> bool {
+    any(c, portions, |segment| segment.gap)
+}
+
+fn any(c: &Candidate, portions: &Portions, is: impl Fn(&Segment) -> bool) -> bool {
     portions.iter().zip(&c.tracks).any(|(portion, track)| {
         let (Portion::Segments(range), Some(track)) = (portion, track) else { return false };
         let mut segments = range.clone().filter_map(|at| track.segments().get(at));
-        segments.any(|seen| seen.listed.segment.discontinuity)
+        segments.any(|seen| is(&seen.listed.segment))
     })
 }
 

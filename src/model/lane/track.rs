@@ -173,7 +173,8 @@ impl Track {
 
     /// Takes a refresh that brought `snapshot`. `doubt`: the packager may have restarted since
     /// the last one (an error in between, a connection that it had promised to keep was gone).
-    pub fn observe(&mut self, now: UnixMs, snapshot: Snapshot, doubt: bool) -> Observed {
+    pub fn observe(&mut self, now: UnixMs, mut snapshot: Snapshot, doubt: bool) -> Observed {
+        self.count(&mut snapshot);
         let fell = self.fell(&snapshot);
         let fresh = doubt || fell || self.failing.is_some() || self.emptied;
         self.failing = None;
@@ -195,6 +196,28 @@ impl Track {
                 self.wonder(fresh, resource, expected, snapshot);
                 Observed::Doubtful
             }
+        }
+    }
+
+    /// A packager that lets its list slide without counting (ffmpeg, when it writes one file of
+    /// byte ranges) is counted for: what is known already tells where the list has got to.
+    fn count(&self, list: &mut Snapshot) {
+        let Some(first) = list.segments.first() else { return };
+        let slides = |seen: &Seen, l: &Listed| {
+            seen.listed.resource == l.resource && seen.duration() == l.segment.duration
+        };
+        let stays = self.position(first.segment.msn).and_then(|at| self.segments.get(at));
+        // Numbers that stand for IVs cannot be changed here.
+        let plain = first.resource.range.is_some() && first.segment.keys.is_empty();
+        if !plain || stays.is_some_and(|seen| slides(seen, first)) {
+            return;
+        }
+        let at = self.segments.iter().rposition(|seen| slides(seen, first));
+        let Some(known) = at.and_then(|at| self.segments.get(at)) else { return };
+        let mut msn = known.msn();
+        for listed in &mut list.segments {
+            listed.segment.msn = msn;
+            msn = msn.next();
         }
     }
 
