@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Lane;
+use super::recall::Spot;
 use super::status::{Decided, PackagerStatus};
 use super::worker::Worker;
 use crate::model::lane::{
     Action, Candidate, Decision, Entry, Log, Situation, SpliceReason, Step, empty_subtitles, next,
 };
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, UnixMs};
+use crate::model::playlist::Extent;
 use crate::model::rendition::{Kind, Rendition};
 
 /// How many decisions are kept for whoever asks why a lane does what it does.
@@ -52,6 +54,9 @@ pub struct Carried {
     pub held_elsewhere: Vec<UnixMs>,
     /// When another process's steps were last looked for.
     pub looked_at: UnixMs,
+    /// Listed on demand when it opened, and near enough to the edge to be held: still to be
+    /// fetched, the newest last.
+    pub backlog: Vec<Spot>,
     /// The last decisions, newest last.
     pub decisions: Vec<Decided>,
 }
@@ -84,6 +89,7 @@ impl Carried {
             kept_at: UnixMs(0),
             held_elsewhere,
             looked_at: UnixMs(0),
+            backlog: Vec::new(),
             decisions: Vec::new(),
             log,
         }
@@ -177,6 +183,7 @@ impl Worker {
             }
         }
         self.list(id, changed).await;
+        self.fetch_backlog(id);
         wake
     }
 
@@ -308,7 +315,8 @@ impl Worker {
             tracing::error!(lane = %id, %error, "a step that does not follow was refused");
             return;
         }
-        if end {
+        let whole = lane.log.header().extent == Extent::Whole;
+        if end && !whole {
             tracing::warn!(lane = %id, stream = %self.key, %msn, "the stream is over");
             self.deps.observer.lane_ended(id);
         }
@@ -368,6 +376,11 @@ impl Worker {
         for step in lane.log.steps() {
             if step.msn >= held_first {
                 hashes.extend(step.held().map(|h| h.hash));
+                let shares = step.shares.iter().enumerate();
+                let numbered = shares.flat_map(|(r, s)| s.numbered().map(move |n| (r, n)));
+                let recalled = numbered.filter(|(_, (_, entry))| entry.on_demand);
+                let known = recalled.filter_map(|(r, (msn, _))| lane.shared.known(r, msn));
+                hashes.extend(known.map(|h| h.hash));
                 continue;
             }
             for (r, entry) in

@@ -26,6 +26,9 @@ const KEPT: Duration = Duration::from_secs(120);
 /// Two segments whose ends and lengths are no further apart are cut alike.
 const ALIKE: Duration = Duration::from_millis(400);
 
+/// Of what was listed when a lane opened so many segments are fetched at a time, so that it takes
+/// nothing from what plays.
+const BACKLOG_AT_ONCE: usize = 2;
 /// Proofs that are remembered; without them they are asked for again.
 const SAME_FILES_MAX: usize = 1024;
 
@@ -170,6 +173,30 @@ impl Worker {
 }
 
 impl Worker {
+    /// What a lane opened with and lists within the depth that is held is fetched bit by bit, the
+    /// newest first: it leaves the list last.
+    pub(super) fn fetch_backlog(&mut self, id: &LaneId) {
+        while self.recalls.len() < BACKLOG_AT_ONCE {
+            let Some(spot) = self.lanes.get_mut(id).and_then(|l| l.backlog.pop()) else { return };
+            let (nobody, _) = oneshot::channel();
+            self.take_recall(spot, nobody);
+        }
+    }
+
+    /// Notes what of the depth is to be held, when a lane has opened with it.
+    pub(super) fn note_backlog(&mut self, id: &LaneId) {
+        let idle = self.deps.clock.now().minus(self.settings.idle_after);
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let wanted = lane.wanted(idle);
+        let Some(held_first) = lane.log.held_first() else { return };
+        let steps = lane.log.from(held_first).flat_map(|s| s.shares.iter().enumerate());
+        let shares = steps.filter(|(r, _)| wanted.get(*r) == Some(&true));
+        let entries = shares.flat_map(|(r, share)| share.numbered().map(move |n| (r, n)));
+        let on_demand = entries.filter(|(_, (_, entry))| entry.on_demand);
+        let spot = |(rendition, (msn, _))| Spot { lane: id.clone(), rendition, msn };
+        lane.backlog = on_demand.map(spot).collect();
+    }
+
     /// When the content of a step ended, by what was learnt of its packager's clock afterwards:
     /// when a lane opens it is known to a segment only.
     fn ended(&self, header: &Header, step: &Step) -> Option<UnixMs> {

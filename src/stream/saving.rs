@@ -18,6 +18,7 @@ impl Worker {
     pub(super) async fn append(&mut self, id: &LaneId, steps: Vec<Step>) {
         let Some(lane) = self.lanes.get_mut(id) else { return };
         let expected = lane.log.tail().map(|t| t.msn);
+        let opens_deep = steps.len() > 1;
         let outcome = if lane.unsaved > 0 {
             Err(StoreError::Unreachable("earlier steps are not saved yet".into()))
         } else {
@@ -42,6 +43,9 @@ impl Worker {
                     self.take_step(id, step, true);
                 }
             }
+        }
+        if opens_deep {
+            self.note_backlog(id);
         }
     }
 

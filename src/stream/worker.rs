@@ -248,7 +248,7 @@ impl Worker {
             let bad = match () {
                 () if source.gone() => Some(R::Ended),
                 () if source.failed() => Some(R::Failed),
-                () if !source.moves(now) => Some(R::Stalled),
+                () if !source.moves(now) && !source.whole() => Some(R::Stalled),
                 () => None,
             };
             if bad != source.told {

@@ -53,6 +53,9 @@ impl State {
     fn segment(&self, source: &Source, rendition: &Rendition, k: u64) -> Vec<u8> {
         let (packager, life) = self.maker(source);
         let (start_ms, number) = (self.start_of(rendition, k), self.first_number + k);
+        // A file has one timeline, whoever has a copy of it.
+        let file = matches!(self.style.window, Window::Vod(_));
+        let timeline_ms = if file { 0 } else { source.timeline_ms };
         let label = Label {
             packager,
             life,
@@ -61,7 +64,7 @@ impl State {
             number,
             start_ms,
             duration_ms: rendition.ms,
-            pts_ms: start_ms - self.begun_ms.min(start_ms) + source.timeline_ms,
+            pts_ms: start_ms - self.begun_ms.min(start_ms) + timeline_ms,
         };
         let bytes = label.bytes(rendition.container, self.packets);
         match self.key_period(start_ms) {

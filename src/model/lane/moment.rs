@@ -10,6 +10,9 @@ use super::{Candidate, Seen, Situation, Step, Track};
 use crate::model::names::UnixMs;
 use crate::model::rendition::Kind;
 
+/// Steps that are looked through for what is owed.
+const LOOKED_BACK: usize = 32;
+
 /// What of one rendition belongs to a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Portion {
@@ -27,7 +30,7 @@ pub(super) type Portions = Vec<Portion>;
 /// The same moment in every rendition, where nothing of them was before: each begins where it is
 /// nearest to the segment at `at` of rendition `r`.
 pub(super) fn moment(s: &Situation, c: &Candidate, r: usize, at: usize) -> Portions {
-    portions(s, c, r, at, |track, _, other| same_moment(track, at, other))
+    portions(s, c, r, at, |track, _, other| Some((same_moment(track, at, other)?, 0)))
 }
 
 /// What follows the tail in every rendition, the segment at `at` in rendition `r`. Each goes on
@@ -43,14 +46,33 @@ pub(super) fn succession(
     portions(s, c, r, at, |track, o, other| {
         let entry = last_entry(s, o).filter(|e| !e.gap && e.listed());
         let Some(entry) = entry.filter(|_| tail.lists(o)) else {
-            return same_moment(track, at, other);
+            return Some((same_moment(track, at, other)?, 0));
         };
         if proven(s, other, o) == Some(false) {
             return None;
         }
-        let stands = other.find(&entry.source).map(|stands| stands + 1);
-        stands.or_else(|| same_moment(track, at, other))
+        match other.find(&entry.source) {
+            Some(stands) => Some((stands + 1, owed_ms(s, o))),
+            None => Some((same_moment(track, at, other)?, 0)),
+        }
     })
+}
+
+/// By how much less of a rendition the lane has than of the others, since the splice, milliseconds.
+fn owed_ms(s: &Situation, o: usize) -> i64 {
+    let mut owed = 0_i64;
+    for step in s.log.steps().rev().take(LOOKED_BACK).take_while(|step| step.lists(o)) {
+        let has = step.shares.get(o).map_or(Duration::ZERO, super::Share::duration);
+        owed = owed.saturating_add(ms(step.duration())).saturating_sub(ms(has));
+        if step.splice.is_some() {
+            break;
+        }
+    }
+    owed
+}
+
+fn ms(d: Duration) -> i64 {
+    i64::try_from(d.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn portions(
@@ -58,7 +80,7 @@ fn portions(
     c: &Candidate,
     r: usize,
     at: usize,
-    from: impl Fn(&Track, usize, &Track) -> Option<usize>,
+    from: impl Fn(&Track, usize, &Track) -> Option<(usize, i64)>,
 ) -> Portions {
     let Some(track) = track_of(c, r) else { return Vec::new() };
     let renditions = s.log.header().renditions.iter().enumerate();
@@ -68,7 +90,7 @@ fn portions(
             _ if c.lacks.get(o) == Some(&true) => Portion::Lacking,
             None => Portion::Late,
             Some(other) => match from(track, o, other) {
-                Some(from) => portion(track, at, other, from, rendition.traits.kind),
+                Some((from, owed)) => portion(track, at, other, from, owed, rendition.traits.kind),
                 None => Portion::Late,
             },
         })
@@ -104,8 +126,15 @@ fn within_segments(s: &Situation, c: &Candidate, all: &mut Portions) {
 }
 
 /// What of `other`, from the place `from` on, belongs to the step of the reference's segment at
-/// `at`.
-fn portion(reference: &Track, at: usize, other: &Track, from: usize, kind: Kind) -> Portion {
+/// `at`. `owed_ms`: how much less of it there is before.
+fn portion(
+    reference: &Track,
+    at: usize,
+    other: &Track,
+    from: usize,
+    owed_ms: i64,
+    kind: Kind,
+) -> Portion {
     let one = || match other.segments().get(from) {
         Some(_) => Portion::Segments(from..from + 1),
         None => Portion::Late,
@@ -113,15 +142,19 @@ fn portion(reference: &Track, at: usize, other: &Track, from: usize, kind: Kind)
     let clock = Clock::of(reference, at, other);
     // A clock that knows nothing yet must not count.
     let counted = kind == Kind::IFrames || !numbered_alike(reference, at, other, from);
+    let step = reference.segments().get(at).map_or(Duration::ZERO, Seen::duration);
+    let similar = kind != Kind::IFrames && similar(reference, other);
+    if counted && !clock.is_sure(reference, other) && !similar {
+        return by_length(other, from, owed_ms.saturating_add(ms(step)));
+    }
     if !counted || !clock.is_sure(reference, other) {
         return one();
     }
     let Some(end) = clock.end(reference, at) else { return one() };
-    let step = reference.segments().get(at).map_or(Duration::ZERO, Seen::duration);
     let mut to = from;
     loop {
         let Some((begins, length)) = clock.begins(other, to) else { return Portion::Late };
-        let bounds = Bounds::of(kind, step, length);
+        let bounds = Bounds { kind, similar, step, length };
         let (late, least) =
             if to == from { bounds.first(begins, end) } else { bounds.another(begins, end) };
         if !least {
@@ -135,6 +168,33 @@ fn portion(reference: &Track, at: usize, other: &Track, from: usize, kind: Kind)
     }
 }
 
+/// As many as make up for what is owed, when no clock tells yet.
+fn by_length(other: &Track, from: usize, mut owed_ms: i64) -> Portion {
+    let mut to = from;
+    loop {
+        let Some(next) = other.segments().get(to) else {
+            let due = other.newest().is_none_or(|newest| owed_ms >= ms(newest.duration()));
+            return if due { Portion::Late } else { Portion::Segments(from..to) };
+        };
+        if owed_ms.saturating_mul(2) < ms(next.duration()) {
+            return Portion::Segments(from..to);
+        }
+        owed_ms = owed_ms.saturating_sub(ms(next.duration()));
+        to += 1;
+    }
+}
+
+/// Segments of both are about as long, taken all together.
+fn similar(reference: &Track, other: &Track) -> bool {
+    let mean = |track: &Track| -> Option<Duration> {
+        let listed = track.segments().iter().skip(track.listed_from());
+        let count = u32::try_from(listed.clone().count()).ok()?;
+        listed.map(Seen::duration).sum::<Duration>().checked_div(count)
+    };
+    let both = mean(reference).zip(mean(other));
+    both.is_none_or(|(a, b)| a * 4 <= b * 5 && b * 4 <= a * 5)
+}
+
 /// How far the clock is believed.
 struct Bounds {
     kind: Kind,
@@ -145,11 +205,6 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(kind: Kind, step: Duration, length: Duration) -> Self {
-        let similar = length * 2 <= step * 3 && step * 2 <= length * 3 && kind != Kind::IFrames;
-        Self { kind, similar, step, length }
-    }
-
     /// Whether the first one belongs to the step, and whether that is worth waiting for: it does
     /// unless it begins with the next.
     fn first(&self, begins: UnixMs, end: UnixMs) -> (bool, bool) {
@@ -220,19 +275,19 @@ impl Clock {
 }
 
 /// The place in `other` of the reference's number, if that is near: all packagers that are known
-/// number their renditions alike; a list seen for the first time may have been written up to a
-/// segment before.
+/// number renditions alike that have as many segments; a list seen for the first time may have
+/// been written up to a segment before.
 fn same_number(reference: &Track, at: usize, other: &Track) -> Option<usize> {
     let seen = reference.segments().get(at)?;
     let start = reference.starts_at(at)?;
-    let place = other.position(seen.msn())?;
+    let place = other.position(seen.msn()).filter(|_| similar(reference, other))?;
     let apart = other.starts_at(place)?.signed_since(start).unsigned_abs();
     (Duration::from_millis(apart) <= seen.duration() * 3 / 2).then_some(place)
 }
 
 /// The segment of `other` at the same moment as the one at `at` in `reference`: the same number
 /// where a packager numbers its renditions alike, else the nearest by PROGRAM-DATE-TIME, else by
-/// arrival.
+/// arrival. It may be the one after the newest, which is not listed yet.
 #[must_use]
 pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize> {
     if let Some(place) = same_number(reference, at, other) {
@@ -240,17 +295,19 @@ pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize>
     }
     let seen = reference.segments().get(at)?;
     let clock = Clock::of(reference, at, other);
-    if !clock.is_sure(reference, other) {
+    let sure = clock.is_sure(reference, other);
+    // One segment off is as good as none, unless the borders are other ones anyway.
+    if !sure && similar(reference, other) {
         return None;
     }
     let start = clock.end(reference, at)?.minus(seen.duration());
     let distance = |o: usize| -> Option<u64> {
-        let begins = clock.end(other, o)?.minus(other.segments().get(o)?.duration());
-        Some(begins.signed_since(start).unsigned_abs())
+        Some(clock.begins(other, o)?.0.signed_since(start).unsigned_abs())
     };
-    let listed = other.listed_from()..other.segments().len();
+    // The next to come is one of them, where it is known when that is.
+    let listed = other.listed_from()..other.segments().len() + usize::from(sure);
     let nearest = listed.filter(|&o| distance(o).is_some()).min_by_key(|&o| distance(o))?;
-    let longer = other.segments().get(nearest)?.duration().max(seen.duration());
+    let longer = clock.begins(other, nearest)?.1.max(seen.duration());
     let half = u64::try_from(longer.as_millis() / 2).unwrap_or(u64::MAX);
     (distance(nearest)? <= half.max(500)).then_some(nearest)
 }

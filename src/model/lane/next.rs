@@ -363,7 +363,7 @@ fn moves(s: &Situation, track: &Track) -> bool {
 }
 
 /// How late the lane is: since its tail was listed.
-fn waited(s: &Situation, tail: &Step) -> Duration {
+pub(super) fn waited(s: &Situation, tail: &Step) -> Duration {
     s.now.since(tail.listed_at.max(s.carried_since))
 }
 

@@ -2,6 +2,7 @@
 //! fetched first.
 
 use super::moment::{Portion, Portions};
+use super::next::waited;
 use super::standing::track_of;
 use super::{Candidate, Situation, Track, Want, What};
 
@@ -65,8 +66,8 @@ fn fill(s: &Situation, c: &Candidate, r: usize, portion: &Portion, out: &mut Rea
     let (track, range) = match (track_of(c, r), portion) {
         (_, Portion::Lacking) => return or_absent(Fill::Lacking),
         (Some(track), Portion::Segments(range)) => (track, range.clone()),
-        _ => {
-            out.lagging |= carried;
+        (track, _) => {
+            out.lagging |= carried || track.is_some_and(|track| joins(s, track));
             return or_absent(Fill::Waits);
         }
     };
@@ -88,6 +89,14 @@ fn fill(s: &Situation, c: &Candidate, r: usize, portion: &Portion, out: &mut Rea
         (_, true) => or_absent(Fill::Lost),
         _ => or_absent(Fill::Waits),
     }
+}
+
+/// A rendition that viewers have begun to ask for and that comes along: its playlist is refreshed
+/// apart from the others, so that it would lose every race against them if it were not waited for
+/// as long as that costs nothing.
+fn joins(s: &Situation, track: &Track) -> bool {
+    let comes = track.failing().is_none() && !track.segments().is_empty();
+    comes && s.log.tail().is_some_and(|tail| waited(s, tail) < s.log.header().target() * 6 / 5)
 }
 
 /// What is missing of the segment at `at`. What was lost is not asked for again: a refusal comes
