@@ -55,8 +55,6 @@ pub struct Packager {
     server: Option<Process>,
     makers: Vec<Process>,
     rotation: Option<Rotation>,
-    /// How often it was started before.
-    run: u32,
 }
 
 impl Packager {
@@ -84,8 +82,7 @@ impl Packager {
         let id = id.to_owned();
         std::fs::create_dir_all(folder.join("hls")).unwrap();
         let (server, makers, rotation) = (None, Vec::new(), None);
-        let run = 0;
-        let mut made = Self { id, feed, faults, http, folder, server, makers, rotation, run };
+        let mut made = Self { id, feed, faults, http, folder, server, makers, rotation };
         made.start();
         made
     }
@@ -107,7 +104,6 @@ impl Packager {
         let config = server::config(&self.feed, &self.http.address(), &hls);
         self.server = Some(nginx::start(&name, &self.folder, &config));
         self.make(&name, &hls);
-        self.run += 1;
         let address = self.http.address();
         wait_until("a packager's HTTP server", Duration::from_secs(10), || {
             http::connect(&address, Duration::from_secs(1)).is_ok()
@@ -121,12 +117,12 @@ impl Packager {
             Feed::Muxer { source, muxer } => {
                 let key_file = self.folder.join("keys.txt");
                 self.rotation = muxer.keys.map(|iv| Rotation::start(hls, &key_file, iv));
-                let command = muxer.command(source, self.run, hls, &key_file);
+                let command = muxer.command(source, hls, &key_file);
                 let logs = self.folder.parent().unwrap();
                 self.makers = vec![Process::spawn(&format!("{name}-muxer"), command, logs)];
             }
             Feed::Shaka { programme, shaka } => {
-                self.makers = shaka.start(name, self.run, programme, hls);
+                self.makers = shaka.start(name, programme, hls);
             }
         }
     }

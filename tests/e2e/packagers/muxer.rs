@@ -26,9 +26,9 @@ pub struct Muxer {
     pub phase: u32,
     /// Added to all timestamps, seconds: another encoder has another clock.
     pub pts_offset: u32,
-    /// What is added grows from run to run, as where the encoder lives on and only the packager
-    /// restarts; else each run begins with the same again.
-    pub clock_goes_on: bool,
+    /// Timestamps are the programme's, as where one encoder feeds all packagers; else each run begins
+    /// with `pts_offset`.
+    pub one_clock: bool,
     /// The first MSN.
     pub first_msn: u32,
     /// What its names begin with.
@@ -68,8 +68,8 @@ pub struct Variants {
     pub captions: bool,
 }
 
-/// No run is longer, and what two packagers' clocks differ by is less.
-pub(super) const RUN_SECONDS_MAX: u32 = 10_000;
+/// Where the clock begins that is the programme's, seconds.
+pub(super) const ONE_CLOCK: u32 = 12;
 
 impl Source {
     /// The second of the programme to begin with; waits for it.
@@ -98,7 +98,7 @@ impl Muxer {
             segment_seconds,
             phase: 0,
             pts_offset: 0,
-            clock_goes_on: false,
+            one_clock: false,
             first_msn,
             prefix: "cam",
             container: Container::Ts,
@@ -124,14 +124,14 @@ impl Muxer {
         self.variants.as_ref().map_or_else(|| vec![0], |v| v.sizes.clone())
     }
 
-    /// ffmpeg for the run of that number, to be started now: it begins with what is on air.
-    pub(super) fn command(&self, source: &Source, run: u32, hls: &Path, keys: &Path) -> Command {
+    /// ffmpeg, to be started now: it begins with what is on air.
+    pub(super) fn command(&self, source: &Source, hls: &Path, keys: &Path) -> Command {
         let mut ffmpeg = ffmpeg();
         let second = source.join(self);
         source.inputs(&mut ffmpeg, self, second);
         self.maps(&mut ffmpeg);
-        let ran = if self.clock_goes_on { run * RUN_SECONDS_MAX } else { 0 };
-        ffmpeg.args(["-output_ts_offset", &(self.pts_offset + ran).to_string()]);
+        let offset = if self.one_clock { ONE_CLOCK + second } else { self.pts_offset };
+        ffmpeg.args(["-output_ts_offset", &offset.to_string()]);
         ffmpeg.args(["-f", "hls", "-hls_time", &self.segment_seconds.to_string()]);
         ffmpeg.args(["-hls_list_size", &LISTED.to_string(), "-hls_delete_threshold", "4"]);
         ffmpeg.args(["-hls_flags", &self.flags()]);

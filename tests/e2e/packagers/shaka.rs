@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use super::LISTED;
 use super::keys::hex;
-use super::muxer::RUN_SECONDS_MAX;
+use super::muxer::ONE_CLOCK;
 use crate::clip::ffmpeg;
 use crate::player::browser::SCRIPTS;
 use crate::process::Process;
@@ -24,8 +24,8 @@ pub struct Shaka {
     pub phase: u32,
     /// Added to all timestamps, seconds; whole segments, so that the first one is a whole one.
     pub pts_offset: u32,
-    /// See [`super::Muxer::clock_goes_on`].
-    pub clock_goes_on: bool,
+    /// See [`super::Muxer::one_clock`]. Where it cuts is then the same for all.
+    pub one_clock: bool,
     /// The first MSN.
     pub first_msn: u32,
     /// What its names begin with.
@@ -49,7 +49,7 @@ impl Shaka {
             segment_seconds: 4,
             phase: 0,
             pts_offset: 12,
-            clock_goes_on: true,
+            one_clock: true,
             first_msn: 0,
             prefix: "cam",
             sizes: sizes.to_vec(),
@@ -64,13 +64,7 @@ impl Shaka {
     }
 
     /// Starts both; the packager first, so that nothing on air is lost.
-    pub(super) fn start(
-        &self,
-        name: &str,
-        run: u32,
-        programme: &Programme,
-        hls: &Path,
-    ) -> Vec<Process> {
+    pub(super) fn start(&self, name: &str, programme: &Programme, hls: &Path) -> Vec<Process> {
         let logs = hls.parent().and_then(Path::parent).unwrap_or(hls);
         let pipe = hls.with_file_name("feed.ts");
         let _ = std::fs::remove_file(&pipe);
@@ -83,8 +77,8 @@ impl Shaka {
         for i in 0..self.sizes.len() {
             feed.args(["-map", &format!("{i}:v")]);
         }
-        let ran = if self.clock_goes_on { run * RUN_SECONDS_MAX } else { 0 };
-        let offset = (self.pts_offset + ran) * 1000 - MUXER_DELAY_MS;
+        let offset = if self.one_clock { ONE_CLOCK + second } else { self.pts_offset };
+        let offset = offset * 1000 - MUXER_DELAY_MS;
         feed.args(["-map", "0:a", "-c", "copy", "-output_ts_offset", &format!("{offset}ms")]);
         feed.args(["-f", "mpegts", "-flush_packets", "1", "-y"]).arg(&pipe);
         vec![packager, Process::spawn(&format!("{name}-feed"), feed, logs)]

@@ -91,16 +91,17 @@ fn abr_ts_with_a_switch() {
 
 /// Two variants and two languages, each in a rendition of its own.
 ///
-/// Clocks go on here. ffmpeg's reader, which mpv is made with, knows no discontinuities and reads
-/// the rendition with the lowest timestamp first: where one begins again at 0, it never comes to the
-/// others. GStreamer 1.22 stands still where an fMP4's clock falls back. No proxy can help that; see
-/// [`clocks_that_begin_again`].
+/// One encoder's clock is in all runs here, as in all fMP4 of these runs. ffmpeg's reader, which mpv
+/// is made with, knows no discontinuities and reads the rendition with the lowest timestamp first:
+/// where one begins again at 0, it never comes to the others. GStreamer 1.22 stands still for ever
+/// where the timestamps of fMP4 jump, also in a plain file list with the right discontinuity. No proxy
+/// can help that; see [`clocks_of_their_own`].
 #[test]
 #[ignore = "make e2e"]
 fn abr_fmp4_with_separate_audio() {
     let _alone = alone();
     let fmp4 =
-        |muxer| Muxer { container: Container::Fmp4, date_time: true, clock_goes_on: true, ..muxer };
+        |muxer| Muxer { container: Container::Fmp4, date_time: true, one_clock: true, ..muxer };
     let a = with(&[0, 2], &["en", "fr"], false, fmp4(Muxer::first()));
     let b = with(&[2, 0], &["fr", "en"], false, fmp4(Muxer::second()));
     let stage = Stage::on_air(3, [a, b]);
@@ -108,18 +109,19 @@ fn abr_fmp4_with_separate_audio() {
     killed_and_restarted(feature(name, "ABR, fMP4, audio apart, dates", stage, &ALL, &[]));
 }
 
-/// The same where a run's timestamps begin where those of the last began, for players that know
-/// discontinuities.
+/// The same with subtitles, where each packager has its own clock and each run begins it again, for
+/// players that know discontinuities.
 #[test]
 #[ignore = "make e2e"]
-fn clocks_that_begin_again() {
+fn clocks_of_their_own() {
     let _alone = alone();
     let fmp4 = |muxer| Muxer { container: Container::Fmp4, ..muxer };
-    let a = with(&[0, 1], &["en"], false, fmp4(Muxer::first()));
-    let b = with(&[1, 0], &["en"], false, fmp4(Muxer::second()));
+    let a = with(&[0, 1], &["en"], true, fmp4(Muxer::first()));
+    let b = with(&[1, 0], &["en"], true, fmp4(Muxer::second()));
     let stage = Stage::on_air(2, [a, b]);
-    let what = "ABR, fMP4, audio apart, clocks begin again";
-    killed_and_restarted(feature("clocks_that_begin_again", what, stage, &IN_BROWSERS, &[]));
+    let what = "ABR, fMP4, audio apart, subtitles, own clocks";
+    let orders = [Order::Captions];
+    killed_and_restarted(feature("clocks_of_their_own", what, stage, &IN_BROWSERS, &orders));
 }
 
 /// Keys change every second segment; after a restart the same name is another key.
@@ -137,11 +139,10 @@ fn aes_128_with_rotation() {
 #[ignore = "make e2e"]
 fn subtitles_ts() {
     let _alone = alone();
-    let on = |muxer| Muxer { clock_goes_on: true, ..muxer };
-    let a = with(&[0], &["en"], true, on(Muxer::first()));
-    let b = with(&[0], &["en"], true, on(Muxer::second()));
+    let a = with(&[0], &[], true, Muxer::first());
+    let b = with(&[0], &[], true, Muxer::second());
     let stage = Stage::on_air(1, [a, b]);
-    let what = "subtitles, MPEG-TS, audio apart";
+    let what = "subtitles, MPEG-TS";
     killed_and_restarted(feature("subtitles_ts", what, stage, &ALL, &[Order::Captions]));
 }
 
@@ -162,7 +163,7 @@ fn byte_range_fmp4() {
         single_file: true,
         container: Container::Fmp4,
         date_time: true,
-        clock_goes_on: true,
+        one_clock: true,
         ..muxer
     };
     let stage = Stage::on_air(1, [single(Muxer::first()), single(Muxer::second())]);
@@ -194,7 +195,7 @@ fn shaka_packager_encrypted() {
 #[test]
 fn abr_fmp4_with_audio_and_subtitles() {
     let _alone = alone();
-    let fmp4 = |muxer| Muxer { container: Container::Fmp4, ..muxer };
+    let fmp4 = |muxer| Muxer { container: Container::Fmp4, one_clock: true, ..muxer };
     let a = with(&[0, 1], &["en", "fr"], true, fmp4(Muxer::first()));
     let b = with(&[1, 0], &["fr", "en"], true, fmp4(Muxer::second()));
     let stage = Stage::on_air(2, [a, b]);
