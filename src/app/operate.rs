@@ -52,6 +52,9 @@ impl stream::Observer for Counting {
     fn too_long(&self, packager: &PackagerId) {
         self.0.too_long(packager);
     }
+    fn gap(&self, packager: &PackagerId) {
+        self.0.gap(packager);
+    }
     fn store_failed(&self) {
         self.0.store_failed();
     }

@@ -75,6 +75,7 @@ pub struct Metrics {
     splices: IntCounterVec,
     splice_gap: HistogramVec,
     too_long: IntCounterVec,
+    gaps: IntCounterVec,
     store_failures: IntCounter,
     lanes_opened: IntCounter,
     lanes_ended: IntCounter,
@@ -187,6 +188,11 @@ impl Metrics {
                 "Segments longer than their lane's target duration: a breach of the packager.",
                 &["packager"],
             )?,
+            gaps: make.counters(
+                "gaps_total",
+                "Entries with nothing in them (EXT-X-GAP): a rendition that nobody had in time.",
+                &["packager"],
+            )?,
             store_failures: make.counter("store_failures_total", "Times the store failed.")?,
             splices: make.counters(
                 "splices_total",
@@ -262,6 +268,11 @@ impl Metrics {
     /// A segment was longer than its lane's target duration.
     pub fn too_long(&self, packager: &PackagerId) {
         self.too_long.with_label_values(&[packager.as_str()]).inc();
+    }
+
+    /// A rendition of this packager had nothing to list in a step.
+    pub fn gap(&self, packager: &PackagerId) {
+        self.gaps.with_label_values(&[packager.as_str()]).inc();
     }
 
     /// The store did not do what was asked.

@@ -71,9 +71,19 @@ impl Worker {
         wake
     }
 
-    /// The renditions that are refreshed: those that lanes' viewers ask for, or the first.
+    /// New viewers wait and there is no lane that they could join.
+    fn needs_lane(&self) -> bool {
+        let waiting = !self.joining.is_empty() || !self.reopening.is_empty();
+        let open =
+            |l: &Carried| l.log.tail().is_none_or(|t| l.opens_on.as_ref() == Some(&t.packager));
+        waiting && !self.lanes.values().any(open)
+    }
+
+    /// The renditions that are refreshed: those that lanes' viewers ask for, or the first. All
+    /// that are played before a lane opens: one target duration has to do for them all.
     pub(super) fn show_wanted(&mut self, id: &PackagerId) {
         let since = self.deps.clock.now().minus(self.settings.idle_after);
+        let opens = self.needs_lane();
         let Some(source) = self.sources.get_mut(id) else { return };
         if matches!(source.entry, EntryState::Unknown) {
             return;
@@ -83,6 +93,9 @@ impl Worker {
             let matched = source.matched(lane.log.header());
             let asked = lane.wanted(since);
             wanted.extend(matched.iter().zip(asked).filter_map(|(m, asked)| m.filter(|_| asked)));
+        }
+        if opens {
+            wanted.extend(source.played());
         }
         if wanted.is_empty() {
             wanted.insert(0);

@@ -12,7 +12,6 @@ use crate::model::lane::{
     Action, Candidate, Decision, Entry, Log, Situation, SpliceReason, Step, empty_subtitles, next,
 };
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, UnixMs};
-use crate::model::playlist::Extent;
 use crate::model::rendition::{Kind, Rendition};
 
 /// How many decisions are kept for whoever asks why a lane does what it does.
@@ -188,7 +187,7 @@ impl Worker {
     }
 
     /// Keeps a decision that is another than the last, with what each packager showed.
-    fn note(&mut self, id: &LaneId, now: UnixMs, decision: String) {
+    pub(super) fn note(&mut self, id: &LaneId, now: UnixMs, decision: String) {
         if self.lanes.get(id).is_none_or(|lane| lane.decided(&decision)) {
             return;
         }
@@ -261,64 +260,6 @@ impl Worker {
                 Some(SpliceReason::Unhealthy)
             }
             Some(_) => None,
-        }
-    }
-
-    pub(super) fn take_step(&mut self, id: &LaneId, step: Step, own: bool) {
-        let now = self.deps.clock.now();
-        let Some(lane) = self.lanes.get_mut(id) else { return };
-        let (msn, end) = (step.msn, step.end);
-        if own {
-            let delay = now.since(step.content_end);
-            self.deps.observer.appended(id, msn, delay);
-        }
-        let limit = lane.target() + Duration::from_millis(500);
-        let kinds = lane.log.header().renditions.iter().map(|r| r.traits.kind);
-        let mut timed = step.shares.iter().zip(kinds).filter(|(_, k)| *k != Kind::IFrames);
-        if timed.any(|(share, _)| share.entries.iter().any(|e| e.duration >= limit)) {
-            self.deps.observer.too_long(&step.packager);
-            tracing::warn!(lane = %id, packager = %step.packager, %msn, "a segment is longer than the lane's target duration");
-        }
-        if let Some(splice) = &step.splice {
-            tracing::warn!(
-                lane = %id, stream = %self.key, %msn,
-                from = %splice.from, to = %step.packager,
-                reason = splice.reason.as_str(), method = splice.method.as_str(), gap_ms = splice.gap_ms,
-                "splice"
-            );
-            if own {
-                self.deps.observer.spliced(id, &step.packager, msn, splice);
-            }
-            let decision = format!(
-                "splice {} -> {} at {msn}: {}, gap {} ms by {}",
-                splice.from,
-                step.packager,
-                splice.reason.as_str(),
-                splice.gap_ms,
-                splice.method.as_str()
-            );
-            self.note(id, now, decision);
-        }
-        let Some(lane) = self.lanes.get_mut(id) else { return };
-        for (r, share) in step.shares.iter().enumerate() {
-            let has = |e: &Entry| e.held.map_or(e.listed(), |h| self.deps.segments.has(h.hash));
-            let held = share.entries.iter().all(has);
-            if let Some(from) = lane.held_from.get_mut(r).filter(|_| !held) {
-                *from = msn.next();
-            }
-            let given = held && !share.entries.is_empty();
-            if let Some(at) = lane.held_elsewhere.get_mut(r).filter(|_| given && !own) {
-                *at = now;
-            }
-        }
-        if let Err(error) = lane.log.push(step) {
-            tracing::error!(lane = %id, %error, "a step that does not follow was refused");
-            return;
-        }
-        let whole = lane.log.header().extent == Extent::Whole;
-        if end && !whole {
-            tracing::warn!(lane = %id, stream = %self.key, %msn, "the stream is over");
-            self.deps.observer.lane_ended(id);
         }
     }
 

@@ -3,10 +3,11 @@
 //! Sees packagers, the clock and the store through traits and knows no Pingora type, so that the
 //! simulation runs it unchanged.
 //!
-//! `streams` all of them, and a new viewer's way to one; `worker` the one task of each, which
-//! asks packagers at the `pace` their segments come (`source`, `reading`), opens lanes
-//! (`opening`, `frozen`), carries them on (`carry`) and keeps the store's copy of their logs (`saving`); `lane` what viewers' requests read; `status` what
-//! operators see.
+//! `streams` all of them, and a new viewer's way to one; `worker` the one task of each. It asks
+//! packagers (`asking`) at the `pace` their segments come, keeps what each shows (`source`,
+//! `reading`), opens lanes (`opening`, `frozen`), carries them on (`carry`, `fetching`, `taking`),
+//! fetches again what is listed and not held (`recall`), and keeps the store's copy of the logs
+//! (`saving`); `lane` what viewers' requests read; `status` what operators see.
 
 mod asking;
 mod carry;
@@ -24,6 +25,7 @@ mod settings;
 mod source;
 mod status;
 mod streams;
+mod taking;
 mod worker;
 
 pub use clock::Clock;

@@ -52,6 +52,8 @@ pub trait Observer: Send + Sync {
     }
     /// A segment was longer than the lane's target duration allows (a breach of the packager).
     fn too_long(&self, _packager: &PackagerId) {}
+    /// A rendition of this packager had nothing in time: its entry is a gap.
+    fn gap(&self, _packager: &PackagerId) {}
     /// The store did not do what was asked.
     fn store_failed(&self) {}
 }

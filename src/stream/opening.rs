@@ -125,7 +125,9 @@ impl Worker {
         if !self.deps.segments.admits_stream() && self.lanes.is_empty() {
             return Some(Err(Refusal::Limit("segments")));
         }
-        if self.siblings_pending(waited) || self.sources.get(id).is_some_and(Source::shallow) {
+        let source = self.sources.get(id);
+        let incomplete = source.is_some_and(|s| !s.complete()) && waited < SIBLINGS;
+        if self.siblings_pending(waited) || incomplete || source.is_some_and(Source::shallow) {
             return None;
         }
         let lane = LaneId::new(format!("{id}-{:08x}", self.deps.random_u32()));
@@ -140,7 +142,8 @@ impl Worker {
     /// A sibling may yet show a longer EXT-X-TARGETDURATION: a header is frozen without it only
     /// after some patience (ARCHITECTURE.md, law 4).
     fn siblings_pending(&self, waited: Duration) -> bool {
-        waited < SIBLINGS && self.sources.values().any(|s| !s.answered())
+        let pending = |s: &Source| !s.answered() || (s.lists() && !s.complete());
+        waited < SIBLINGS && self.sources.values().any(pending)
     }
 
     /// A lane of this packager that an earlier process opened and that still is on it.

@@ -110,6 +110,26 @@ impl Source {
         }
     }
 
+    /// The renditions that viewers play, as opposed to those they search by.
+    pub fn played(&self) -> Vec<usize> {
+        let EntryState::Multivariant(m, paths) = &self.entry else { return vec![0] };
+        let played = |at: &usize| {
+            let kind = m.found.get(*at).map(|f| f.rendition.traits.kind);
+            kind != Some(Kind::IFrames) && paths.get(*at).is_some_and(Option::is_some)
+        };
+        (0..m.found.len()).filter(played).collect()
+    }
+
+    /// All that viewers play has shown its list, or does not come.
+    pub fn complete(&self) -> bool {
+        let shown = |at: &usize| {
+            self.shown
+                .get(at)
+                .is_some_and(|s| !s.track.segments().is_empty() || s.track.failing().is_some())
+        };
+        self.played().iter().all(shown)
+    }
+
     /// What its multivariant playlist defined, for media playlists that import it.
     pub fn variables(&self) -> Variables {
         match &self.entry {

@@ -161,7 +161,7 @@ impl Maker<'_> {
                 };
                 (0..several).map(|_| unlisted(self.seen.duration())).collect()
             }
-            Fill::Waits | Fill::Lost | Fill::Lacking => vec![self.stand_in(o, portion)],
+            Fill::Waits | Fill::Lost | Fill::Lacking => vec![self.stand_in(o)],
         }
     }
 
@@ -211,16 +211,10 @@ impl Maker<'_> {
 
     /// What stands where a rendition that viewers have been given has nothing: a gap, or
     /// subtitles that say nothing.
-    fn stand_in(&self, o: usize, portion: &Portion) -> Entry {
+    fn stand_in(&self, o: usize) -> Entry {
         let duration = self.seen.duration();
         let kind = self.s.log.header().renditions.get(o).map(|r| r.traits.kind);
         let mut entry = unlisted(duration);
-        let track = track_of(self.c, o);
-        if let (Portion::Segments(range), Some(track)) = (portion, track)
-            && let Some(seen) = track.segments().get(range.start)
-        {
-            entry.source = seen.source();
-        }
         let seconds = duration.as_secs_f64();
         let date = self.begins.map(|at| crate::model::playlist::date::text(at.0));
         entry.lines.extend(date.map(|date| format!("#EXT-X-PROGRAM-DATE-TIME:{date}")));

@@ -155,8 +155,11 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
         if ready.whole() {
             return go_on(ready.fills);
         }
-        // What the packager says itself that it does not have is no reason to stop.
-        let some = ready.fills.contains(&Fill::Whole) || declared;
+        // What the packager says itself that it does not have is no reason to stop. What the
+        // others are placed by is waited for, unless it is lost.
+        let leads = ready.fills.get(r).copied();
+        let others = ready.fills.contains(&Fill::Whole) && leads == Some(Fill::Lost);
+        let some = leads == Some(Fill::Whole) || others || declared;
         let late = if ready.lost() {
             leave(s, tail, SpliceReason::SegmentLost, Vec::new())
         } else {
@@ -268,7 +271,7 @@ fn try_splice(
             }
             continue;
         }
-        if ready.wants.is_empty() {
+        if !ready.pending {
             let making = Making {
                 c,
                 r,
@@ -363,7 +366,7 @@ fn moves(s: &Situation, track: &Track) -> bool {
 }
 
 /// How late the lane is: since its tail was listed.
-pub(super) fn waited(s: &Situation, tail: &Step) -> Duration {
+fn waited(s: &Situation, tail: &Step) -> Duration {
     s.now.since(tail.listed_at.max(s.carried_since))
 }
 

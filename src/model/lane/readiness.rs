@@ -2,8 +2,7 @@
 //! fetched first.
 
 use super::moment::{Portion, Portions};
-use super::next::waited;
-use super::standing::track_of;
+use super::standing::{comes, track_of};
 use super::{Candidate, Situation, Track, Want, What};
 
 /// What a step has of one rendition.
@@ -23,8 +22,10 @@ pub(super) enum Fill {
 
 /// Whether a step can be made of these portions.
 pub(super) struct Readiness {
-    /// Bytes that it waits for.
+    /// Bytes that are missing.
     pub(super) wants: Vec<Want>,
+    /// Some of them are worth waiting for.
+    pub(super) pending: bool,
     /// Per rendition.
     pub(super) fills: Vec<Fill>,
     /// A rendition that viewers have been given does not list its part yet.
@@ -38,7 +39,7 @@ impl Readiness {
     }
     /// Nothing is left to wait for.
     pub(super) fn whole(&self) -> bool {
-        self.wants.is_empty() && !self.lagging && !self.lost()
+        !self.pending && !self.lagging && !self.lost()
     }
     /// Renditions that viewers have been given and that this packager does not have.
     pub(super) fn lacking(&self) -> usize {
@@ -47,10 +48,12 @@ impl Readiness {
 }
 
 pub(super) fn readiness(s: &Situation, c: &Candidate, portions: &Portions) -> Readiness {
-    let mut out = Readiness { wants: Vec::new(), fills: Vec::new(), lagging: false };
+    let mut out =
+        Readiness { wants: Vec::new(), pending: false, fills: Vec::new(), lagging: false };
+    let fresh = fresh(s, c, portions);
     for (r, portion) in portions.iter().enumerate() {
         let fill = if s.wanted.get(r) == Some(&true) {
-            fill(s, c, r, portion, &mut out)
+            fill(s, c, r, portion, fresh, &mut out)
         } else {
             Fill::Absent
         };
@@ -59,15 +62,35 @@ pub(super) fn readiness(s: &Situation, c: &Candidate, portions: &Portions) -> Re
     out
 }
 
-fn fill(s: &Situation, c: &Candidate, r: usize, portion: &Portion, out: &mut Readiness) -> Fill {
-    // A rendition that nobody has been given yet holds up nobody.
+/// The step's first segment was listed a moment ago: what else belongs to it may be on its way.
+/// Told by the listing and not by the lane, so that waiting never adds up.
+fn fresh(s: &Situation, c: &Candidate, portions: &Portions) -> bool {
+    let listed = portions.iter().enumerate().filter_map(|(r, portion)| match portion {
+        Portion::Segments(range) if !range.is_empty() => track_of(c, r)?.listed_by(range.start),
+        _ => None,
+    });
+    listed.min().is_some_and(|at| s.now.since(at) < s.log.header().target() / 2)
+}
+
+fn fill(
+    s: &Situation,
+    c: &Candidate,
+    r: usize,
+    portion: &Portion,
+    fresh: bool,
+    out: &mut Readiness,
+) -> Fill {
+    // A rendition that nobody has been given yet holds up nobody, nor does one that is away.
     let carried = s.log.tail().is_none_or(|t| t.lists(r));
+    let waited_for = carried && comes(s, r);
     let or_absent = |fill| if carried { fill } else { Fill::Absent };
     let (track, range) = match (track_of(c, r), portion) {
         (_, Portion::Lacking) => return or_absent(Fill::Lacking),
         (Some(track), Portion::Segments(range)) => (track, range.clone()),
         (track, _) => {
-            out.lagging |= carried || track.is_some_and(|track| joins(s, track));
+            // It is refreshed apart from the others, and would lose every race against them.
+            let near = || track.is_some_and(|t| t.failing().is_none() && !t.segments().is_empty());
+            out.lagging |= waited_for || (fresh && near());
             return or_absent(Fill::Waits);
         }
     };
@@ -79,24 +102,19 @@ fn fill(s: &Situation, c: &Candidate, r: usize, portion: &Portion, out: &mut Rea
         lost |= seen.lost() || assets().any(|a| a.lost());
         whole &= seen.bytes.held.is_some() && assets().all(|a| a.held.is_some());
         if track.unsure() && seen.bytes.held.is_none() {
-            out.lagging |= carried;
+            out.lagging |= waited_for;
             continue;
         }
-        out.wants.extend(wants(c, r, track, at));
+        let missing = wants(c, r, track, at);
+        // What stays away is asked for all the same: it comes back by that.
+        out.pending |= !missing.is_empty() && (waited_for || fresh);
+        out.wants.extend(missing);
     }
     match (whole, lost) {
         (true, _) => Fill::Whole,
-        (_, true) => or_absent(Fill::Lost),
+        (_, true) if waited_for => Fill::Lost,
         _ => or_absent(Fill::Waits),
     }
-}
-
-/// A rendition that viewers have begun to ask for and that comes along: its playlist is refreshed
-/// apart from the others, so that it would lose every race against them if it were not waited for
-/// as long as that costs nothing.
-fn joins(s: &Situation, track: &Track) -> bool {
-    let comes = track.failing().is_none() && !track.segments().is_empty();
-    comes && s.log.tail().is_some_and(|tail| waited(s, tail) < s.log.header().target() * 6 / 5)
 }
 
 /// What is missing of the segment at `at`. What was lost is not asked for again: a refusal comes

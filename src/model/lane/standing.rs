@@ -95,6 +95,11 @@ pub(super) fn last_entry<'a>(s: &Situation<'a>, r: usize) -> Option<&'a Entry> {
     None
 }
 
+/// Viewers have been given this rendition, and it is there: not only something that stands in.
+pub(super) fn comes(s: &Situation, r: usize) -> bool {
+    !last_entry(s, r).is_some_and(Entry::stands_in)
+}
+
 pub(super) fn failure(c: &Candidate) -> Option<SpliceReason> {
     if c.barred.is_some() {
         return c.barred;

@@ -150,6 +150,11 @@ impl Entry {
     pub const fn listed(&self) -> bool {
         self.held.is_some() || self.gap || self.on_demand
     }
+    /// It stands in for what its packager did not have: a gap, or subtitles that say nothing.
+    #[must_use]
+    pub const fn stands_in(&self) -> bool {
+        self.listed() && self.source.path.is_empty()
+    }
     /// The keys that its playlist names because of it: its own, and its init segment's.
     pub fn all_keys(&self) -> impl Iterator<Item = &Key> {
         self.keys.iter().chain(self.map.iter().flat_map(|m| &m.keys))

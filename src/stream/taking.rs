@@ -1,0 +1,90 @@
+//! Taking a step into a lane's log, whoever appended it: operators are told of it, and what of it is
+//! held here is noted.
+
+use std::time::Duration;
+
+use super::worker::Worker;
+use crate::model::lane::{Entry, Step};
+use crate::model::names::LaneId;
+use crate::model::playlist::Extent;
+use crate::model::rendition::Kind;
+
+impl Worker {
+    pub(super) fn take_step(&mut self, id: &LaneId, step: Step, own: bool) {
+        let now = self.deps.clock.now();
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let (msn, end) = (step.msn, step.end);
+        // The depth that a lane opens with was made long before.
+        let deep = step.shares.iter().any(|s| s.entries.iter().any(|e| e.on_demand));
+        if own && !deep {
+            self.deps.observer.appended(id, msn, now.since(step.content_end));
+        }
+        let limit = lane.target() + Duration::from_millis(500);
+        let kinds = lane.log.header().renditions.iter().map(|r| r.traits.kind);
+        let mut timed = step.shares.iter().zip(kinds).filter(|(_, k)| *k != Kind::IFrames);
+        if timed.any(|(share, _)| share.entries.iter().any(|e| e.duration >= limit)) {
+            self.deps.observer.too_long(&step.packager);
+            tracing::warn!(lane = %id, packager = %step.packager, %msn, "a segment is longer than the lane's target duration");
+        }
+        if let Some(splice) = &step.splice {
+            tracing::warn!(
+                lane = %id, stream = %self.key, %msn,
+                from = %splice.from, to = %step.packager,
+                reason = splice.reason.as_str(), method = splice.method.as_str(), gap_ms = splice.gap_ms,
+                "splice"
+            );
+            if own {
+                self.deps.observer.spliced(id, &step.packager, msn, splice);
+            }
+            let decision = format!(
+                "splice {} -> {} at {msn}: {}, gap {} ms by {}",
+                splice.from,
+                step.packager,
+                splice.reason.as_str(),
+                splice.gap_ms,
+                splice.method.as_str()
+            );
+            self.note(id, now, decision);
+        }
+        self.tell_gaps(id, &step);
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        for (r, share) in step.shares.iter().enumerate() {
+            let has = |e: &Entry| e.held.map_or(e.listed(), |h| self.deps.segments.has(h.hash));
+            let held = share.entries.iter().all(has);
+            if let Some(from) = lane.held_from.get_mut(r).filter(|_| !held) {
+                *from = msn.next();
+            }
+            let given = held && !share.entries.is_empty();
+            if let Some(at) = lane.held_elsewhere.get_mut(r).filter(|_| given && !own) {
+                *at = now;
+            }
+        }
+        if let Err(error) = lane.log.push(step) {
+            tracing::error!(lane = %id, %error, "a step that does not follow was refused");
+            return;
+        }
+        let whole = lane.log.header().extent == Extent::Whole;
+        if end && !whole {
+            tracing::warn!(lane = %id, stream = %self.key, %msn, "the stream is over");
+            self.deps.observer.lane_ended(id);
+        }
+    }
+
+    /// Operators hear when a rendition begins to have gaps, and can count them.
+    fn tell_gaps(&self, id: &LaneId, step: &Step) {
+        let Some(lane) = self.lanes.get(id) else { return };
+        let gap = |st: &Step, r: usize| st.entries(r).last().is_some_and(|e| e.gap);
+        for (r, rendition) in lane.log.header().renditions.iter().enumerate() {
+            if !gap(step, r) {
+                continue;
+            }
+            self.deps.observer.gap(&step.packager);
+            if !lane.log.tail().is_some_and(|tail| gap(tail, r)) {
+                tracing::warn!(
+                    lane = %id, packager = %step.packager, msn = %step.msn, rendition = %rendition.id,
+                    "a rendition stays away and no sibling has it: a gap"
+                );
+            }
+        }
+    }
+}
