@@ -12,7 +12,7 @@ use crate::player::gstreamer::GStreamer;
 use crate::player::mpv::Mpv;
 use crate::player::shown::wrong_captions;
 use crate::player::{Order, Player, wait_for_playback};
-use crate::process::now_ms;
+use crate::process::{now_ms, wait_until};
 use crate::proxy::{Proxy, Upstream, Which};
 use crate::report::{CONTROL_MS_MAX, Report, Row, folder};
 use crate::stage::Stage;
@@ -55,6 +55,18 @@ pub struct Run {
 impl Run {
     /// Starts the proxy and `names` of players, and waits until all play.
     pub fn begin(name: &str, stage: Stage, upstreams: &[Upstream], names: &[&str]) -> Self {
+        Self::begin_with(name, stage, upstreams, names, &[])
+    }
+
+    /// The same, where all players are asked for something as soon as they play. (Shaka shows no
+    /// captions of live streams that are asked for later.)
+    pub fn begin_with(
+        name: &str,
+        stage: Stage,
+        upstreams: &[Upstream],
+        names: &[&str],
+        orders: &[Order],
+    ) -> Self {
         let folder = stage.folder().to_owned();
         let proxy = Proxy::start(Which::chosen(), &folder, upstreams);
         let url = proxy.url();
@@ -69,14 +81,12 @@ impl Run {
         }
         players.iter_mut().for_each(|p| p.start(&url));
         let witness = Witness::of(&url, &folder);
-        wait_for_playback(&players, Duration::from_secs(60));
-        let watch = (proxy.which == Which::Segue).then(|| Watch::of(&url, &folder));
-        Self {
+        let mut run = Self {
             name: name.to_owned(),
             feature: "one media playlist, MPEG-TS".to_owned(),
             witness,
             players,
-            watch,
+            watch: None,
             forgiven: Vec::new(),
             long_segments: false,
             _browser: browser,
@@ -88,7 +98,16 @@ impl Run {
             content: false,
             proxy,
             stage,
+        };
+        if !orders.is_empty() {
+            wait_until("all players begin", Duration::from_secs(60), || {
+                run.players.iter().all(|p| p.timeline().began_ms().is_some())
+            });
         }
+        orders.iter().for_each(|o| run.order(*o));
+        wait_for_playback(&run.players, Duration::from_secs(60));
+        run.watch = (run.proxy.which == Which::Segue).then(|| Watch::of(&url, &folder));
+        run
     }
 
     /// At the end, all that one lane listed is decoded, and what is lost or repeated is counted: for

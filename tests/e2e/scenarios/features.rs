@@ -16,10 +16,9 @@ const IN_BROWSERS: [&str; 3] = ["hls.js", "shaka", "video.js"];
 /// Players before packagers that show what is on air, the control window behind them.
 fn feature(name: &str, what: &str, stage: Stage, players: &[&str], orders: &[Order]) -> Run {
     let upstreams = stage.direct();
-    let mut run = Run::begin(name, stage, &upstreams, players);
+    let mut run = Run::begin_with(name, stage, &upstreams, players, orders);
     what.clone_into(&mut run.feature);
     run.judge_content();
-    orders.iter().for_each(|o| run.order(*o));
     run.control();
     run
 }
@@ -56,9 +55,9 @@ fn wait_for_splice(run: &Run, id: &str) {
 }
 
 /// The same stream in several renditions.
-fn with(sizes: &[usize], sound: &[&'static str], captions: bool, muxer: Muxer) -> Muxer {
-    let variants = Variants { sizes: sizes.to_vec(), sound: sound.to_vec(), captions };
-    Muxer { variants: Some(variants), ..muxer }
+fn with(sizes: &[usize], sound: &[&'static str], captions: bool, mut muxer: Muxer) -> Muxer {
+    muxer.variants = Some(Variants { sizes: sizes.to_vec(), sound: sound.to_vec(), captions });
+    muxer
 }
 
 /// Three variants with the sound in each. Right after the splice each player turns to another.
