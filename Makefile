@@ -39,7 +39,7 @@ define install
 	fi
 endef
 
-.PHONY: help demo test e2e e2e-short bench fuzz check fmt build players demo-page \
+.PHONY: help demo test e2e e2e-short e2e-table bench fuzz check fmt build players demo-page \
 	setup setup-build setup-node setup-e2e setup-bench clean
 
 help: ## this list
@@ -56,6 +56,9 @@ e2e: setup-build setup-e2e players ## every fault before every player (over an h
 
 e2e-short: setup-build setup-e2e players ## the end-to-end runs that `make test` holds
 	$(CARGO) test --locked --test e2e
+
+e2e-table: setup-node ## one table of what the end-to-end runs found: feature by fault by player
+	@node $(PLAYERS)/table.mjs
 
 bench: setup-build setup-bench ## CPU per request beside bare Pingora, nginx, HAProxy and Varnish
 	benches/run

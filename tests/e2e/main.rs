@@ -25,6 +25,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod clip;
+mod content;
 mod faults;
 mod http;
 mod laws;
@@ -34,6 +35,7 @@ mod packagers;
 mod player;
 mod ports;
 mod process;
+mod programme;
 mod proxy;
 mod report;
 mod run;

@@ -1,19 +1,31 @@
-//! Packagers: nginx-rtmp fed by one relay, or ffmpeg's HLS muxer behind a static server.
+//! Packagers: nginx-rtmp fed by one relay, or ffmpeg's HLS muxer or Shaka Packager behind a static
+//! server.
 //!
 //! Each serves `/live/cam.m3u8` on a port of its own, and can be killed, frozen, restarted and
 //! cut off from its feed.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clip::Clip;
 use crate::faults::FaultProxy;
 use crate::http;
 use crate::link::Link;
 use crate::nginx;
 use crate::ports::Port;
 use crate::process::{Process, Signal, wait_until};
+use crate::programme::Programme;
+
+mod keys;
+mod muxer;
+mod relay;
+mod server;
+mod shaka;
+
+use keys::Rotation;
+pub use muxer::{Container, Iv, Muxer, Source, Variants};
+pub use relay::Relay;
+pub use shaka::Shaka;
 
 /// Where every packager of these tests has its stream.
 pub const ENTRY: &str = "/live/cam.m3u8";
@@ -21,38 +33,16 @@ pub const ENTRY: &str = "/live/cam.m3u8";
 /// Seconds of content in a segment of the nginx-rtmp packagers.
 pub const SEGMENT_SECONDS: u32 = 4;
 /// Segments that a playlist lists.
-const LISTED: u32 = 6;
+pub const LISTED: u32 = 6;
 
 /// How a packager comes by its media.
 pub enum Feed {
     /// nginx-rtmp takes the relay's push over this link.
     Rtmp { port: Port, link: Link },
     /// An ffmpeg of its own writes the files.
-    Muxer { clip: Clip, muxer: Muxer },
-}
-
-/// Settings of ffmpeg's HLS muxer.
-#[derive(Clone, Debug)]
-pub struct Muxer {
-    /// Content per segment, seconds.
-    pub segment_seconds: u32,
-    /// Added to all timestamps, seconds: another encoder has another clock.
-    pub pts_offset: u32,
-    /// The first MSN.
-    pub first_msn: u32,
-    /// More arguments before the output (maps, variants); empty for one media playlist.
-    pub variants: Option<Variants>,
-}
-
-/// A multivariant stream: which inputs, in which order, under which name.
-#[derive(Clone, Debug)]
-pub struct Variants {
-    /// More clips, each one variant; the first variant is the packager's clip.
-    pub clips: Vec<PathBuf>,
-    /// ffmpeg's `-var_stream_map`.
-    pub map: String,
-    /// Media playlists are `<prefix>_<name>.m3u8`.
-    pub prefix: String,
+    Muxer { source: Source, muxer: Muxer },
+    /// A Shaka Packager of its own writes them.
+    Shaka { programme: Arc<Programme>, shaka: Shaka },
 }
 
 /// One packager.
@@ -63,7 +53,8 @@ pub struct Packager {
     http: Port,
     folder: PathBuf,
     server: Option<Process>,
-    muxer: Option<Process>,
+    makers: Vec<Process>,
+    rotation: Option<Rotation>,
 }
 
 impl Packager {
@@ -75,8 +66,13 @@ impl Packager {
     }
 
     /// An ffmpeg HLS muxer behind a static server, running.
-    pub fn ffmpeg(id: &str, folder: &Path, clip: Clip, muxer: Muxer) -> Self {
-        Self::prepare(id, folder, Feed::Muxer { clip, muxer })
+    pub fn ffmpeg(id: &str, folder: &Path, source: Source, muxer: Muxer) -> Self {
+        Self::prepare(id, folder, Feed::Muxer { source, muxer })
+    }
+
+    /// A Shaka Packager behind a static server, running.
+    pub fn shaka(id: &str, folder: &Path, programme: Arc<Programme>, shaka: Shaka) -> Self {
+        Self::prepare(id, folder, Feed::Shaka { programme, shaka })
     }
 
     fn prepare(id: &str, folder: &Path, feed: Feed) -> Self {
@@ -85,7 +81,8 @@ impl Packager {
         let folder = folder.join(format!("packager-{id}"));
         let id = id.to_owned();
         std::fs::create_dir_all(folder.join("hls")).unwrap();
-        let mut made = Self { id, feed, faults, http, folder, server: None, muxer: None };
+        let (server, makers, rotation) = (None, Vec::new(), None);
+        let mut made = Self { id, feed, faults, http, folder, server, makers, rotation };
         made.start();
         made
     }
@@ -103,22 +100,38 @@ impl Packager {
     /// Starts what [`Packager::kill`] ended. Its numbers begin at 0 again.
     pub fn start(&mut self) {
         let name = format!("packager-{}", self.id);
-        self.server = Some(nginx::start(&name, &self.folder, &self.config()));
-        if let Feed::Muxer { clip, muxer } = &self.feed {
-            let command = muxer.command(clip, &self.folder.join("hls"));
-            let name = format!("{name}-muxer");
-            self.muxer = Some(Process::spawn(&name, command, self.folder.parent().unwrap()));
-        }
+        let hls = self.folder.join("hls");
+        let config = server::config(&self.feed, &self.http.address(), &hls);
+        self.server = Some(nginx::start(&name, &self.folder, &config));
+        self.make(&name, &hls);
         let address = self.http.address();
         wait_until("a packager's HTTP server", Duration::from_secs(10), || {
             http::connect(&address, Duration::from_secs(1)).is_ok()
         });
     }
 
+    /// Starts what writes the files.
+    fn make(&mut self, name: &str, hls: &Path) {
+        match &self.feed {
+            Feed::Rtmp { .. } => {}
+            Feed::Muxer { source, muxer } => {
+                let key_file = self.folder.join("keys.txt");
+                self.rotation = muxer.keys.map(|iv| Rotation::start(hls, &key_file, iv));
+                let command = muxer.command(source, hls, &key_file);
+                let logs = self.folder.parent().unwrap();
+                self.makers = vec![Process::spawn(&format!("{name}-muxer"), command, logs)];
+            }
+            Feed::Shaka { programme, shaka } => {
+                self.makers = shaka.start(name, programme, hls);
+            }
+        }
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.server = None;
-        self.muxer = None;
+        self.makers.clear();
+        self.rotation = None;
     }
 
     /// SIGSTOP: connections open, nothing answers.
@@ -135,7 +148,7 @@ impl Packager {
     pub fn cut_feed(&mut self) {
         match &self.feed {
             Feed::Rtmp { link, .. } => link.cut(),
-            Feed::Muxer { .. } => self.muxer = None,
+            Feed::Muxer { .. } | Feed::Shaka { .. } => self.makers.clear(),
         }
     }
 
@@ -175,6 +188,14 @@ impl Packager {
         });
     }
 
+    /// Waits until it lists `count` segments at once.
+    pub fn wait_for_listed(&self, count: usize) {
+        let what = format!("{count} segments in packager {}'s list", self.id);
+        wait_until(&what, Duration::from_secs(120), || {
+            self.listed().is_some_and(|(_, uris)| uris.len() >= count)
+        });
+    }
+
     /// Waits until the run that began with the last [`Packager::start`] lists something.
     pub fn wait_for_new_run(&self) {
         let file = self.folder.join("hls/cam.m3u8");
@@ -186,101 +207,6 @@ impl Packager {
     }
 
     fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.server.iter().chain(&self.muxer)
-    }
-
-    fn config(&self) -> String {
-        let hls = self.folder.join("hls");
-        let hls = hls.display();
-        let rtmp = match &self.feed {
-            // By default it would read its old playlist after a restart and go on with its numbers.
-            Feed::Rtmp { port, .. } => format!(
-                "rtmp {{ server {{ listen {}; application live {{ live on; hls on; hls_path {hls}; \
-                 hls_fragment {SEGMENT_SECONDS}s; hls_playlist_length {}s; hls_continuous off; }} }} }}\n",
-                port.address(),
-                SEGMENT_SECONDS * LISTED
-            ),
-            Feed::Muxer { .. } => String::new(),
-        };
-        format!(
-            "{rtmp}http {{ {}\n types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; \
-             video/mp4 mp4 m4s; }}\n server {{ listen {}; location /live/ {{ alias {hls}/; \
-             add_header Cache-Control no-cache always; \
-             add_header Access-Control-Allow-Origin * always; }} }} }}\n",
-            nginx::HTTP_TEMP_PATHS,
-            self.http.address()
-        )
-    }
-}
-
-impl Muxer {
-    /// One media playlist with `segment_seconds`, numbers from `first_msn`.
-    pub const fn plain(segment_seconds: u32, first_msn: u32) -> Self {
-        Self { segment_seconds, pts_offset: 0, first_msn, variants: None }
-    }
-
-    fn command(&self, clip: &Clip, hls: &Path) -> Command {
-        let mut ffmpeg = clip.on_air();
-        let mut maps = vec![("0:v".to_owned(), "0:a".to_owned())];
-        if let Some(variants) = &self.variants {
-            for (i, clip) in variants.clips.iter().enumerate() {
-                ffmpeg.args(["-re", "-stream_loop", "-1", "-i"]).arg(clip);
-                maps.push((format!("{}:v", i + 1), format!("{}:a", i + 1)));
-            }
-        }
-        for (video, audio) in &maps {
-            ffmpeg.args(["-map", video, "-map", audio]);
-        }
-        ffmpeg.args(["-c", "copy", "-output_ts_offset", &self.pts_offset.to_string()]);
-        ffmpeg.args(["-f", "hls", "-hls_time", &self.segment_seconds.to_string()]);
-        ffmpeg.args(["-hls_list_size", &LISTED.to_string(), "-hls_delete_threshold", "4"]);
-        ffmpeg.args(["-hls_flags", "delete_segments+temp_file+independent_segments"]);
-        ffmpeg.args(["-start_number", &self.first_msn.to_string()]);
-        if let Some(variants) = &self.variants {
-            let prefix = &variants.prefix;
-            ffmpeg.args(["-var_stream_map", &variants.map, "-master_pl_name", "cam.m3u8"]);
-            ffmpeg.arg("-hls_segment_filename").arg(hls.join(format!("{prefix}_%v_%d.ts")));
-            ffmpeg.arg(hls.join(format!("{prefix}_%v.m3u8")));
-        } else {
-            ffmpeg.arg("-hls_segment_filename").arg(hls.join("cam%05d.ts"));
-            ffmpeg.arg(hls.join("cam.m3u8"));
-        }
-        ffmpeg
-    }
-}
-
-/// One encoder into one nginx-rtmp relay that pushes to all packagers.
-pub struct Relay {
-    _encoder: Process,
-    _server: Process,
-    _port: Port,
-}
-
-impl Relay {
-    /// Goes on air. Packagers get their feed once their links are up.
-    pub fn start(folder: &Path, clip: &Clip, packagers: &[Packager]) -> Self {
-        let port = Port::reserve();
-        let pushes: String = packagers
-            .iter()
-            .filter_map(|p| match &p.feed {
-                Feed::Rtmp { link, .. } => Some(link.port()),
-                Feed::Muxer { .. } => None,
-            })
-            .map(|port| format!("push rtmp://127.0.0.1:{port}/live; "))
-            .collect();
-        let config = format!(
-            "rtmp {{ server {{ listen {}; application live {{ live on; {pushes} \
-             push_reconnect 500ms; }} }} }}\n",
-            port.address()
-        );
-        let server = nginx::start("relay", &folder.join("relay"), &config);
-        let address = port.address();
-        wait_until("the relay", Duration::from_secs(10), || {
-            http::connect(&address, Duration::from_secs(1)).is_ok()
-        });
-        let mut ffmpeg = clip.on_air();
-        ffmpeg.args(["-c", "copy", "-f", "flv"]).arg(format!("rtmp://{address}/live/cam"));
-        let encoder = Process::spawn("encoder", ffmpeg, folder);
-        Self { _encoder: encoder, _server: server, _port: port }
+        self.server.iter().chain(&self.makers)
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::content::Verdict;
 use crate::laws::Breach;
 
 /// Players that stall without a fault prove nothing about one. A busy machine may cost this much.
@@ -31,6 +32,10 @@ pub struct Row {
     /// Where it was at the end of the window, seconds on its own clock.
     pub position: Option<f64>,
     pub fatal: Vec<String>,
+    /// What was shown and should not have been.
+    pub wrong: Vec<String>,
+    /// What the run asked of players and this one cannot do.
+    pub cannot: Vec<String>,
     pub passed: bool,
 }
 
@@ -38,11 +43,15 @@ pub struct Row {
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub scenario: String,
+    /// What kind of stream it was made with.
+    pub feature: String,
     pub rows: Vec<Row>,
     pub breaches: Vec<Breach>,
     /// The breaches that `segue watch` reported.
     pub watch_breaches: Vec<Value>,
     pub watch_summary: Option<Value>,
+    /// What a viewer of one lane received, where that was looked at.
+    pub content: Option<Verdict>,
     /// `/status.json` at the end.
     pub status: Option<Value>,
 }
@@ -66,6 +75,7 @@ impl Report {
             let verdict = match (row.passed, row.fatal.first()) {
                 (true, _) => "ok".to_owned(),
                 (false, Some(fatal)) => format!("FATAL {fatal}"),
+                (false, None) if !row.wrong.is_empty() => format!("WRONG {}", row.wrong[0]),
                 (false, None) if row.control_ms > CONTROL_MS_MAX => "STALLED BEFORE".to_owned(),
                 (false, None) => "STALLED".to_owned(),
             };
@@ -88,6 +98,9 @@ impl Report {
         for breach in self.watch_breaches.iter().take(12) {
             text.push_str(&format!("    {breach}\n"));
         }
+        if let Some(content) = &self.content {
+            text.push_str(&content.text());
+        }
         let _ = std::io::stderr().write_all(text.as_bytes());
         let file = folder().join(format!("{}.json", self.scenario));
         std::fs::write(file, serde_json::to_vec_pretty(self).unwrap()).unwrap();
@@ -98,6 +111,8 @@ impl Report {
         let failed: Vec<&Row> = self.rows.iter().filter(|r| !r.passed).collect();
         assert!(failed.is_empty(), "{}: {failed:#?}", self.scenario);
         assert!(self.breaches.is_empty(), "{}: {:#?}", self.scenario, self.breaches);
+        let found = self.content.iter().flat_map(|c| &c.findings);
+        assert_eq!(found.count(), 0, "{}: {:#?}", self.scenario, self.content);
         let reported = &self.watch_breaches;
         assert!(reported.is_empty(), "{}: segue watch: {reported:#?}", self.scenario);
     }

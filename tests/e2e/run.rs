@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
+use crate::content;
 use crate::laws::Witness;
 use crate::packagers::SEGMENT_SECONDS;
 use crate::player::browser::Browser;
 use crate::player::gstreamer::GStreamer;
 use crate::player::mpv::Mpv;
-use crate::player::{Player, wait_for_playback};
-use crate::process::now_ms;
+use crate::player::shown::wrong_captions;
+use crate::player::{Order, Player, wait_for_playback};
+use crate::process::{now_ms, wait_until};
 use crate::proxy::{Proxy, Upstream, Which};
 use crate::report::{CONTROL_MS_MAX, Report, Row, folder};
 use crate::stage::Stage;
@@ -26,6 +28,8 @@ const ALLOWED_MS: u64 = 500;
 /// Players before a proxy before a stage.
 pub struct Run {
     pub name: String,
+    /// What kind of stream it is.
+    pub feature: String,
     pub witness: Witness,
     pub players: Vec<Box<dyn Player>>,
     watch: Option<Watch>,
@@ -37,6 +41,12 @@ pub struct Run {
     /// Begin and end of the control window.
     control: Option<(u64, u64)>,
     rows: Vec<Row>,
+    /// What players were asked and cannot do.
+    cannot: Vec<(String, Order)>,
+    captions: bool,
+    switched_ms: Option<u64>,
+    /// See [`Run::judge_content`].
+    content: bool,
     pub proxy: Proxy,
     /// Last, so that its folder outlives all that writes there.
     pub stage: Stage,
@@ -45,6 +55,18 @@ pub struct Run {
 impl Run {
     /// Starts the proxy and `names` of players, and waits until all play.
     pub fn begin(name: &str, stage: Stage, upstreams: &[Upstream], names: &[&str]) -> Self {
+        Self::begin_with(name, stage, upstreams, names, &[])
+    }
+
+    /// The same, where all players are asked for something as soon as they play. (Shaka shows no
+    /// captions of live streams that are asked for later.)
+    pub fn begin_with(
+        name: &str,
+        stage: Stage,
+        upstreams: &[Upstream],
+        names: &[&str],
+        orders: &[Order],
+    ) -> Self {
         let folder = stage.folder().to_owned();
         let proxy = Proxy::start(Which::chosen(), &folder, upstreams);
         let url = proxy.url();
@@ -59,21 +81,72 @@ impl Run {
         }
         players.iter_mut().for_each(|p| p.start(&url));
         let witness = Witness::of(&url, &folder);
-        wait_for_playback(&players, Duration::from_secs(60));
-        let watch = (proxy.which == Which::Segue).then(|| Watch::of(&url, &folder));
-        Self {
+        let mut run = Self {
             name: name.to_owned(),
+            feature: "one media playlist, MPEG-TS".to_owned(),
             witness,
             players,
-            watch,
+            watch: None,
             forgiven: Vec::new(),
             long_segments: false,
             _browser: browser,
             control: None,
             rows: Vec::new(),
+            cannot: Vec::new(),
+            captions: false,
+            switched_ms: None,
+            content: false,
             proxy,
             stage,
+        };
+        if !orders.is_empty() {
+            wait_until("all players begin", Duration::from_secs(60), || {
+                run.players.iter().all(|p| p.timeline().began_ms().is_some())
+            });
         }
+        orders.iter().for_each(|o| run.order(*o));
+        wait_for_playback(&run.players, Duration::from_secs(60));
+        run.watch = (run.proxy.which == Which::Segue).then(|| Watch::of(&url, &folder));
+        run
+    }
+
+    /// At the end, all that one lane listed is decoded, and what is lost or repeated is counted: for
+    /// packagers that show what is on air.
+    pub const fn judge_content(&mut self) {
+        self.content = true;
+    }
+
+    /// Asks all players; whether they did it is told with the fault in whose window it was asked.
+    pub fn order(&mut self, order: Order) {
+        match order {
+            Order::Captions => self.captions = true,
+            Order::Switch => self.switched_ms = Some(now_ms()),
+        }
+        for player in &mut self.players {
+            if !player.order(order) {
+                self.cannot.push((player.name().to_owned(), order));
+            }
+        }
+    }
+
+    fn cannot(&self, player: &str) -> Vec<String> {
+        let cannot = self.cannot.iter().filter(|(name, _)| name == player);
+        cannot.map(|(_, order)| format!("{order:?}").to_lowercase()).collect()
+    }
+
+    /// What a player showed in a window and should not have, as far as it can do what was asked.
+    fn wrong(&self, player: &dyn Player, (begun, ended): (u64, u64)) -> Vec<String> {
+        let can = |order| !self.cannot.contains(&(player.name().to_owned(), order));
+        let timeline = player.timeline();
+        let mut wrong = Vec::new();
+        if self.captions && can(Order::Captions) {
+            wrong = wrong_captions(&timeline, begun, ended);
+        }
+        if let Some(asked) = self.switched_ms.filter(|t| *t >= begun && can(Order::Switch)) {
+            let turned = timeline.events("size").any(|r| (asked..ended).contains(&r.t));
+            wrong.extend((!turned).then(|| "it did not turn to another rendition".to_owned()));
+        }
+        wrong
     }
 
     /// Watches without a fault.
@@ -118,14 +191,16 @@ impl Run {
         extra_ms: u64,
     ) {
         let (from, to) = self.control.expect("a control window before the first fault");
+        let mut rows = Vec::new();
         for player in &self.players {
             let stall_ms = player.stalls_between(begun, ended);
             let control_ms = player.stalls_between(from, to);
             let allowed_ms = allowance(gap_ms) + extra_ms;
             let fatal = player.errors();
+            let wrong = self.wrong(player.as_ref(), (begun, ended));
             let in_order = control_ms <= CONTROL_MS_MAX && stall_ms <= control_ms + allowed_ms;
-            let passed = fatal.is_empty() && in_order;
-            self.rows.push(Row {
+            let passed = fatal.is_empty() && wrong.is_empty() && in_order;
+            rows.push(Row {
                 proxy: format!("{:?}", self.proxy.which),
                 fault: fault.to_owned(),
                 player: player.name().to_owned(),
@@ -136,9 +211,12 @@ impl Run {
                 allowed_ms,
                 position: player.position(),
                 fatal,
+                wrong,
+                cannot: self.cannot(player.name()),
                 passed,
             });
         }
+        self.rows.extend(rows);
     }
 
     /// nginx-rtmp joins the feed between keyframes, so the first segment of a new run is longer than
@@ -184,17 +262,20 @@ impl Run {
         self.keep_timelines();
         let (mut watch_breaches, watch_summary) =
             self.watch.take().map(|w| w.verdict(&self.forgiven)).unwrap_or_default();
-        let mut breaches = self.witness.verdict();
+        let (mut breaches, recording) = self.witness.verdict();
+        let content = self.content.then(|| content::judge(&recording, self.stage.folder()));
         if self.long_segments {
             watch_breaches.retain(|b| b["rule"] != "segment_too_long");
             breaches.retain(|b| !b.what.contains("EXTINF duration, when rounded"));
         }
         let report = Report {
             scenario: self.name.clone(),
+            feature: self.feature,
             rows: self.rows,
             breaches,
             watch_breaches,
             watch_summary,
+            content,
             status: self.proxy.status(),
         };
         report.publish();

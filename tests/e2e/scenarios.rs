@@ -5,11 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use crate::faults::{Fault, Kind};
-use crate::packagers::{Muxer, Variants};
+use crate::packagers::Muxer;
 use crate::player::ALL;
 use crate::run::Run;
 use crate::stage::Stage;
 
+mod features;
 mod proxy;
 
 /// Two runs at once would measure each other.
@@ -96,7 +97,7 @@ fn restarted_at_once() {
 #[ignore = "make e2e"]
 fn restarted_within_one_refresh() {
     let _alone = alone();
-    let stage = Stage::muxers(|_, _, _| [Muxer::plain(4, 0), Muxer::plain(4, 100)]);
+    let stage = Stage::muxers([Muxer::plain(4, 0), Muxer::plain(4, 100)]);
     // One number ahead of `a`, as a list that went on by one would be.
     let successor = stage.hidden("a2", 1760, Muxer::plain(4, 1));
     successor.wait_for_segments(3);
@@ -186,51 +187,16 @@ fn killed_over(name: &str, stage: Stage) {
 #[ignore = "make e2e"]
 fn different_timestamps() {
     let _alone = alone();
-    let stage = Stage::muxers(|_, _, _| {
-        let later = Muxer { pts_offset: 5000, ..Muxer::plain(4, 100) };
-        [Muxer::plain(4, 0), later]
-    });
-    killed_over("different_timestamps", stage);
+    let later = Muxer { pts_offset: 5000, ..Muxer::plain(4, 100) };
+    killed_over("different_timestamps", Stage::muxers([Muxer::plain(4, 0), later]));
 }
 
 #[test]
 #[ignore = "make e2e"]
 fn different_target_durations() {
     let _alone = alone();
-    let stage = Stage::muxers(|_, _, _| [Muxer::plain(4, 0), Muxer::plain(6, 100)]);
+    let stage = Stage::muxers([Muxer::plain(4, 0), Muxer::plain(6, 100)]);
     killed_over("different_target_durations", stage);
-}
-
-/// Three variants, which `b` names and orders in its own way.
-#[test]
-#[ignore = "make e2e"]
-fn several_variants() {
-    let _alone = alone();
-    let stage = Stage::muxers(|folder, low, high| {
-        let more = |tone_of: &str, size| {
-            let recipe = crate::clip::Recipe { size, ..crate::clip::Recipe::default() };
-            crate::clip::Clip::encode(folder, tone_of, recipe).path
-        };
-        let (middle, large) = (more("middle", (480, 270)), more("large", (640, 360)));
-        let _ = (low, high);
-        let variants = |prefix: &str, map: &str, clips: &[&std::path::PathBuf]| Variants {
-            clips: clips.iter().map(|c| (*c).clone()).collect(),
-            map: map.to_owned(),
-            prefix: prefix.to_owned(),
-        };
-        let in_order = "v:0,a:0,name:s v:1,a:1,name:m v:2,a:2,name:l";
-        let reversed = "v:2,a:2,name:360p v:0,a:0,name:180p v:1,a:1,name:270p";
-        let a = Muxer {
-            variants: Some(variants("a", in_order, &[&middle, &large])),
-            ..Muxer::plain(4, 0)
-        };
-        let b = Muxer {
-            variants: Some(variants("out", reversed, &[&middle, &large])),
-            ..Muxer::plain(4, 100)
-        };
-        [a, b]
-    });
-    killed_over("several_variants", stage);
 }
 
 /// Nobody is left for ten seconds; then all come back, with numbers from 0.

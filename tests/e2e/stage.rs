@@ -1,12 +1,14 @@
 //! Packagers on air, and the folder that everything of a run is written to.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 use tempfile::TempDir;
 
 use crate::clip::{Clip, Recipe};
-use crate::packagers::{Muxer, Packager, Relay};
+use crate::packagers::{LISTED, Muxer, Packager, Relay, Shaka, Source};
+use crate::programme::Programme;
 use crate::proxy::Upstream;
 
 /// Packagers on air. Dropped in a panic, it prints the end of every log and keeps the folder.
@@ -34,24 +36,53 @@ impl Stage {
     }
 
     /// Packagers that ffmpeg's HLS muxer makes, `a` and `b`, each from a clip of its own tone.
-    pub fn muxers(make: impl FnOnce(&Path, &Clip, &Clip) -> [Muxer; 2]) -> Self {
+    pub fn muxers([a, b]: [Muxer; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let low = Clip::encode(folder.path(), "low", Recipe::default());
         let high = Clip::encode(folder.path(), "high", Recipe { tone: 880, ..Recipe::default() });
-        let [a, b] = make(folder.path(), &low, &high);
         let packagers = vec![
-            Packager::ffmpeg("a", folder.path(), low, a),
-            Packager::ffmpeg("b", folder.path(), high, b),
+            Packager::ffmpeg("a", folder.path(), Source::Clip(low), a),
+            Packager::ffmpeg("b", folder.path(), Source::Clip(high), b),
         ];
         let stage = Self { packagers, relay: None, folder };
         stage.wait();
         stage
     }
 
+    /// The same, where both show what is on air, in the first `sizes` sizes.
+    pub fn on_air(sizes: usize, [a, b]: [Muxer; 2]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let programme = Arc::new(Programme::begin(folder.path(), sizes));
+        let from = || Source::OnAir(Arc::clone(&programme));
+        let packagers = vec![
+            Packager::ffmpeg("a", folder.path(), from(), a),
+            Packager::ffmpeg("b", folder.path(), from(), b),
+        ];
+        Self::ready(packagers, folder)
+    }
+
+    /// Two Shaka Packagers that show what is on air.
+    pub fn shaka(sizes: usize, [a, b]: [Shaka; 2]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let programme = Arc::new(Programme::begin(folder.path(), sizes));
+        let packagers = vec![
+            Packager::shaka("a", folder.path(), Arc::clone(&programme), a),
+            Packager::shaka("b", folder.path(), programme, b),
+        ];
+        Self::ready(packagers, folder)
+    }
+
+    /// With full lists: a lane's window is as long as the list it opens with.
+    fn ready(packagers: Vec<Packager>, folder: TempDir) -> Self {
+        let stage = Self { packagers, relay: None, folder };
+        stage.packagers.iter().for_each(|p| p.wait_for_listed(LISTED as usize));
+        stage
+    }
+
     /// One more ffmpeg packager, which no proxy knows.
     pub fn hidden(&self, id: &str, tone: u32, muxer: Muxer) -> Packager {
         let clip = Clip::encode(self.folder(), id, Recipe { tone, ..Recipe::default() });
-        Packager::ffmpeg(id, self.folder(), clip, muxer)
+        Packager::ffmpeg(id, self.folder(), Source::Clip(clip), muxer)
     }
 
     /// Where the run writes.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Player;
 use super::timeline::{Shared, Timeline};
+use super::{Order, Player};
 use crate::process::{Process, wait_until};
 
 /// The folder of the node scripts and their packages.
@@ -118,6 +118,15 @@ impl Player for InBrowser {
 
     fn timeline(&self) -> Timeline {
         self.inner.timeline(&self.name).get()
+    }
+
+    fn order(&mut self, order: Order) -> bool {
+        let order = match order {
+            Order::Captions => "captions",
+            Order::Switch => "switch",
+        };
+        self.inner.order(&json!({ "do": order, "player": self.name }));
+        true
     }
 
     fn stop(&mut self) {

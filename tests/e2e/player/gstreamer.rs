@@ -35,6 +35,9 @@ impl Player for GStreamer {
     fn start(&mut self, url: &str) {
         let mut gst = Command::new("gst-launch-1.0");
         gst.args(["-v", "playbin", &format!("uri={url}")]);
+        // Kilobits a second: all renditions fit. Left to find that out, it turns to another one after
+        // the first segment and now and then loses its way between several languages.
+        gst.arg("connection-speed=20000");
         gst.arg("video-sink=fakesink name=frames sync=true silent=false");
         gst.arg("audio-sink=fakesink name=tones sync=true");
         gst.env("GST_DEBUG", "hlsdemux:3,souphttpsrc:3").env("GST_DEBUG_NO_COLOR", "1");

@@ -8,9 +8,20 @@ use crate::process::wait_until;
 pub mod browser;
 pub mod gstreamer;
 pub mod mpv;
+pub mod shown;
 pub mod timeline;
 
 pub use timeline::Timeline;
+
+/// What a viewer asks of a player that plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Show the first captions there are, and tell again and again which picture is shown and what
+    /// is written over it.
+    Captions,
+    /// Play the best rendition, or the poorest where that is the one that plays.
+    Switch,
+}
 
 /// A player that watches one URL.
 pub trait Player {
@@ -22,6 +33,11 @@ pub trait Player {
     fn timeline(&self) -> Timeline;
     /// Ends it.
     fn stop(&mut self);
+
+    /// Does what a viewer asks of it; false where it cannot.
+    fn order(&mut self, _order: Order) -> bool {
+        false
+    }
 
     /// Where it is, seconds on its own clock.
     fn position(&self) -> Option<f64> {
@@ -40,15 +56,16 @@ pub trait Player {
 /// The five players.
 pub const ALL: [&str; 5] = ["hls.js", "shaka", "video.js", "mpv", "gstreamer"];
 
-/// Waits until each has played for two seconds without a stall.
+/// Waits until each has played for five seconds without a stall: GStreamer turns to another rendition
+/// after its first segment and then fills its buffer anew.
 pub fn wait_for_playback(players: &[Box<dyn Player>], limit: Duration) {
     for player in players {
         let what = format!("{} plays ({:?})", player.name(), player.errors());
         wait_until(&what, limit, || {
             let now = crate::process::now_ms();
             let timeline = player.timeline();
-            timeline.began_ms().is_some_and(|t| t + 3000 < now)
-                && timeline.stalls_between(now - 2500, now - 500) == 0
+            timeline.began_ms().is_some_and(|t| t + 6000 < now)
+                && timeline.stalls_between(now - 5500, now - 500) == 0
         });
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Player;
 use super::timeline::{Shared, Timeline};
+use super::{Order, Player};
 use crate::process::{Process, now_ms};
 
 /// mpv.
@@ -63,6 +63,12 @@ impl Player for Mpv {
         self.shared.get()
     }
 
+    /// It cannot show captions: ffmpeg's reader leaves subtitle renditions out.
+    fn order(&mut self, order: Order) -> bool {
+        let socket = self.folder.join("mpv.sock");
+        order == Order::Switch && switch(&socket, &self.shared).is_ok()
+    }
+
     fn stop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.process = None;
@@ -102,6 +108,24 @@ fn poll(socket: &Path, shared: &Shared, stopping: &AtomicBool) -> std::io::Resul
         }
         thread::sleep(Duration::from_millis(80));
     }
+    Ok(())
+}
+
+/// Turns to the largest picture, or to the smallest where that is the one shown.
+fn switch(socket: &Path, shared: &Shared) -> std::io::Result<()> {
+    let mut orders = UnixStream::connect(socket)?;
+    let mut answers = BufReader::new(orders.try_clone()?);
+    let tracks = ask(&mut orders, &mut answers, "track-list", shared)?;
+    let mut pictures: Vec<&Value> =
+        tracks.as_array().into_iter().flatten().filter(|t| t["type"] == "video").collect();
+    pictures.sort_by_key(|t| t["demux-h"].as_u64());
+    let (Some(smallest), Some(largest)) = (pictures.first(), pictures.last()) else {
+        return Err(std::io::ErrorKind::NotFound.into());
+    };
+    let to = if largest["selected"] == true { smallest } else { largest };
+    let order = serde_json::json!({ "command": ["set_property", "vid", to["id"]] });
+    writeln!(orders, "{order}")?;
+    shared.event(now_ms(), "size", &format!("{}x{}", to["demux-w"], to["demux-h"]));
     Ok(())
 }
 

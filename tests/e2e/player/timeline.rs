@@ -132,6 +132,11 @@ impl Timeline {
         self.records.iter().filter(fatal).map(text).collect()
     }
 
+    /// What it said of one kind.
+    pub fn events(&self, event: &str) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(move |r| r.event.as_deref() == Some(event))
+    }
+
     fn positions(&self) -> impl Iterator<Item = (u64, f64)> {
         self.records.iter().filter_map(|r| Some((r.t, r.position?)))
     }

@@ -2,9 +2,10 @@
 // page, so that none is a background tab.
 //
 // stdin, one JSON object a line:  {"do":"start","player":"hls.js","url":"http://…"}
-//                                 {"do":"stop","player":"hls.js"}
+//                                 {"do":"captions|switch|stop","player":"hls.js"}
 // stdout, one JSON object a line: {"player":…,"t":<Unix ms>,"position":<s>} every 50 ms
-// and {"player":…,"t":…,"event":"fatal|error|ready|ended|waiting|playing|note","detail":…}.
+// and {"player":…,"t":…,"event":"fatal|error|ready|ended|waiting|playing|note|size|shown",
+// "detail":…}; of what is shown: the picture's number and the captions over it.
 // Ends when stdin ends.
 
 import { createServer } from 'node:http';
@@ -80,6 +81,8 @@ orders: for await (const line of createInterface({ input: process.stdin })) {
     await page.evaluate(([player, url]) => globalThis.startPlayer(player, url), [order.player, order.url]);
   } else if (order.do === 'stop') {
     await page.evaluate((player) => globalThis.stopPlayer(player), order.player);
+  } else {
+    await page.evaluate(([player, what]) => globalThis.orderPlayer(player, what), [order.player, order.do]);
   }
 }
 ending = true;

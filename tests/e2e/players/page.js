@@ -1,5 +1,7 @@
 // Starts and stops players, each as its project's first example does, and records what they do.
 // No player is helped over an error: what a player calls fatal is recorded as fatal.
+// A starter returns how to end the player and how it does what a viewer asks: show captions, and
+// turn to the best rendition, or to the poorest where the best is the one that plays.
 
 const records = [];
 const running = new Map();
@@ -18,7 +20,17 @@ const starters = {
     });
     hls.loadSource(url);
     hls.attachMedia(video);
-    return () => hls.destroy();
+    return {
+      end: () => hls.destroy(),
+      captions: () => {
+        hls.subtitleDisplay = true;
+        hls.subtitleTrack = 0;
+      },
+      switch: () => {
+        const best = hls.levels.length - 1;
+        hls.nextLevel = hls.currentLevel === best ? 0 : best;
+      },
+    };
   },
   shaka: (video, url) => {
     shaka.polyfill.installAll();
@@ -30,7 +42,19 @@ const starters = {
     player.attach(video).then(() => player.load(url)).then(() => video.play()).catch((error) => {
       tell('shaka', 'fatal', `load: ${error.code ?? error}`);
     });
-    return () => player.destroy();
+    return {
+      end: () => player.destroy(),
+      captions: () => {
+        player.selectTextTrack(player.getTextTracks()[0]);
+        player.setTextTrackVisibility?.(true);
+      },
+      switch: () => {
+        player.configure('abr.enabled', false);
+        const tracks = player.getVariantTracks().sort((a, b) => a.height - b.height);
+        const best = tracks.at(-1);
+        player.selectVariantTrack(best.active ? tracks[0] : best, true, 2);
+      },
+    };
   },
   'video.js': (video, url) => {
     video.classList.add('video-js');
@@ -43,7 +67,21 @@ const starters = {
     });
     player.on('error', () => tell('video.js', 'fatal', `${player.error()?.code} ${player.error()?.message}`));
     player.src({ src: url, type: 'application/vnd.apple.mpegurl' });
-    return () => player.dispose();
+    return {
+      end: () => player.dispose(),
+      captions: () => {
+        const track = Array.from(player.textTracks()).find((t) => t.kind === 'subtitles');
+        track.mode = 'showing';
+      },
+      switch: () => {
+        const levels = player.tech(true).vhs.representations().sort((a, b) => a.height - b.height);
+        const to = player.videoHeight() === levels.at(-1).height ? levels[0] : levels.at(-1);
+        // All but one are taken out, once that one is in.
+        to.enabled(true);
+        for (const level of levels) if (level !== to) level.enabled(false);
+      },
+      texts: () => player.textTracks(),
+    };
   },
 };
 
@@ -56,7 +94,7 @@ globalThis.startPlayer = (name, url) => {
   const box = document.createElement('div');
   box.append(video);
   document.body.append(box);
-  const end = starters[name](video, url);
+  const player = starters[name](video, url);
   // video.js moves the element into a box of its own; the element stays the same.
   for (const event of ['playing', 'waiting', 'ended', 'pause']) {
     video.addEventListener(event, () => tell(name, event, video.currentTime));
@@ -66,14 +104,52 @@ globalThis.startPlayer = (name, url) => {
     // A video element hides a hole as long as its clock runs on; the clock is what is measured.
     records.push({ player: name, t: Date.now(), position: video.currentTime });
   }, 50);
-  running.set(name, () => {
-    clearInterval(timer);
-    return end();
-  });
+  video.addEventListener('resize', () => tell(name, 'size', `${video.videoWidth}x${video.videoHeight}`));
+  const timers = [timer];
+  const end = () => {
+    timers.forEach(clearInterval);
+    return player.end();
+  };
+  const captions = () => {
+    player.captions();
+    timers.push(setInterval(() => tellShown(name, video, player.texts?.() ?? video.textTracks), 200));
+  };
+  running.set(name, { end, captions, switch: player.switch });
   tell(name, 'started');
 };
 
+// The number that a picture carries (see clip.rs): squares along its upper edge.
+const squares = { count: 13, side: 16, left: 8 };
+const edge = new OffscreenCanvas(squares.left + squares.count * squares.side, squares.side);
+const pen = edge.getContext('2d', { willReadFrequently: true });
+
+function frameNumber(video) {
+  pen.drawImage(video, 0, 0, edge.width, edge.height, 0, 0, edge.width, edge.height);
+  const { data } = pen.getImageData(0, squares.side / 2, edge.width, 1);
+  let number = 0;
+  for (let bit = 0; bit < squares.count; bit += 1) {
+    const middle = squares.left + bit * squares.side + squares.side / 2;
+    if (data[middle * 4] > 127) number += 2 ** bit;
+  }
+  return number;
+}
+
+function tellShown(name, video, tracks) {
+  // Lists of video.js are no iterables, and it keeps notes of its own in tracks of metadata.
+  const shown = Array.from(tracks).filter((t) => t.mode !== 'disabled' && t.kind !== 'metadata');
+  const texts = shown.flatMap((t) => Array.from(t.activeCues ?? []));
+  tell(name, 'shown', JSON.stringify([frameNumber(video), ...texts.map((cue) => cue.text)]));
+}
+
+globalThis.orderPlayer = (name, order) => {
+  try {
+    running.get(name)[order]();
+  } catch (error) {
+    tell(name, 'error', `${order}: ${error}`);
+  }
+};
+
 globalThis.stopPlayer = async (name) => {
-  await running.get(name)?.();
+  await running.get(name)?.end();
   running.delete(name);
 };
