@@ -60,6 +60,7 @@ pub fn step(n: u64, writer: &str) -> Step {
         }),
         shares: vec![Share {
             msn: OutputMsn(FIRST + n),
+            tags: None,
             entries: vec![Entry {
                 source: Source {
                     msn: PackagerMsn(u64::MAX),

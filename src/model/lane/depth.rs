@@ -157,11 +157,14 @@ fn steps(
                 }
                 _ => vec![unlisted(seen.duration())],
             };
-            Share { msn: before.map_or(msn, Share::next_msn), entries }
+            (before, entries)
         });
-        let shares = made.collect();
+        let made: Vec<(Option<&Share>, Vec<Entry>)> = made.collect();
         // What the first of all follows left the list: nobody can tell it was marked.
         let marked = marked && k > from;
+        let shares =
+            made.into_iter().map(|(before, entries)| Share::after(before, msn, marked, entries));
+        let shares = shares.collect();
         let number = out.last().map_or(header.first_discontinuity, |t| t.discontinuity_number);
         let step = Step {
             format: FORMAT,

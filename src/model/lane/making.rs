@@ -62,9 +62,9 @@ fn made(s: &Situation, making: Making) -> Option<Vec<Step>> {
     let mut maker =
         Maker { s, c, before: &before, names, shift_ms, begins, seen, opens: tail.is_none() };
     let shares = portions.iter().zip(&fills).enumerate();
-    let shares = shares.map(|(o, (portion, fill))| Share {
-        msn: tail.and_then(|t| t.shares.get(o)).map_or(number, Share::next_msn),
-        entries: maker.entries(o, portion, *fill),
+    let shares = shares.map(|(o, (portion, fill))| {
+        let before = tail.and_then(|t| t.shares.get(o));
+        Share::after(before, number, discontinuity, maker.entries(o, portion, *fill))
     });
     let discontinuity_number =
         tail.map_or(s.log.header().first_discontinuity, |t| t.discontinuity_number);

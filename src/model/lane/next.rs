@@ -183,7 +183,7 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
         // gap. Whoever fetches still may be waited for no longer than a sibling would be.
         let nothing_else = late.action == Action::Wait;
         let listed = track.listed_by(at + 1).is_some_and(|l| s.now.since(l) >= leave_after(s));
-        let patience = if ready.lost() { prefetch_after(s) } else { leave_after(s) };
+        let patience = if ready.lost() { prefetch_after(s) } else { gaps_after(s) };
         if some && nothing_else && (listed || ready.lost()) && waited(s, tail) >= patience {
             let wants = late.wants;
             return Decision { wants, ..go_on(ready.fills) };
@@ -317,7 +317,7 @@ fn try_splice(
         wants.extend(ready.wants);
         return None;
     }
-    let (c, r, p, portions, fills) = second.filter(|_| last_chance)?;
+    let (c, r, p, portions, fills) = second.filter(|_| waited(s, tail) >= gaps_after(s))?;
     Some(append(
         s,
         Making { c, r, portions, fills, discontinuity: true, splice: splice(p), before: vec![] },
@@ -413,9 +413,15 @@ fn leave_after(s: &Situation) -> Duration {
     target.max(last.min(target * 9 / 8)) + target / 4
 }
 
+/// What is complete is waited for a little longer: a gap stays.
+fn gaps_after(s: &Situation) -> Duration {
+    leave_after(s) + s.log.header().target() * 3 / 20
+}
+
 pub(super) fn wait(s: &Situation, why: &'static str, wants: Vec<Want>) -> Decision {
     let due = s.log.tail().map(|t| {
-        [prefetch_after(s), leave_after(s)].map(|d| t.listed_at.max(s.carried_since).plus(d))
+        [prefetch_after(s), leave_after(s), gaps_after(s)]
+            .map(|d| t.listed_at.max(s.carried_since).plus(d))
     });
     let next_look = s.now.plus(s.log.header().target() / 2);
     let wake = due.into_iter().flatten().filter(|&d| d > s.now).fold(next_look, std::cmp::Ord::min);

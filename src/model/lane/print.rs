@@ -69,7 +69,8 @@ pub fn print_with(
     let _ = writeln!(out, "#EXT-X-TARGETDURATION:{}", header.target_duration);
     let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", head.shares.get(rendition)?.msn);
     // Always written, even as 0: it has to be there before a DISCONTINUITY can leave the window.
-    let before_head = head.discontinuity_number - u64::from(head.discontinuity);
+    let tags = head.shares.get(rendition)?.tags.unwrap_or(u64::from(head.discontinuity));
+    let before_head = head.discontinuity_number.saturating_sub(tags);
     let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{before_head}");
     match header.extent {
         Extent::Sliding => {}

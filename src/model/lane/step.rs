@@ -92,11 +92,31 @@ pub struct Share {
     /// The number of its first entry, or of the one to come where there is none. The step's own
     /// number while the rendition has had one entry for each step.
     pub msn: OutputMsn,
+    /// How many DISCONTINUITY tags stand before its first entry, or the one to come: those of steps
+    /// before that had none count as well. None: as many as the step has itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<u64>,
     /// In order.
     pub entries: Vec<Entry>,
 }
 
 impl Share {
+    /// The share that follows `before`: of a step with number `msn`, with a discontinuity or not.
+    #[must_use]
+    pub fn after(
+        before: Option<&Self>,
+        msn: OutputMsn,
+        discontinuity: bool,
+        entries: Vec<Entry>,
+    ) -> Self {
+        let own = u64::from(discontinuity);
+        let open = before.filter(|b| b.entries.is_empty());
+        let tags =
+            open.map(|b| b.tags.unwrap_or(0).saturating_add(own)).filter(|tags| *tags != own);
+        // One that is empty itself hands on what it has, its own included.
+        let tags = if entries.is_empty() { tags.or(Some(own)).filter(|t| *t > 0) } else { tags };
+        Self { msn: before.map_or(msn, Self::next_msn), tags, entries }
+    }
     /// The number of the entry after its last.
     #[must_use]
     pub fn next_msn(&self) -> OutputMsn {
@@ -355,7 +375,8 @@ mod stored {
 
     impl From<Stored> for Step {
         fn from(s: Stored) -> Self {
-            let first = s.entries.into_iter().map(|e| Share { msn: s.msn, entries: vec![e] });
+            let first =
+                s.entries.into_iter().map(|e| Share { msn: s.msn, tags: None, entries: vec![e] });
             Self {
                 format: s.format,
                 msn: s.msn,
