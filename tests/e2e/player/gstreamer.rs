@@ -1,4 +1,4 @@
-//! GStreamer's playbin into a sink that reports each frame when it is due.
+//! GStreamer's playbin3 into a sink that reports each frame when it is due.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,9 @@ use super::Player;
 use super::timeline::{Means, Shared, Timeline};
 use crate::process::{Process, now_ms};
 
-/// `gst-launch-1.0 playbin`.
+/// `gst-launch-1.0 playbin3`, whose HLS demuxer maps the clock of fMP4 to the playlist. That of `playbin`
+/// takes its timestamps as they are: it begins late by what they are ahead, and stands still where they
+/// jump, also before a packager itself. Subtitles are left out, as they cannot be read from a sink.
 pub struct GStreamer {
     folder: PathBuf,
     process: Option<Process>,
@@ -34,13 +36,14 @@ impl Player for GStreamer {
 
     fn start(&mut self, url: &str) {
         let mut gst = Command::new("gst-launch-1.0");
-        gst.args(["-v", "playbin", &format!("uri={url}")]);
+        gst.args(["-v", "playbin3", &format!("uri={url}")]);
         // Kilobits a second: all renditions fit. Left to find that out, it turns to another one after
         // the first segment and now and then loses its way between several languages.
         gst.arg("connection-speed=20000");
+        gst.arg("flags=deinterlace+soft-volume+audio+video");
         gst.arg("video-sink=fakesink name=frames sync=true silent=false");
         gst.arg("audio-sink=fakesink name=tones sync=true");
-        gst.env("GST_DEBUG", "hlsdemux:3,souphttpsrc:3").env("GST_DEBUG_NO_COLOR", "1");
+        gst.env("GST_DEBUG", "hlsdemux2:3,souphttpsrc:3").env("GST_DEBUG_NO_COLOR", "1");
         let mut process = Process::spawn_piped("gstreamer", gst, &self.folder);
         let output = process.child.stdout.take().unwrap();
         self.process = Some(process);

@@ -39,14 +39,18 @@ const starters = {
       const critical = detail.severity === shaka.util.Error.Severity.CRITICAL;
       tell('shaka', critical ? 'fatal' : 'error', `${detail.code} ${detail.message ?? JSON.stringify(detail)}`);
     });
+    // It learns the clock of captions from the video segments that it appends: of captions that are asked
+    // for later it shows none before the next discontinuity, also of packagers themselves.
+    player.configure({ preferredText: [{ language: 'en', role: '', format: '' }] });
     player.attach(video).then(() => player.load(url)).then(() => video.play()).catch((error) => {
       tell('shaka', 'fatal', `load: ${error.code ?? error}`);
     });
     return {
       end: () => player.destroy(),
       captions: () => {
-        player.selectTextTrack(player.getTextTracks()[0]);
-        player.setTextTrackVisibility?.(true);
+        if (!player.isTextTrackVisible?.() && !player.getTextTracks().some((track) => track.active)) {
+          tell('shaka', 'error', 'it found no captions');
+        }
       },
       switch: () => {
         player.configure('abr.enabled', false);

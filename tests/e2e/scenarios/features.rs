@@ -11,7 +11,7 @@ use crate::run::Run;
 use crate::stage::Stage;
 
 /// They are made for HLS, and follow EXT-X-DISCONTINUITY.
-const IN_BROWSERS: [&str; 3] = ["hls.js", "shaka", "video.js"];
+const MADE_FOR_HLS: [&str; 4] = ["hls.js", "shaka", "video.js", "gstreamer"];
 
 /// Players before packagers that show what is on air, the control window behind them.
 fn feature(name: &str, what: &str, stage: Stage, players: &[&str], orders: &[Order]) -> Run {
@@ -92,9 +92,8 @@ fn abr_ts_with_a_switch() {
 ///
 /// One encoder's clock is in all runs here, as in all fMP4 of these runs. ffmpeg's reader, which mpv
 /// is made with, knows no discontinuities and reads the rendition with the lowest timestamp first:
-/// where one begins again at 0, it never comes to the others. GStreamer 1.22 stands still for ever
-/// where the timestamps of fMP4 jump, also in a plain file list with the right discontinuity. No proxy
-/// can help that; see [`clocks_of_their_own`].
+/// where one begins again at 0, it never comes to the others. No proxy can help that; see
+/// [`clocks_of_their_own`].
 #[test]
 #[ignore = "make e2e"]
 fn abr_fmp4_with_separate_audio() {
@@ -120,7 +119,7 @@ fn clocks_of_their_own() {
     let stage = Stage::on_air(2, [a, b]);
     let what = "ABR, fMP4, audio apart, subtitles, own clocks";
     let orders = [Order::Captions];
-    killed_and_restarted(feature("clocks_of_their_own", what, stage, &IN_BROWSERS, &orders));
+    killed_and_restarted(feature("clocks_of_their_own", what, stage, &MADE_FOR_HLS, &orders));
 }
 
 /// Keys change every second segment; after a restart the same name is another key.
