@@ -151,7 +151,14 @@ impl Run {
 
     /// Watches without a fault.
     pub fn control(&mut self) {
+        self.control_doing(|_| {});
+    }
+
+    /// The same where players do what they will do under each fault: what that costs them by itself is
+    /// not the fault's.
+    pub fn control_doing(&mut self, what: impl FnOnce(&mut Self)) {
         let begun = now_ms();
+        what(self);
         thread::sleep(WINDOW);
         self.control = Some((begun, now_ms()));
     }

@@ -65,10 +65,18 @@ impl State {
     }
 
     fn head(&self, rendition: &Rendition, msn: u64) -> String {
-        let plain = self.renditions.is_empty() && self.style.ranges.is_none();
+        let of_six =
+            !self.renditions.is_empty() || self.style.ranges.is_some() || rendition.has_init();
+        let of_three = self.style.other_keys.is_empty();
+        let version = if of_six {
+            6
+        } else if of_three {
+            3
+        } else {
+            5
+        };
         let mut text = format!(
-            "#EXTM3U\n#EXT-X-VERSION:{}\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{msn}\n",
-            if plain { 3 } else { 6 },
+            "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{msn}\n",
             self.target()
         );
         match self.style.window {

@@ -2,9 +2,8 @@
 //! the laws.
 //!
 //! `packager`, `dialect`, `script`, `lists`, `making`, `content`, `cipher`, `serving` and `faults`
-//! play the packagers, `proxy` runs the process, `viewer`, `borders`, `carried` and `http` watch
-//! it. The rest
-//! are tests, by what they try.
+//! play the packagers, `proxy` runs the process, `viewer`, `borders`, `carried`, `judges` and
+//! `http` watch it. The rest are tests, by what they try.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,6 +23,7 @@ mod content;
 mod dialect;
 mod faults;
 mod http;
+mod judges;
 mod lists;
 mod making;
 mod packager;

@@ -14,6 +14,7 @@ use segue::model::watch::{
 use crate::carried::Carried;
 use crate::content::Label;
 use crate::http::{self, Reply};
+use crate::judges::judge;
 use crate::script::EPOCH_MS;
 
 /// How often a playlist is asked for.
@@ -76,6 +77,7 @@ impl Viewer {
             return Err(format!("{} {}", reply.status, reply.text()));
         }
         let entry = reply.text();
+        judge(&entry).map_err(|e| format!("{e}\n{entry}"))?;
         let mut places: Vec<(Place, String)> = variants(&entry, &mut Variables::default())
             .into_iter()
             .map(|v| {
@@ -187,7 +189,10 @@ impl Viewer {
             };
             self.shown.insert(place.rendition.clone(), shown.clone());
             if let Answer::Whole(body) = answer {
-                self.texts.insert(place.rendition.clone(), String::from_utf8(body).unwrap());
+                let text = String::from_utf8(body).unwrap();
+                let judged = judge(&text);
+                assert!(judged.is_ok(), "{} {place}: {judged:?}\n{text}", self.stream);
+                self.texts.insert(place.rendition.clone(), text);
             }
             for resource in self.observer.resources(&place, self.began.elapsed()) {
                 self.fetch_resource(&place, &path, resource).await;

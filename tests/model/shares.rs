@@ -139,9 +139,9 @@ fn long_subtitles_come_back_after_a_splice() {
         let at = show.log.steps().position(|s| s.splice.is_some()).unwrap();
         let after = sources.iter().skip(at).flatten().count();
         assert!(after >= 2, "{last}: none in {} steps: {sources:?}", sources.len() - at);
-        // One that was on while the packager died may be lost, as a segment of any kind may.
+        // They lag behind the pictures when the packager dies, and none is lost for that.
         let all = sources.concat();
-        assert!(all.windows(2).all(|w| w[1] - w[0] <= 2), "{last}: {all:?}");
+        assert!(all.windows(2).all(|w| w[1] <= w[0] + 1), "{last}: {all:?}");
         let since: Vec<u64> = sources.iter().skip(at).flatten().copied().collect();
         assert!(since.windows(2).all(|w| w[0] + 1 == w[1]), "{last}: {since:?}");
     }

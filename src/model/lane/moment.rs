@@ -27,10 +27,15 @@ pub(super) enum Portion {
 /// Of each rendition of the header what belongs to a step.
 pub(super) type Portions = Vec<Portion>;
 
-/// The same moment in every rendition, where nothing of them was before: each begins where it is
-/// nearest to the segment at `at` of rendition `r`.
+/// The same moment in every rendition, where nothing of this run was before. Each begins nearest to
+/// the segment at `at` of rendition `r`, or, where the lane has less or more of it than of that one,
+/// to where it ended: long subtitles lag by up to one of theirs, which would be lost.
 pub(super) fn moment(s: &Situation, c: &Candidate, r: usize, at: usize) -> Portions {
-    portions(s, c, r, at, |track, _, other| Some((same_moment(track, at, other)?, 0)))
+    portions(s, c, r, at, |track, o, other| {
+        let owed = owed_ms(s, o);
+        let begins = nearest(track, at, other, owed).map(|from| (from, owed));
+        begins.or_else(|| Some((same_moment(track, at, other)?, 0)))
+    })
 }
 
 /// What follows the tail in every rendition, the segment at `at` in rendition `r`. Each goes on
@@ -303,6 +308,11 @@ fn same_number(reference: &Track, at: usize, other: &Track) -> Option<usize> {
 /// arrival. It may be the one after the newest, which is not listed yet.
 #[must_use]
 pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize> {
+    nearest(reference, at, other, 0)
+}
+
+/// The same, `owed_ms` before that moment.
+fn nearest(reference: &Track, at: usize, other: &Track, owed_ms: i64) -> Option<usize> {
     if let Some(place) = same_number(reference, at, other) {
         return Some(place);
     }
@@ -315,7 +325,8 @@ pub fn same_moment(reference: &Track, at: usize, other: &Track) -> Option<usize>
     }
     let start = clock.end(reference, at)?.minus(seen.duration());
     let distance = |o: usize| -> Option<u64> {
-        Some(clock.begins(other, o)?.0.signed_since(start).unsigned_abs())
+        let begins = clock.begins(other, o)?.0.signed_since(start);
+        Some(begins.saturating_add(owed_ms).unsigned_abs())
     };
     // The next to come is one of them, where it is known when that is.
     let listed = other.listed_from()..other.segments().len() + usize::from(sure);
