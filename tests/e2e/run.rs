@@ -40,6 +40,8 @@ pub struct Run {
     _browser: Option<Browser>,
     /// Begin and end of the control window.
     control: Option<(u64, u64)>,
+    /// Who stalls for longer in it proves nothing.
+    control_ms_max: u64,
     rows: Vec<Row>,
     /// What players were asked and cannot do.
     cannot: Vec<(String, Order)>,
@@ -91,6 +93,7 @@ impl Run {
             long_segments: false,
             _browser: browser,
             control: None,
+            control_ms_max: CONTROL_MS_MAX,
             rows: Vec::new(),
             cannot: Vec::new(),
             captions: false,
@@ -154,9 +157,14 @@ impl Run {
         self.control_doing(|_| {});
     }
 
-    /// The same where players do what they will do under each fault: what that costs them by itself is
-    /// not the fault's.
-    pub fn control_doing(&mut self, what: impl FnOnce(&mut Self)) {
+    /// The same where players turn to another rendition, as they will under each fault: what that costs
+    /// them by itself (mpv waits for more than a segment) is not the fault's.
+    pub fn control_with_a_switch(&mut self) {
+        self.control_ms_max += 2 * u64::from(SEGMENT_SECONDS) * 1000;
+        self.control_doing(|run| run.order(Order::Switch));
+    }
+
+    fn control_doing(&mut self, what: impl FnOnce(&mut Self)) {
         let begun = now_ms();
         what(self);
         thread::sleep(WINDOW);
@@ -205,7 +213,7 @@ impl Run {
             let allowed_ms = allowance(gap_ms) + extra_ms;
             let fatal = player.errors();
             let wrong = self.wrong(player.as_ref(), (begun, ended));
-            let in_order = control_ms <= CONTROL_MS_MAX && stall_ms <= control_ms + allowed_ms;
+            let in_order = control_ms <= self.control_ms_max && stall_ms <= control_ms + allowed_ms;
             let passed = fatal.is_empty() && wrong.is_empty() && in_order;
             rows.push(Row {
                 proxy: format!("{:?}", self.proxy.which),

@@ -96,7 +96,7 @@ fn switched_after_each(name: &str, what: &str, players: &[&str], stage: Stage) {
     let mut run = Run::begin(name, stage, &upstreams, players);
     what.clone_into(&mut run.feature);
     run.judge_content();
-    run.control_doing(|run| run.order(Order::Switch));
+    run.control_with_a_switch();
     let id = run.serving("a");
     run.fault("kill -9, then a switch", |run| {
         run.stage.packager(&id).kill();
