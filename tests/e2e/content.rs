@@ -2,6 +2,7 @@
 //! decodes without an error, and since each picture carries its number, what is lost or shown twice
 //! at a border is counted to the frame.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -29,6 +30,8 @@ const CLOCK_TOLERANCE: f64 = 0.1;
 pub struct Verdict {
     pub findings: Vec<String>,
     pub borders: Vec<Border>,
+    /// Where a discontinuity is due, however well all goes on.
+    splices: BTreeSet<u64>,
     /// Stretches that were decoded.
     pub decoded: usize,
 }
@@ -67,11 +70,12 @@ impl Clock {
     }
 }
 
-/// Judges all that was recorded; what is decoded is kept in `folder`.
-pub fn judge(recording: &Recording, folder: &Path) -> Verdict {
+/// Judges all that was recorded, where the proxy said that it spliced at these MSNs; what is decoded is
+/// kept in `folder`.
+pub fn judge(recording: &Recording, splices: &BTreeSet<u64>, folder: &Path) -> Verdict {
     let folder = folder.join("content");
     std::fs::create_dir_all(&folder).unwrap();
-    let mut verdict = Verdict::default();
+    let mut verdict = Verdict { splices: splices.clone(), ..Verdict::default() };
     let mut pictures: Vec<Placed> = Vec::new();
     for (i, rendition) in of(recording, Kind::Variant) {
         let placed = verdict.pictures(rendition, &folder.join(format!("{i}-variant")));
@@ -228,7 +232,8 @@ impl Verdict {
                 ));
             }
             let apart = pair[1].clock.programme(0.0) - pair[0].clock.programme(0.0);
-            if lost.abs() < ONE_CLOCK_SECONDS && apart.abs() < ONE_CLOCK_SECONDS {
+            let one = lost.abs() < ONE_CLOCK_SECONDS && apart.abs() < ONE_CLOCK_SECONDS;
+            if one && !self.splices.contains(&msn) {
                 self.find(format!("{rendition}, MSN {msn}: a discontinuity where all goes on"));
             }
             self.borders.push(Border { rendition, msn, lost_seconds: lost });

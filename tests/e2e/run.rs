@@ -1,6 +1,6 @@
 //! One run: packagers, a proxy, players before it, a control window without a fault, then faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub struct Run {
     /// Who stalls for longer in it proves nothing.
     control_ms_max: u64,
     rows: Vec<Row>,
+    /// The MSNs that the proxy said it spliced at.
+    splices: BTreeSet<u64>,
     /// What players were asked and cannot do.
     cannot: Vec<(String, Order)>,
     captions: bool,
@@ -95,6 +97,7 @@ impl Run {
             control: None,
             control_ms_max: CONTROL_MS_MAX,
             rows: Vec::new(),
+            splices: BTreeSet::new(),
             cannot: Vec::new(),
             captions: false,
             switched_ms: None,
@@ -189,6 +192,7 @@ impl Run {
             splices.extend(new.map(|(lane, msn, gap)| ((lane, msn), gap)));
             thread::sleep(Duration::from_millis(500));
         }
+        self.splices.extend(splices.keys().map(|(_, msn)| *msn));
         let mut by_lane: BTreeMap<&str, u64> = BTreeMap::new();
         for ((lane, _), gap) in &splices {
             *by_lane.entry(lane).or_default() += gap.unsigned_abs();
@@ -278,7 +282,8 @@ impl Run {
         let (mut watch_breaches, watch_summary) =
             self.watch.take().map(|w| w.verdict(&self.forgiven)).unwrap_or_default();
         let (mut breaches, recording) = self.witness.verdict();
-        let content = self.content.then(|| content::judge(&recording, self.stage.folder()));
+        let content =
+            self.content.then(|| content::judge(&recording, &self.splices, self.stage.folder()));
         if self.long_segments {
             watch_breaches.retain(|b| b["rule"] != "segment_too_long");
             breaches.retain(|b| !b.what.contains("EXTINF duration, when rounded"));

@@ -1,6 +1,6 @@
 //! ffmpeg and ffprobe over one stretch of a rendition.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::clip::{CODE_BITS, CODE_LEFT, CODE_SQUARE, ffmpeg};
@@ -28,15 +28,12 @@ pub struct Span {
 impl Decoded {
     /// Writes the stretch to `file` and decodes it: what ffmpeg complains of is the error.
     pub fn of(rendition: &Rendition, stretch: &Stretch, file: &Path) -> Result<Self, String> {
-        let mut input = vec!["-allowed_extensions".to_owned(), "ALL".to_owned()];
+        let input = ["-allowed_extensions", "ALL"].map(str::to_owned);
         rendition.write_local(stretch, file);
-        let mut media = file.to_owned();
-        if let Some(key) = sample_key(rendition, stretch) {
-            // ffmpeg's HLS reader knows SAMPLE-AES in MPEG-TS alone; its MP4 reader knows the rest.
-            media = file.with_extension("mp4");
-            std::fs::write(&media, whole(rendition, stretch)).unwrap();
-            input = vec!["-decryption_key".to_owned(), key];
-        }
+        let (input, media) = match sample_key(rendition, stretch) {
+            Some(key) => (Vec::new(), in_the_clear(rendition, stretch, &key, file)?),
+            None => (input.to_vec(), file.to_owned()),
+        };
         let codes = file.with_extension("codes");
         let mut run = ffmpeg();
         run.args(["-loglevel", "error", "-y"]).args(&input).arg("-i").arg(&media);
@@ -109,11 +106,27 @@ fn sample_key(rendition: &Rendition, stretch: &Stretch) -> Option<String> {
     Some(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
-/// Init segment and all segments in one.
-fn whole(rendition: &Rendition, stretch: &Stretch) -> Vec<u8> {
+/// Each segment decrypted by itself, and all in one: ffmpeg's HLS reader knows SAMPLE-AES in MPEG-TS
+/// alone, and its MP4 reader loses its place where another fragment begins.
+fn in_the_clear(
+    rendition: &Rendition,
+    stretch: &Stretch,
+    key: &str,
+    file: &Path,
+) -> Result<PathBuf, String> {
     let read = |uri: &str, range| std::fs::read(rendition.kept(uri, range)).unwrap_or_default();
     let map = stretch.segments.first().and_then(|s: &Segment| s.map.as_ref());
-    let mut bytes = map.map(|m| read(m.uri(), m.range())).unwrap_or_default();
-    stretch.segments.iter().for_each(|s| bytes.extend(read(&s.uri, s.range)));
-    bytes
+    let init = map.map(|m| read(m.uri(), m.range())).unwrap_or_default();
+    let (one, clear) = (file.with_extension("mp4"), file.with_extension("clear.ts"));
+    let mut all = Vec::new();
+    for segment in &stretch.segments {
+        std::fs::write(&one, [init.clone(), read(&segment.uri, segment.range)].concat()).unwrap();
+        let mut run = ffmpeg();
+        run.args(["-loglevel", "error", "-y", "-copyts", "-decryption_key", key, "-i"]).arg(&one);
+        run.args(["-c", "copy", "-muxdelay", "0", "-f", "mpegts"]).arg(&clear);
+        said_nothing(&run.output().unwrap()).map_err(|e| format!("{}: {e}", segment.uri))?;
+        all.extend(std::fs::read(&clear).unwrap());
+    }
+    std::fs::write(&clear, all).unwrap();
+    Ok(clear)
 }

@@ -111,17 +111,17 @@ impl Shaka {
         // A block must be full before it is read.
         shaka.args(["--io_block_size", "1880"]);
         if let Some(scheme) = self.scheme {
-            self.encrypt(&mut shaka, scheme, hls);
+            Self::encrypt(&mut shaka, scheme, hls);
         }
         shaka
     }
 
-    fn encrypt(&self, shaka: &mut Command, scheme: &str, hls: &Path) {
-        let key: [u8; 16] = rand::random();
+    fn encrypt(shaka: &mut Command, scheme: &str, hls: &Path) {
+        // Each run has a key of its own under the same name. Its id is its own too, as ids must be.
+        let (key, id): ([u8; 16], [u8; 16]) = (rand::random(), rand::random());
         std::fs::write(hls.join(KEY), key).unwrap();
-        let id = format!("{:032x}", self.first_msn);
         shaka.arg("--enable_raw_key_encryption");
-        shaka.args(["--keys", &format!("label=:key_id={id}:key={}", hex(key))]);
+        shaka.args(["--keys", &format!("label=:key_id={}:key={}", hex(id), hex(key))]);
         shaka.args(["--protection_scheme", scheme, "--hls_key_uri", KEY, "--clear_lead", "0"]);
     }
 }
