@@ -1,0 +1,84 @@
+//! What a segment holds, whatever it is packed in.
+
+/// A moment on a packager's media timeline, 90 kHz. In MPEG-TS it is what the packets say, 33 bits, unwrapped
+/// within one segment from its first; in fMP4 it is rounded down from the track's own timescale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticks(pub i64);
+
+impl Ticks {
+    /// A second.
+    pub const SECOND: i64 = 90_000;
+}
+
+/// From the first to the last of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub first: Ticks,
+    pub last: Ticks,
+}
+
+/// All that is known of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// None in a segment of sound alone.
+    pub video: Option<Video>,
+    /// In the order of the tracks.
+    pub audio: Vec<Audio>,
+    /// MPEG-TS: the first programme clock reference, 27 MHz.
+    pub pcr: Option<u64>,
+}
+
+/// The pictures of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Video {
+    pub codec: Codec,
+    /// Hash of the parameter sets (SPS, PPS, VPS), if the segment or its init segment has them.
+    pub parameter_sets: Option<PictureHash>,
+    /// Presentation times of all pictures, the earliest and the latest.
+    pub pts: Span,
+    /// Decoding times, in the order of the stream.
+    pub dts: Span,
+    pub pictures: u32,
+    /// How long the last picture is taken to be shown: the distance that most pictures have.
+    pub frame: Ticks,
+    pub keyframes: Vec<Keyframe>,
+}
+
+/// A picture that decoding can begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keyframe {
+    pub pts: Ticks,
+    pub dts: Ticks,
+    /// Of the coded picture alone, the same in every container.
+    pub hash: PictureHash,
+    /// No picture after it in the stream is shown before it: what comes before can be cut off.
+    pub closed: bool,
+}
+
+/// The first half of BLAKE3 over the slices of a coded picture (or over parameter sets), each with its length
+/// before it: NAL units without start codes, lengths, trailing zeros, delimiters and SEI, which packagers
+/// write as they like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PictureHash(pub [u8; 16]);
+
+/// The sound of one track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audio {
+    pub codec: Codec,
+    pub pts: Span,
+    /// How long one frame lasts, rounded down.
+    pub frame: Ticks,
+    pub frames: u32,
+}
+
+/// How a track is coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    H264,
+    H265,
+    Aac,
+    Mp3,
+    Ac3,
+    /// Anything else: it is carried, and cut at packets.
+    Other,
+}
