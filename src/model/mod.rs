@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod lane;
+pub mod media;
 pub mod multivariant;
 pub mod names;
 pub mod playlist;

@@ -13,7 +13,9 @@ impl Ticks {
 /// From the first to the last of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
+    /// The earliest.
     pub first: Ticks,
+    /// The latest.
     pub last: Ticks,
 }
 
@@ -31,23 +33,29 @@ pub struct Content {
 /// The pictures of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Video {
+    /// How it is coded.
     pub codec: Codec,
-    /// Hash of the parameter sets (SPS, PPS, VPS), if the segment or its init segment has them.
+    /// Hash of the parameter sets (SPS, PPS, VPS), each counted once, by type and bytes; if the segment or its
+    /// init segment has them.
     pub parameter_sets: Option<PictureHash>,
     /// Presentation times of all pictures, the earliest and the latest.
     pub pts: Span,
     /// Decoding times, in the order of the stream.
     pub dts: Span,
+    /// How many; two fields that make one frame count once.
     pub pictures: u32,
     /// How long the last picture is taken to be shown: the distance that most pictures have.
     pub frame: Ticks,
+    /// In the order of the stream.
     pub keyframes: Vec<Keyframe>,
 }
 
 /// A picture that decoding can begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keyframe {
+    /// When it is shown.
     pub pts: Ticks,
+    /// When it is decoded.
     pub dts: Ticks,
     /// Of the coded picture alone, the same in every container.
     pub hash: PictureHash,
@@ -64,20 +72,28 @@ pub struct PictureHash(pub [u8; 16]);
 /// The sound of one track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audio {
+    /// How it is coded.
     pub codec: Codec,
+    /// Presentation times of the first and the last frame.
     pub pts: Span,
     /// How long one frame lasts, rounded down.
     pub frame: Ticks,
+    /// How many.
     pub frames: u32,
 }
 
 /// How a track is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
+    /// H.264.
     H264,
+    /// H.265.
     H265,
+    /// AAC.
     Aac,
+    /// MP3.
     Mp3,
+    /// AC-3.
     Ac3,
     /// Anything else: it is carried, and cut at packets.
     Other,

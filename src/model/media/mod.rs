@@ -22,7 +22,10 @@ pub enum Container<'a> {
     /// MPEG-TS.
     Ts,
     /// fMP4, with the bytes of its init segment.
-    Fmp4 { init: &'a [u8] },
+    Fmp4 {
+        /// The init segment.
+        init: &'a [u8],
+    },
 }
 
 /// What is in a segment.
