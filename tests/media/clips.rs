@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::ffmpeg::ffmpeg;
 
@@ -55,7 +56,7 @@ impl Clip {
     /// Two MPEG-TS segments of four seconds, a keyframe each second.
     pub fn segments(self) -> Vec<Bytes> {
         static MADE: OnceLock<Mutex<HashMap<Clip, Vec<Bytes>>>> = OnceLock::new();
-        let mut made = MADE.get_or_init(Mutex::default).lock().unwrap();
+        let mut made = MADE.get_or_init(Mutex::default).lock();
         let segments = made.entry(self).or_insert_with(|| {
             let folder = tempfile::tempdir().unwrap();
             self.make(folder.path(), &[]);

@@ -7,7 +7,9 @@ use segue::model::media::{Container, Damage, Ticks, cut};
 use crate::clips::{ALL, BIDIRECTIONAL, Clip, H265, OPEN, PLAIN, SILENT, SLICED, SOUND};
 use crate::ffmpeg::{Frame, frames};
 use crate::ts::{content, keyframes};
-use crate::ts_packets::{AUDIO, Pes, VIDEO, jumps, packets, regrouped};
+use crate::ts_packets::{
+    AUDIO, METADATA, Pes, SECTIONS, VIDEO, jumps, packets, regrouped, with_data,
+};
 
 /// From the keyframe at `pts` on.
 fn tail(segment: &Bytes, pts: Ticks) -> Bytes {
@@ -27,13 +29,11 @@ fn tail(segment: &Bytes, pts: Ticks) -> Bytes {
 /// Where packets are cut that can be: keyframes, or any time of sound alone.
 fn joints(segment: &Bytes) -> Vec<Ticks> {
     let content = content(segment);
-    match content.video {
-        Some(video) => video.keyframes.iter().filter(|key| key.closed).map(|key| key.pts).collect(),
-        None => {
-            let from = content.audio[0].pts.first.0;
-            (0..12).map(|n| Ticks(from + n * 7000)).collect()
-        }
+    if let Some(video) = content.video {
+        return video.keyframes.iter().filter(|key| key.closed).map(|key| key.pts).collect();
     }
+    let from = content.audio[0].pts.first.0;
+    (0..12).map(|n| Ticks(from + n * 7000)).collect()
 }
 
 /// The packets of each stream are those from the one nearest to `pts` on, with the times they had.
@@ -49,11 +49,10 @@ fn same_packets(clip: Clip, whole: &Bytes, tail: &Bytes, pts: Ticks) {
             all.iter().filter(|frame| frame.stream == stream).cloned().collect()
         };
         let (all, kept) = (of(&whole), of(&tail));
-        let from = if stream == sound { pts.0 - half - 1 } else { pts.0 };
-        let begin = match stream == sound {
-            true => all.iter().position(|frame| frame.pts >= from),
-            false => all.iter().position(|frame| frame.pts == from),
+        let begins = |frame: &Frame| {
+            if stream == sound { frame.pts > pts.0 - half - 2 } else { frame.pts == pts.0 }
         };
+        let begin = all.iter().position(begins);
         let expected = begin.map(|begin| &all[begin..]).unwrap_or_default();
         assert_eq!(kept.len(), expected.len(), "{} at {pts:?}, stream {stream}", clip.name);
         for (nth, (kept, expected)) in kept.iter().zip(expected).enumerate() {
@@ -107,7 +106,7 @@ fn a_tail_decodes_as_the_segment_does_from_there_on() {
 fn the_tail_from_the_beginning_is_the_segment() {
     for clip in [PLAIN, BIDIRECTIONAL, H265, SOUND] {
         let segment = &clip.segments()[1];
-        assert!(&tail(segment, joints(segment)[0]) == segment, "{}", clip.name);
+        assert!(tail(segment, joints(segment)[0]) == segment, "{}", clip.name);
     }
 }
 
@@ -224,6 +223,31 @@ fn frames_of_sound_may_lie_across_pes_packets() {
         let tail = tail(&torn, pts);
         let first = content(&tail).audio[0].pts.first.0;
         assert!(first.abs_diff(pts.0) <= 1 + whole.audio[0].frame.0.unsigned_abs() / 2);
+    }
+}
+
+/// Metadata belongs to its times, and what has none to where it stands.
+#[test]
+fn data_goes_with_the_pictures_it_stands_by() {
+    let plain = &PLAIN.segments()[1];
+    let key = keyframes(plain)[2];
+    // A tenth of a second apart, the fifth and those after it at the keyframe or later.
+    let time = |nth: usize| key.pts.0 + (nth as i64 - 5) * 9000;
+    for timed in [true, false] {
+        let segment = with_data(plain, 60, |nth| timed.then(|| time(nth)));
+        assert_eq!(content(&segment), content(plain));
+        let count = |segment: &[u8], pid| {
+            packets(segment).filter(|packet| packet.pid == pid && packet.begins).count()
+        };
+        let tail = tail(&segment, key.pts);
+        let all = count(&segment, METADATA);
+        let from = packets(&segment).filter(|packet| packet.pid == VIDEO && packet.begins).nth(50);
+        let at = from.unwrap().bytes.as_ptr() as usize - segment.as_ptr() as usize;
+        let after = count(&segment[at..], SECTIONS);
+        assert!(all > after && after > 4);
+        assert_eq!(count(&tail, SECTIONS), after);
+        assert_eq!(count(&tail, METADATA), if timed { all - 4 } else { after });
+        assert_eq!(content(&tail), content(&self::tail(plain, key.pts)));
     }
 }
 

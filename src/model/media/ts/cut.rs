@@ -5,8 +5,10 @@ use bytes::Bytes;
 use mpeg2ts_reader::packet::Packet;
 
 use super::super::{Damage, Ticks};
+use super::frames::Frame;
 use super::make::{Remade, clock, number};
 use super::pes::Assembler;
+use super::pictures::{Picture, Shown};
 use super::read::{Holds, PACKET_BYTES, Pes, Place, Reading, Stream, packets, pcr, read};
 
 /// Packets of no stream.
@@ -26,8 +28,9 @@ struct Joint {
 /// Where the tail begins in one stream.
 #[derive(Clone, Copy, Debug)]
 struct Start {
-    /// With an offset of 0 the PES packet stays as it is.
     place: Place,
+    /// Its PES packet begins with it and says when it is: it stays as it is.
+    is_whole: bool,
     /// What is written where it does not.
     pts: i64,
     dts: i64,
@@ -51,7 +54,7 @@ pub(super) fn cut(segment: &Bytes, pts: Ticks) -> Result<Bytes, Damage> {
 fn joint(reading: &Reading, pts: Ticks) -> Result<Option<Joint>, Damage> {
     let none = Damage::NoKeyframe(pts);
     let lead = reading.streams.iter().enumerate().find_map(|(index, stream)| match &stream.holds {
-        Holds::Pictures(shown) => Some((index, stream, pictures(shown, pts))),
+        Holds::Pictures(shown) => Some((index, stream, pictures(stream, shown, pts))),
         _ => None,
     });
     let lead = lead.or_else(|| {
@@ -78,27 +81,34 @@ fn joint(reading: &Reading, pts: Ticks) -> Result<Option<Joint>, Damage> {
 }
 
 /// Which picture it is, and where.
-fn pictures(shown: &super::pictures::Shown, pts: Ticks) -> Option<(usize, Start)> {
+fn pictures(stream: &Stream, shown: &Shown, pts: Ticks) -> Option<(usize, Start)> {
     let mut pictures = shown.pictures.iter().enumerate();
     let (nth, picture) = pictures.find(|(_, picture)| picture.closed && picture.pts == pts.0)?;
-    let Place { pes, offset } = picture.place;
-    let place = Place { pes, offset: if offset <= START_CODE.len() { 0 } else { offset } };
-    Some((nth, Start { place, pts: picture.pts, dts: picture.dts, is_key: true }))
+    let is_whole = stays(stream, picture.place, START_CODE.len());
+    let Picture { place, pts, dts, .. } = *picture;
+    Some((nth, Start { place, is_whole, pts, dts, is_key: true }))
 }
 
 /// Which frame it is, and where.
 fn sound(stream: &Stream, pts: i64) -> Option<(usize, Start)> {
     let Holds::Sound(heard) = &stream.holds else { return None };
     let (nth, frame) = heard.nearest(pts)?;
-    let start = Start { place: frame.place, pts: frame.pts, dts: frame.pts, is_key: false };
-    Some((nth, start))
+    let is_whole = stays(stream, frame.place, 0);
+    let Frame { place, pts } = *frame;
+    Some((nth, Start { place, is_whole, pts, dts: pts, is_key: false }))
+}
+
+/// What is there begins its PES packet, which has a time.
+fn stays(stream: &Stream, place: Place, offset: usize) -> bool {
+    place.offset <= offset && stream.pes.get(place.pes).is_some_and(|pes| pes.pts.is_some())
 }
 
 /// Cut at PES packets.
 fn data(stream: &Stream, from: i64, packet: usize) -> Option<Start> {
-    let stays = |pes: &Pes| pes.pts.map_or(pes.packet >= packet, |pts| pts >= from);
-    let pes = stream.pes.iter().position(stays)?;
-    Some(Start { place: Place { pes, offset: 0 }, pts: 0, dts: 0, is_key: false })
+    let is_after = |pes: &Pes| pes.pts.map_or(pes.packet >= packet, |pts| pts >= from);
+    let pes = stream.pes.iter().position(is_after)?;
+    let place = Place { pes, offset: 0 };
+    Some(Start { place, is_whole: true, pts: 0, dts: 0, is_key: false })
 }
 
 /// What is written.
@@ -153,7 +163,7 @@ impl<'a> Tail<'a> {
         let start = self.joint.starts.get(at).copied().flatten();
         let Some((start, pes)) = start.zip(begun.checked_sub(1)) else { return Ok(()) };
         let leads = self.reading.shown().is_none() || matches!(stream.holds, Holds::Pictures(_));
-        if pes > start.place.pes || pes == start.place.pes && start.place.offset == 0 {
+        if pes > start.place.pes || pes == start.place.pes && start.is_whole {
             self.keep(packet, has_clock, leads);
         } else if pes == start.place.pes && begins {
             self.remake(stream, &start, number, leads)?;
