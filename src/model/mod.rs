@@ -1,5 +1,6 @@
 //! The pure model: no I/O, no clock, no async, no logging. Time comes in as a value.
 
+pub mod align;
 pub mod health;
 pub mod lane;
 pub mod media;
