@@ -114,19 +114,19 @@ impl<'a> Traf<'a> {
         let id = fields.u32()?;
         let (track, told) = (init.tracks.iter().enumerate().find(|(_, track)| track.id == id))
             .ok_or(Damage::Malformed("a track that the init segment does not have"))?;
-        let base = base(flags, &mut fields, part, before)?;
+        let bases = bases(flags, &mut fields, part, before)?;
         let defaults = defaults(flags, &mut fields, told.defaults)?;
         if told.coding(defaults.coding)?.encrypted {
             return Err(Damage::Encrypted);
         }
         let mut read = Self { track, id, flags, defaults, time: -1, runs: Vec::new() };
-        let mut end = base;
+        let [mut end, _] = bases;
         for atom in traf.atoms() {
             let atom = atom?;
             match &atom.kind {
                 b"tfdt" => read.time = time(&atom)?,
                 b"trun" => {
-                    let run = Run::read(&atom, part, (base, end), defaults.size, budget)?;
+                    let run = Run::read(&atom, part, (bases, end), defaults.size, budget)?;
                     end = run.at + run.bytes;
                     read.runs.push(run);
                 }
@@ -168,21 +168,20 @@ impl<'a> Traf<'a> {
     }
 }
 
-/// Where in the segment the offsets of runs count from: what is written, as old muxers do; the end
-/// of the track before; the fragment's own start.
-fn base(
+/// Where in the segment the offsets of runs count from, most likely first: the fragment's start; the
+/// end of the track before; what is written, if the segment is a file of its own. Old muxers write where
+/// the fragment begins in a file that may be a longer one.
+fn bases(
     flags: u32,
     fields: &mut Fields<'_>,
     part: &Part<'_>,
     before: usize,
-) -> Result<usize, Damage> {
+) -> Result<[usize; 2], Damage> {
+    let moof = part.atom.at;
     if flags & BASE_DATA_OFFSET != 0 {
-        // What is not in this fragment counts from the start of a longer file; it is where moof was.
-        let written = usize::try_from(fields.u64()?).ok();
-        let here = written.filter(|at| (part.atom.at..=part.end).contains(at));
-        return Ok(here.unwrap_or(part.atom.at));
+        return Ok([moof, usize::try_from(fields.u64()?).unwrap_or(moof)]);
     }
-    Ok(if flags & BASE_IS_MOOF != 0 { part.atom.at } else { before })
+    Ok([if flags & BASE_IS_MOOF != 0 { moof } else { before }; 2])
 }
 
 fn defaults(flags: u32, fields: &mut Fields<'_>, track: Defaults) -> Result<Defaults, Damage> {
@@ -202,11 +201,11 @@ fn time(tfdt: &Atom<'_>) -> Result<i64, Damage> {
 }
 
 impl<'a> Run<'a> {
-    /// `base` is what offsets count from, `next` where the run before ended.
+    /// `bases` is what offsets may count from, `next` where the run before ended.
     fn read(
         trun: &Atom<'a>,
         part: &Part<'a>,
-        (base, next): (usize, usize),
+        (bases, next): ([usize; 2], usize),
         default_size: u32,
         budget: &mut Budget,
     ) -> Result<Self, Damage> {
@@ -215,8 +214,10 @@ impl<'a> Run<'a> {
         budget.samples(count)?;
         let mut at = next;
         if flags & DATA_OFFSET != 0 {
-            let offset = isize::try_from(fields.i32()?).ok();
-            at = offset.and_then(|offset| base.checked_add_signed(offset)).unwrap_or(0);
+            let offset = isize::try_from(fields.i32()?).unwrap_or(0);
+            let places = bases.map(|base| base.checked_add_signed(offset).unwrap_or(0));
+            let fits = |at: &&usize| (part.data..part.end).contains(*at);
+            at = *places.iter().find(fits).unwrap_or(&places[0]);
         }
         let first_flags = if flags & FIRST_FLAGS != 0 { Some(fields.u32()?) } else { None };
         let mut run = Self {
