@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use segue::model::media::{Codec, Container, Content, Damage, Keyframe, Ticks, cut, inspect};
 
-use made::{H264, Made, Packet, file, fragments, hls, shaka};
+use made::{H264, Made, Packet, copy, encoder, file, fragments, hls, run, shaka};
 
 const H265: &[&str] = &[
     "-c:v",
@@ -253,6 +253,41 @@ fn shaka_packager_encrypted() {
                         assert_eq!(cut, Err(Damage::Encrypted));
                     }
                 }
+            }
+        }
+    }
+}
+
+/// One encoder, two containers: the same pictures, at the same distances.
+#[test]
+fn a_picture_is_the_same_in_both_containers() {
+    let slices: &[&str] = &["-slices", "3"];
+    for (name, codecs) in [("H.264", &[H264, slices].concat()[..]), ("H.265", OPEN)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut encode = encoder(folder.path(), "30000/1001", 6);
+        encode.args(codecs).args(["-f", "mpegts", "in.ts"]);
+        run(encode);
+        let source = std::fs::read(folder.path().join("in.ts")).unwrap();
+        let in_ts = inspect(Container::Ts, &source).unwrap();
+        for (options, within) in [("movflags=+frag_discont", 1), ("use_editlist=1", MILLISECOND)] {
+            let mut copied = Vec::new();
+            let made = copy(&folder.path().join("in.ts"), options);
+            for segment in &made.segments {
+                let content = look(&made, segment);
+                let (fmp4, ts) = (content.video.unwrap(), in_ts.video.as_ref().unwrap());
+                assert_eq!((fmp4.codec, fmp4.frame), (ts.codec, ts.frame), "{name}");
+                assert!(fmp4.parameter_sets.is_some(), "{name}");
+                assert_eq!(fmp4.parameter_sets, ts.parameter_sets, "{name}");
+                copied.extend(fmp4.keyframes);
+                let sound = (content.audio[0].codec, content.audio[0].frame);
+                assert_eq!(sound, (in_ts.audio[0].codec, in_ts.audio[0].frame), "{name}");
+            }
+            let keyframes = &in_ts.video.as_ref().unwrap().keyframes;
+            assert_eq!(copied.len(), keyframes.len(), "{name}");
+            for (fmp4, ts) in copied.iter().zip(keyframes) {
+                assert_eq!((fmp4.hash, fmp4.closed), (ts.hash, ts.closed), "{name}");
+                let apart = (fmp4.pts.0 - copied[0].pts.0) - (ts.pts.0 - keyframes[0].pts.0);
+                assert!(apart.abs() <= within, "{name} {options}: {fmp4:?} {ts:?}");
             }
         }
     }

@@ -60,6 +60,18 @@ pub fn hls(rate: &str, codecs: &[&str], more: &[&str]) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let mut command = encoder(folder.path(), rate, 6);
     command.args(codecs);
+    muxed(folder, command, more)
+}
+
+/// What is in a file, without encoding it again.
+pub fn copy(source: &Path, options: &str) -> Made {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = ffmpeg(folder.path());
+    command.args(["-copyts", "-i"]).arg(source).args(["-c", "copy", "-bsf:a", "aac_adtstoasc"]);
+    muxed(folder, command, &["-hls_segment_options", options])
+}
+
+fn muxed(folder: tempfile::TempDir, mut command: Command, more: &[&str]) -> Made {
     command.args(["-f", "hls", "-hls_time", "4", "-hls_playlist_type", "vod"]);
     command.args(["-hls_segment_type", "fmp4", "-hls_fmp4_init_filename", "init.mp4"]);
     command.args(more).arg("list.m3u8");
