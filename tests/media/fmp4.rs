@@ -1,6 +1,8 @@
 //! fMP4 of real packagers: what is said of it beside what ffprobe says, and its cuts.
 
+mod damage;
 mod made;
+mod written;
 
 use bytes::Bytes;
 

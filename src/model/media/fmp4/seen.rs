@@ -77,7 +77,13 @@ impl<'i> Seen<'i> {
             }
         }
         if !sample.sync {
-            return Ok(());
+            // Lengths that do not add up show that the samples are not where they are said to be.
+            let mut units = length_prefixed(bytes, coding.length_bytes);
+            return if coding.length_bytes == 0 {
+                Ok(())
+            } else {
+                units.try_for_each(|unit| unit.map(drop))
+            };
         }
         // What a muxer calls a keyframe must be one.
         if let Some(hash) = self.key(bytes, coding)? {
