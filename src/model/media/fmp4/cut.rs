@@ -3,19 +3,21 @@
 use bytes::Bytes;
 
 use super::atoms::Atom;
-use super::content;
 use super::fragment::{Fragment, Sample, Traf};
 use super::init::{Init, Kind, Track};
+use super::read;
 use super::segment::{Budget, parts};
 use super::write::{Tail, write};
-use crate::model::media::{Content, Damage, Keyframe, Ticks};
+use crate::model::media::{Content, Damage, Ticks};
 
 /// Where a tail begins, and of which tracks it has begun.
 struct Place<'i> {
     init: &'i Init,
     pts: Ticks,
-    /// None: there are no pictures.
-    keyframe: Option<Keyframe>,
+    /// Which picture it begins with, from 1. None: there are none.
+    keyframe: Option<u32>,
+    /// So many pictures have passed.
+    pictures: u32,
     begun: Vec<bool>,
 }
 
@@ -33,8 +35,8 @@ enum Kept<'f, 'a> {
 pub(crate) fn cut(init: &[u8], segment: &Bytes, pts: Ticks) -> Result<Bytes, Damage> {
     let init = Init::read(init)?;
     let parts = parts(segment)?;
-    let content = content(&init, segment, &parts)?;
-    let mut place = Place::of(&init, &content, pts)?;
+    let (content, keys) = read(&init, segment, &parts)?;
+    let mut place = Place::of(&init, &content, &keys, pts)?;
     let mut budget = Budget::of(segment);
     let mut out = Vec::new();
     let mut styled = false;
@@ -50,7 +52,7 @@ pub(crate) fn cut(init: &[u8], segment: &Bytes, pts: Ticks) -> Result<Bytes, Dam
             b"emsg" => out.extend(event(&part.atom, &content, pts)?),
             b"moof" => {
                 let fragment = Fragment::read(part, &init, &mut budget)?;
-                let kept = place.kept(&fragment)?;
+                let kept = place.kept(&fragment);
                 if matches!(kept, Kept::All) {
                     let fragment = segment.get(part.atom.at..part.end).unwrap_or_default();
                     before.drain(..).for_each(|bytes| out.extend_from_slice(bytes));
@@ -69,49 +71,49 @@ pub(crate) fn cut(init: &[u8], segment: &Bytes, pts: Ticks) -> Result<Bytes, Dam
 }
 
 impl<'i> Place<'i> {
-    fn of(init: &'i Init, content: &Content, pts: Ticks) -> Result<Self, Damage> {
+    fn of(init: &'i Init, content: &Content, keys: &[u32], pts: Ticks) -> Result<Self, Damage> {
         let keyframe = match &content.video {
             Some(video) => {
-                let fits = |keyframe: &&Keyframe| keyframe.pts == pts && keyframe.closed;
-                let keyframe = video.keyframes.iter().find(fits);
-                Some(*keyframe.ok_or(Damage::NoKeyframe(pts))?)
+                let mut keys = video.keyframes.iter().zip(keys);
+                let key = keys.find(|(keyframe, _)| keyframe.pts == pts && keyframe.closed);
+                Some(*key.ok_or(Damage::NoKeyframe(pts))?.1)
             }
             None => None,
         };
         let begun = vec![false; init.tracks.len()];
-        Ok(Self { init, pts, keyframe, begun })
+        Ok(Self { init, pts, keyframe, pictures: 0, begun })
     }
 
-    fn kept<'f, 'a>(&mut self, fragment: &'f Fragment<'a>) -> Result<Kept<'f, 'a>, Damage> {
+    fn kept<'f, 'a>(&mut self, fragment: &'f Fragment<'a>) -> Kept<'f, 'a> {
         let mut tails = Vec::new();
         let mut all = true;
         for traf in &fragment.trafs {
-            let skip = self.skip(traf)?;
+            let skip = self.skip(traf);
             all &= skip == 0 && !traf.counts_from_file();
             if skip < traf.count() {
                 tails.push(Tail { traf, skip });
             }
         }
-        Ok(match tails.is_empty() {
+        match tails.is_empty() {
             true => Kept::Nothing,
             false if all => Kept::All,
             false => Kept::Some(tails),
-        })
+        }
     }
 
     /// How many samples of a track's fragment come before the tail.
-    fn skip(&mut self, traf: &Traf<'_>) -> Result<u32, Damage> {
+    fn skip(&mut self, traf: &Traf<'_>) -> u32 {
         let (Some(track), Some(begun)) =
             (self.init.tracks.get(traf.track), self.begun.get(traf.track).copied())
         else {
-            return Ok(0);
+            return 0;
         };
         if begun {
-            return Ok(0);
+            return 0;
         }
         let mut skip = 0;
         for sample in traf.samples(track) {
-            if self.begins(track, &sample)? {
+            if self.begins(track, &sample) {
                 if let Some(begun) = self.begun.get_mut(traf.track) {
                     *begun = true;
                 }
@@ -119,26 +121,25 @@ impl<'i> Place<'i> {
             }
             skip += 1;
         }
-        Ok(skip)
+        skip
     }
 
     /// Whether a track's tail begins with a sample.
-    fn begins(&self, track: &Track, sample: &Sample) -> Result<bool, Damage> {
+    fn begins(&mut self, track: &Track, sample: &Sample) -> bool {
         // In 90 000ths of the timescale, exactly.
         let pts = i128::from(sample.pts) * i128::from(Ticks::SECOND);
         let duration = i128::from(sample.duration) * i128::from(Ticks::SECOND);
         let place = i128::from(self.pts.0) * i128::from(track.timescale);
-        Ok(match (track.kind, &self.keyframe) {
-            (Kind::Pictures, Some(keyframe)) => {
-                sample.sync
-                    && track.ticks(sample.pts)? == keyframe.pts
-                    && track.ticks(sample.dts)? == keyframe.dts
+        match track.kind {
+            Kind::Pictures => {
+                self.pictures = self.pictures.saturating_add(1);
+                self.keyframe == Some(self.pictures)
             }
             // The frame whose start is nearest: the place is not in the second half of it.
-            (Kind::Sound, _) => 2 * pts + duration >= 2 * place,
+            Kind::Sound => 2 * pts + duration >= 2 * place,
             // What is shown then.
-            _ => pts + duration > place,
-        })
+            Kind::Other => pts + duration > place,
+        }
     }
 }
 

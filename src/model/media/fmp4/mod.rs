@@ -27,10 +27,12 @@ pub(super) use cut::cut;
 
 /// What is in a segment.
 pub(super) fn inspect(init: &[u8], segment: &[u8]) -> Result<Content, Damage> {
-    content(&Init::read(init)?, segment, &parts(segment)?)
+    let (content, _) = read(&Init::read(init)?, segment, &parts(segment)?)?;
+    Ok(content)
 }
 
-fn content(init: &Init, segment: &[u8], parts: &[Part<'_>]) -> Result<Content, Damage> {
+/// What is in a segment, and which of its pictures are keyframes, from 1.
+fn read(init: &Init, segment: &[u8], parts: &[Part<'_>]) -> Result<(Content, Vec<u32>), Damage> {
     let mut seen: Vec<Seen<'_>> = init.tracks.iter().map(Seen::of).collect();
     let mut budget = Budget::of(segment);
     for part in parts.iter().filter(|part| part.is_fragment()) {
@@ -55,13 +57,18 @@ fn content(init: &Init, segment: &[u8], parts: &[Part<'_>]) -> Result<Content, D
         return Err(Damage::Empty);
     }
     let mut content = Content { video: None, audio: Vec::new(), pcr: None };
+    let mut keys = Vec::new();
     for (track, seen) in init.tracks.iter().zip(seen) {
         match track.kind {
             Kind::Pictures if seen.is_empty() => return Err(Damage::NoPicture),
-            Kind::Pictures => content.video = Some(seen.video()?),
+            Kind::Pictures => {
+                let (video, numbers) = seen.video()?;
+                content.video = Some(video);
+                keys = numbers;
+            }
             Kind::Sound if !seen.is_empty() => content.audio.push(seen.audio()?),
             Kind::Sound | Kind::Other => {}
         }
     }
-    Ok(content)
+    Ok((content, keys))
 }

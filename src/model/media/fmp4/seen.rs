@@ -21,6 +21,8 @@ pub(super) struct Seen<'i> {
     dts: (i64, i64),
     durations: Vec<(u32, u32)>,
     keyframes: Vec<Keyframe>,
+    /// Which of the samples they are, from 1.
+    numbers: Vec<u32>,
     /// Keyframes that no picture was shown before so far, the earliest shown first.
     closed: Vec<(usize, i64)>,
     sets: ParameterSets,
@@ -37,6 +39,7 @@ impl<'i> Seen<'i> {
             dts: (0, 0),
             durations: Vec::new(),
             keyframes: Vec::new(),
+            numbers: Vec::new(),
             closed: Vec::new(),
             sets: ParameterSets::default(),
             hasher: PictureHasher::default(),
@@ -88,6 +91,7 @@ impl<'i> Seen<'i> {
         // What a muxer calls a keyframe must be one.
         if let Some(hash) = self.key(bytes, coding)? {
             self.closed.push((self.keyframes.len(), sample.pts));
+            self.numbers.push(self.count);
             self.keyframes.push(Keyframe {
                 pts: self.track.ticks(sample.pts)?,
                 dts: self.track.ticks(sample.dts)?,
@@ -135,9 +139,10 @@ impl<'i> Seen<'i> {
         self.coding.map_or(Codec::Other, |coding| coding.codec)
     }
 
-    pub fn video(self) -> Result<Video, Damage> {
+    /// With which of its pictures are keyframes, from 1.
+    pub fn video(self) -> Result<(Video, Vec<u32>), Damage> {
         let in_init = self.coding.and_then(|coding| coding.sets);
-        Ok(Video {
+        let video = Video {
             codec: self.codec(),
             // Those among the samples are newer.
             parameter_sets: self.sets.hash().or(in_init),
@@ -146,7 +151,8 @@ impl<'i> Seen<'i> {
             pictures: self.count,
             frame: self.frame()?,
             keyframes: self.keyframes,
-        })
+        };
+        Ok((video, self.numbers))
     }
 
     pub fn audio(&self) -> Result<Audio, Damage> {
