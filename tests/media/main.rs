@@ -1,4 +1,5 @@
-//! What is inside segments, of real packagers and of damaged ones.
+//! What is inside real segments, of ffmpeg and Shaka Packager, made on the fly and judged by ffmpeg; and
+//! inside damaged ones.
 
 #![allow(
     missing_docs,
@@ -7,13 +8,15 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    clippy::too_many_lines,
     clippy::needless_pass_by_value,
     clippy::disallowed_methods,
-    clippy::disallowed_types,
     reason = "a test may"
 )]
 
+mod clips;
+mod ffmpeg;
 mod fmp4;
+mod ts;
+mod ts_cut;
+mod ts_damage;
+mod ts_packets;

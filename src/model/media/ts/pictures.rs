@@ -162,25 +162,31 @@ impl Picture {
 }
 
 /// Gives pictures their times: a PES packet's are those of the first picture that begins in it, and
-/// those after it follow at the usual distance, which is what is returned.
+/// those after it share what is left until the next. Returned is how long one is shown.
 fn timed(pictures: &mut [Picture], pes: &[Pes]) -> Result<i64, Damage> {
     let mut last = None;
-    let mut written = Vec::with_capacity(pictures.len());
+    // Runs of pictures, of which the first has its times.
+    let mut runs: Vec<(i64, i64, usize)> = Vec::with_capacity(pictures.len());
     for picture in pictures.iter() {
-        let first = last.replace(picture.place.pes) != Some(picture.place.pes);
-        let times = pes.get(picture.place.pes).filter(|_| first);
-        written.push(times.and_then(|pes| pes.pts.map(|pts| (pts, pes.dts.unwrap_or(pts)))));
+        let is_first = last.replace(picture.place.pes) != Some(picture.place.pes);
+        let pes = pes.get(picture.place.pes).filter(|_| is_first);
+        match (pes.and_then(|pes| Some((pes.pts?, pes.dts))), runs.last_mut()) {
+            (Some((pts, dts)), _) => runs.push((pts, dts.unwrap_or(pts), 1)),
+            (None, Some((.., count))) => *count += 1,
+            (None, None) => return Err(Damage::Malformed("its first picture has no time")),
+        }
     }
-    let mut shown: Vec<i64> = written.iter().flatten().map(|(pts, _)| *pts).collect();
-    let frame = usual_distance(&mut shown);
-    let mut before: Option<(i64, i64)> = None;
-    for (picture, written) in pictures.iter_mut().zip(written) {
-        let follows = before.map(|(pts, dts)| (pts + frame, dts + frame));
-        let none = Damage::Malformed("its first picture has no time");
-        (picture.pts, picture.dts) = written.or(follows).ok_or(none)?;
-        before = Some((picture.pts, picture.dts));
+    let next = runs.iter().skip(1).map(|(_, dts, _)| Some(*dts)).chain([None]);
+    let (mut all, mut step) = (pictures.iter_mut(), 0);
+    for ((pts, dts, count), next) in runs.iter().copied().zip(next) {
+        let length = i64::try_from(count).unwrap_or(1);
+        step = next.map_or(step, |next| (next - dts) / length);
+        for (nth, picture) in (0..length).zip(all.by_ref()) {
+            (picture.pts, picture.dts) = (pts + nth * step, dts + nth * step);
+        }
     }
-    Ok(frame)
+    let mut shown: Vec<i64> = pictures.iter().map(|picture| picture.pts).collect();
+    Ok(usual_distance(&mut shown))
 }
 
 /// The distance that most of them have from the one before, the least of the most usual; 0 of one alone.

@@ -1,0 +1,235 @@
+//! Tails of MPEG-TS segments: ffmpeg decodes them without a word, and what stands before the cut and
+//! the cut are the segment.
+
+use bytes::Bytes;
+use segue::model::media::{Container, Damage, Ticks, cut};
+
+use crate::clips::{ALL, BIDIRECTIONAL, Clip, H265, OPEN, PLAIN, SILENT, SLICED, SOUND};
+use crate::ffmpeg::{Frame, frames};
+use crate::ts::{content, keyframes};
+use crate::ts_packets::{AUDIO, Pes, VIDEO, jumps, packets, regrouped};
+
+/// From the keyframe at `pts` on.
+fn tail(segment: &Bytes, pts: Ticks) -> Bytes {
+    let tail = cut(Container::Ts, segment, pts).unwrap();
+    assert!(cut(Container::Ts, segment, pts).unwrap() == tail, "the same wherever it is made");
+    assert_eq!(jumps(&tail), [0_u16; 0], "continuity");
+    let clock = packets(&tail).position(|packet| packet.has_pcr);
+    let picture = packets(&tail).position(|packet| packet.pid == VIDEO);
+    assert!(clock.is_some_and(|clock| picture.is_none_or(|picture| clock <= picture)));
+    let media = |pid| [VIDEO, AUDIO].contains(&pid);
+    let before: Vec<_> =
+        packets(&tail).map(|packet| packet.pid).take_while(|pid| !media(*pid)).collect();
+    assert!(before.contains(&0) && before.contains(&4096), "tables first");
+    tail
+}
+
+/// Where packets are cut that can be: keyframes, or any time of sound alone.
+fn joints(segment: &Bytes) -> Vec<Ticks> {
+    let content = content(segment);
+    match content.video {
+        Some(video) => video.keyframes.iter().filter(|key| key.closed).map(|key| key.pts).collect(),
+        None => {
+            let from = content.audio[0].pts.first.0;
+            (0..12).map(|n| Ticks(from + n * 7000)).collect()
+        }
+    }
+}
+
+/// The packets of each stream are those from the one nearest to `pts` on, with the times they had.
+fn same_packets(clip: Clip, whole: &Bytes, tail: &Bytes, pts: Ticks) {
+    let content = content(whole);
+    let keys = |segment| keyframes(segment).into_iter().filter(|key| key.pts >= pts);
+    assert!(keyframes(tail).into_iter().eq(keys(whole)), "{} at {pts:?}", clip.name);
+    let half = content.audio.first().map_or(0, |audio| audio.frame.0 / 2);
+    let sound = usize::from(content.video.is_some());
+    let (whole, tail) = (frames(whole, false), frames(tail, false));
+    for stream in 0..=1 {
+        let of = |all: &[Frame]| -> Vec<Frame> {
+            all.iter().filter(|frame| frame.stream == stream).cloned().collect()
+        };
+        let (all, kept) = (of(&whole), of(&tail));
+        let from = if stream == sound { pts.0 - half - 1 } else { pts.0 };
+        let begin = match stream == sound {
+            true => all.iter().position(|frame| frame.pts >= from),
+            false => all.iter().position(|frame| frame.pts == from),
+        };
+        let expected = begin.map(|begin| &all[begin..]).unwrap_or_default();
+        assert_eq!(kept.len(), expected.len(), "{} at {pts:?}, stream {stream}", clip.name);
+        for (nth, (kept, expected)) in kept.iter().zip(expected).enumerate() {
+            // Before the first of H.265 ffmpeg leaves a zero that it gives to the packet before else.
+            let is_first = nth == 0 && stream != sound;
+            assert!(
+                is_first || kept.hash == expected.hash,
+                "{} at {pts:?} {kept:?} {expected:?}",
+                clip.name
+            );
+            let apart = kept.pts.abs_diff(expected.pts);
+            // Where a time was not written ffmpeg adds up rounded lengths.
+            assert!(apart <= if stream == sound { 20 } else { 0 }, "{kept:?} {expected:?}");
+        }
+    }
+}
+
+#[test]
+fn before_and_tail_hold_every_frame_once() {
+    for clip in ALL {
+        for segment in clip.segments() {
+            let joints = joints(&segment);
+            assert!(joints.len() >= if clip == OPEN { 0 } else { 4 }, "{}", clip.name);
+            for pts in joints.into_iter().skip(1) {
+                same_packets(clip, &segment, &tail(&segment, pts), pts);
+            }
+        }
+    }
+}
+
+/// Those shown from `pts` on.
+fn pictures(all: &[Frame], pts: Ticks) -> Vec<String> {
+    let shown = all.iter().filter(|frame| frame.stream == 0 && frame.pts >= pts.0);
+    shown.map(|frame| frame.hash.clone()).collect()
+}
+
+#[test]
+fn a_tail_decodes_as_the_segment_does_from_there_on() {
+    for clip in [PLAIN, BIDIRECTIONAL, SLICED, H265, SILENT] {
+        let segment = &clip.segments()[1];
+        let whole = frames(segment, true);
+        for pts in joints(segment).into_iter().skip(1) {
+            let tail = frames(&tail(segment, pts), true);
+            assert_eq!(pictures(&tail, pts), pictures(&whole, pts), "{} at {pts:?}", clip.name);
+            assert_eq!(pictures(&tail, pts), pictures(&tail, Ticks(0)), "nothing before it");
+        }
+    }
+}
+
+#[test]
+fn the_tail_from_the_beginning_is_the_segment() {
+    for clip in [PLAIN, BIDIRECTIONAL, H265, SOUND] {
+        let segment = &clip.segments()[1];
+        assert!(&tail(segment, joints(segment)[0]) == segment, "{}", clip.name);
+    }
+}
+
+#[test]
+fn a_tail_can_be_cut_again() {
+    let segment = &BIDIRECTIONAL.segments()[1];
+    let joints = joints(segment);
+    let once = tail(segment, joints[2]);
+    let twice = tail(&tail(segment, joints[1]), joints[2]);
+    assert_eq!(content(&once), content(&twice));
+    assert_eq!(keyframes(&once), keyframes(segment)[2..]);
+}
+
+fn refused(segment: &Bytes, pts: Ticks) -> Damage {
+    let tail = cut(Container::Ts, segment, pts);
+    tail.map(|tail| tail.len()).unwrap_err()
+}
+
+#[test]
+fn what_needs_what_comes_before_is_not_cut() {
+    let segment = &OPEN.segments()[1];
+    let key = keyframes(segment)[1];
+    for pts in [key.pts, Ticks(key.pts.0 + 1), Ticks(0)] {
+        assert_eq!(refused(segment, pts), Damage::NoKeyframe(pts));
+    }
+    let segment = &PLAIN.segments()[1];
+    let between = Ticks(keyframes(segment)[1].pts.0 + 3600);
+    assert_eq!(refused(segment, between), Damage::NoKeyframe(between));
+    let late = Ticks(content(&SOUND.segments()[1]).audio[0].pts.last.0 + 5000);
+    assert_eq!(refused(&SOUND.segments()[1], late), Damage::NoKeyframe(late));
+}
+
+/// Without parameter sets a keyframe shows nothing.
+#[test]
+fn a_keyframe_without_its_parameter_sets_is_not_cut_at() {
+    let segment = &PLAIN.segments()[1];
+    let bare = regrouped(segment, VIDEO, |all| {
+        let strip = |(nth, pes): (usize, &Pes)| {
+            let mut pes = pes.clone();
+            // The SPS stops being one.
+            for at in 0..pes.data.len().saturating_sub(4) {
+                if nth > 0 && pes.data[at..].starts_with(&[0, 0, 1, 0x67]) {
+                    pes.data[at + 3] = 0x6c;
+                }
+            }
+            (nth, pes)
+        };
+        all.iter().enumerate().map(strip).collect()
+    });
+    let closed: Vec<_> = keyframes(&bare).iter().map(|key| key.closed).collect();
+    assert_eq!(closed, [true, false, false, false]);
+}
+
+/// Two pictures in one PES packet, of which the second has no time of its own.
+#[test]
+fn pictures_that_share_a_pes_packet_are_told_apart() {
+    let segment = &PLAIN.segments()[1];
+    // From the second on, so that the keyframes are second ones.
+    let shared = regrouped(segment, VIDEO, |all| {
+        let first = (0, all[0].clone());
+        let pairs = all[1..].chunks(2).enumerate().map(|(nth, pair)| {
+            let data = pair.iter().flat_map(|pes| pes.data.clone()).collect();
+            (1 + 2 * nth, Pes { times: pair[0].times.clone(), data })
+        });
+        std::iter::once(first).chain(pairs).collect()
+    });
+    same_pictures(segment, &shared);
+    // Those that are second in theirs.
+    let inside = keyframes(&shared)[2].pts;
+    let tail = tail(&shared, inside);
+    assert_eq!(keyframes(&tail), keyframes(segment)[2..]);
+    assert_eq!(pictures(&frames(&tail, true), inside), pictures(&frames(segment, true), inside));
+}
+
+/// A picture that goes on in PES packets without times.
+#[test]
+fn a_picture_in_several_pes_packets_is_one() {
+    let segment = &BIDIRECTIONAL.segments()[1];
+    let torn = regrouped(segment, VIDEO, |all| {
+        let parts = |(nth, pes): (usize, &Pes)| {
+            let (first, second) = pes.data.split_at(pes.data.len() / 3);
+            let first = Pes { times: pes.times.clone(), data: first.to_vec() };
+            [(nth, first), (nth, Pes { times: Vec::new(), data: second.to_vec() })]
+        };
+        all.iter().enumerate().flat_map(parts).collect()
+    });
+    same_pictures(segment, &torn);
+    let pts = keyframes(&torn)[1].pts;
+    assert_eq!(keyframes(&tail(&torn, pts)), keyframes(segment)[1..]);
+}
+
+/// Frames of sound that begin in one PES packet and end in the next.
+#[test]
+fn frames_of_sound_may_lie_across_pes_packets() {
+    for (clip, frame) in [(PLAIN, 100), (BIDIRECTIONAL, 11), (SLICED, 5)] {
+        let segment = &clip.segments()[1];
+        let torn = regrouped(segment, AUDIO, |all| {
+            let mut all = all.to_vec();
+            // The head of each, short of a frame, goes to the one before.
+            for nth in 1..all.len() {
+                let rest = all[nth].data.split_off(frame);
+                let head = std::mem::replace(&mut all[nth].data, rest);
+                all[nth - 1].data.extend(head);
+                // Its time would be that of the frame after.
+                all[nth].times.clear();
+            }
+            all.into_iter().enumerate().collect()
+        });
+        let (whole, found) = (content(segment), content(&torn));
+        assert_eq!(whole.audio[0].frames, found.audio[0].frames, "{}", clip.name);
+        let last = whole.audio[0].pts.last.0.abs_diff(found.audio[0].pts.last.0);
+        assert!(last <= 20, "{}: {last}", clip.name);
+        let pts = keyframes(&torn)[2].pts;
+        let tail = tail(&torn, pts);
+        let first = content(&tail).audio[0].pts.first.0;
+        assert!(first.abs_diff(pts.0) <= 1 + whole.audio[0].frame.0.unsigned_abs() / 2);
+    }
+}
+
+fn same_pictures(segment: &[u8], other: &[u8]) {
+    let (whole, found) = (content(segment).video.unwrap(), content(other).video.unwrap());
+    assert_eq!(whole.pictures, found.pictures);
+    assert_eq!(whole.keyframes, found.keyframes);
+    assert_eq!(whole.parameter_sets, found.parameter_sets);
+}
