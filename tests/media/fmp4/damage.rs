@@ -166,8 +166,12 @@ proptest! {
     ) {
         let mut pair = which.get(real()).clone();
         let heads = borders(&pair.1);
-        on_segment.iter().for_each(|blow| strike(&mut pair.1, blow, &heads));
-        on_init.iter().for_each(|blow| strike(&mut pair.0, blow, &[0]));
+        for blow in &on_segment {
+            strike(&mut pair.1, blow, &heads);
+        }
+        for blow in &on_init {
+            strike(&mut pair.0, blow, &[0]);
+        }
         if let Ok(content) = look(&pair) {
             cuts(&pair, &content);
         }

@@ -4,12 +4,12 @@ use bytes::Bytes;
 
 use segue::model::media::{Container, Content, Damage, Keyframe, Ticks, cut, inspect};
 
-pub fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+pub fn boxed(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     [&(body.len() as u32 + 8).to_be_bytes(), kind.as_slice(), body].concat()
 }
 
 /// A box of numbers of four bytes.
-pub fn full(kind: &[u8; 4], version: u32, flags: u32, numbers: &[u32]) -> Vec<u8> {
+pub fn full(kind: [u8; 4], version: u32, flags: u32, numbers: &[u32]) -> Vec<u8> {
     boxed(kind, &words(&[&[version << 24 | flags], numbers].concat()))
 }
 
@@ -19,36 +19,36 @@ fn words(numbers: &[u32]) -> Vec<u8> {
 
 /// A track of pictures (1) at 1000 ticks a second, and one of sound (2) at 500.
 fn init(elst: &[u32]) -> Vec<u8> {
-    let avcc = boxed(b"avcC", &[1, 77, 0, 10, 0xff, 0xe1, 0, 2, 0x67, 1, 1, 0, 2, 0x68, 2]);
-    let avc1 = boxed(b"avc1", &[&[0; 78][..], &avcc].concat());
-    let sound = boxed(b"ac-3", &[0; 28]);
+    let avcc = boxed(*b"avcC", &[1, 77, 0, 10, 0xff, 0xe1, 0, 2, 0x67, 1, 1, 0, 2, 0x68, 2]);
+    let avc1 = boxed(*b"avc1", &[&[0; 78][..], &avcc].concat());
+    let sound = boxed(*b"ac-3", &[0; 28]);
     let moov = [
-        full(b"mvhd", 0, 0, &[0, 0, 1000, 0]),
-        track(1, b"vide", 1000, &avc1, elst),
-        track(2, b"soun", 500, &sound, &[0]),
-        boxed(b"mvex", &[trex(1, NOT_KEY), trex(2, 0)].concat()),
+        full(*b"mvhd", 0, 0, &[0, 0, 1000, 0]),
+        track(1, *b"vide", 1000, &avc1, elst),
+        track(2, *b"soun", 500, &sound, &[0]),
+        boxed(*b"mvex", &[trex(1, NOT_KEY), trex(2, 0)].concat()),
     ];
-    [boxed(b"ftyp", b"iso5"), boxed(b"moov", &moov.concat())].concat()
+    [boxed(*b"ftyp", b"iso5"), boxed(*b"moov", &moov.concat())].concat()
 }
 
 const KEY: u32 = 0x0200_0000;
 const NOT_KEY: u32 = 0x0101_0000;
 
 fn trex(track: u32, flags: u32) -> Vec<u8> {
-    full(b"trex", 0, 0, &[track, 1, 100, 6, flags])
+    full(*b"trex", 0, 0, &[track, 1, 100, 6, flags])
 }
 
-fn track(id: u32, handler: &[u8; 4], timescale: u32, entry: &[u8], elst: &[u32]) -> Vec<u8> {
-    let stsd = boxed(b"stsd", &[&words(&[0, 1]), entry].concat());
-    let hdlr = boxed(b"hdlr", &[&[0; 8], handler.as_slice(), &[0; 13]].concat());
-    let minf = boxed(b"minf", &boxed(b"stbl", &stsd));
-    let mdia = [full(b"mdhd", 0, 0, &[0, 0, timescale, 0]), hdlr, minf];
+fn track(id: u32, handler: [u8; 4], timescale: u32, entry: &[u8], elst: &[u32]) -> Vec<u8> {
+    let stsd = boxed(*b"stsd", &[&words(&[0, 1]), entry].concat());
+    let hdlr = boxed(*b"hdlr", &[&[0; 8], handler.as_slice(), &[0; 13]].concat());
+    let minf = boxed(*b"minf", &boxed(*b"stbl", &stsd));
+    let mdia = [full(*b"mdhd", 0, 0, &[0, 0, timescale, 0]), hdlr, minf];
     let parts = [
-        full(b"tkhd", 0, 0, &[0, 0, id]),
-        boxed(b"edts", &full(b"elst", 0, 0, elst)),
-        boxed(b"mdia", &mdia.concat()),
+        full(*b"tkhd", 0, 0, &[0, 0, id]),
+        boxed(*b"edts", &full(*b"elst", 0, 0, elst)),
+        boxed(*b"mdia", &mdia.concat()),
     ];
-    boxed(b"trak", &parts.concat())
+    boxed(*b"trak", &parts.concat())
 }
 
 /// A picture of six bytes: a keyframe or another, told apart by its last byte.
@@ -57,21 +57,24 @@ fn picture(key: bool, number: u8) -> Vec<u8> {
 }
 
 fn traf(parts: &[Vec<u8>]) -> Vec<u8> {
-    boxed(b"traf", &parts.concat())
+    boxed(*b"traf", &parts.concat())
 }
 
 fn tfdt(time: u32) -> Vec<u8> {
-    full(b"tfdt", 0, 0, &[time])
+    full(*b"tfdt", 0, 0, &[time])
 }
+
+/// The trafs of a fragment, given where its samples begin.
+type Make<'f> = dyn Fn(u32) -> Vec<Vec<u8>> + 'f;
 
 /// `make` gets where the samples begin, from the start of moof.
 fn fragment(make: impl Fn(u32) -> Vec<Vec<u8>>, samples: &[Vec<u8>]) -> Vec<u8> {
     let moof = |at| {
-        let mfhd = full(b"mfhd", 0, 0, &[7]);
-        boxed(b"moof", &[mfhd, make(at).concat()].concat())
+        let mfhd = full(*b"mfhd", 0, 0, &[7]);
+        boxed(*b"moof", &[mfhd, make(at).concat()].concat())
     };
     let at = moof(0).len() as u32 + 8;
-    [moof(at), boxed(b"mdat", &samples.concat())].concat()
+    [moof(at), boxed(*b"mdat", &samples.concat())].concat()
 }
 
 fn look(init: &[u8], segment: &[u8]) -> Result<Content, Damage> {
@@ -104,26 +107,26 @@ fn mdat_of(segment: &[u8]) -> &[u8] {
 
 #[test]
 fn a_run_in_every_form() {
-    let tfhd = || full(b"tfhd", 0, 0x2_0000, &[1]);
+    let tfhd = || full(*b"tfhd", 0, 0x2_0000, &[1]);
     let flags: Vec<u32> = (0..6).map(|n| if n % 3 == 0 { KEY } else { NOT_KEY }).collect();
     let two = |first: &[u32], second: &[u32], flags| {
-        let runs = [full(b"trun", 0, flags, first), full(b"trun", 0, flags & !1, second)];
+        let runs = [full(*b"trun", 0, flags, first), full(*b"trun", 0, flags & !1, second)];
         traf(&[vec![tfhd(), tfdt(0)], runs.to_vec()].concat())
     };
     let each: Vec<u32> = flags.iter().flat_map(|flags| [100, 6, *flags, 0]).collect();
-    let forms: [(&str, &dyn Fn(u32) -> Vec<Vec<u8>>); 4] = [
+    let forms: [(&str, &Make); 4] = [
         ("all fields", &|at| {
-            let run = full(b"trun", 0, 0xf01, &[&[6, at], &each[..]].concat());
+            let run = full(*b"trun", 0, 0xf01, &[&[6, at], &each[..]].concat());
             vec![traf(&[tfhd(), tfdt(0), run])]
         }),
         ("flags alone", &|at| {
-            let run = full(b"trun", 0, 0x401, &[&[6, at], &flags[..]].concat());
+            let run = full(*b"trun", 0, 0x401, &[&[6, at], &flags[..]].concat());
             vec![traf(&[tfhd(), tfdt(0), run])]
         }),
         ("two runs, the second after the first", &|at| vec![two(&[3, at, KEY], &[3, KEY], 0x5)]),
         ("defaults of the fragment", &|at| {
-            let tfhd = full(b"tfhd", 0, 0x2_0038, &[1, 100, 6, NOT_KEY]);
-            let runs = [full(b"trun", 0, 5, &[3, at, KEY]), full(b"trun", 1, 4, &[3, KEY])];
+            let tfhd = full(*b"tfhd", 0, 0x2_0038, &[1, 100, 6, NOT_KEY]);
+            let runs = [full(*b"trun", 0, 5, &[3, at, KEY]), full(*b"trun", 1, 4, &[3, KEY])];
             vec![traf(&[vec![tfhd, tfdt(0)], runs.to_vec()].concat())]
         }),
     ];
@@ -153,8 +156,8 @@ fn pictures_out_of_order() {
         pictures(move |at| {
             let samples =
                 [KEY, 100, NOT_KEY, 200, NOT_KEY, 0, KEY, 100, last[0], last[1], NOT_KEY, 100];
-            let run = full(b"trun", version, offsets, &[&[6, at], &samples[..]].concat());
-            vec![traf(&[full(b"tfhd", 0, 0x2_0000, &[1]), tfdt(0), run])]
+            let run = full(*b"trun", version, offsets, &[&[6, at], &samples[..]].concat());
+            vec![traf(&[full(*b"tfhd", 0, 0x2_0000, &[1]), tfdt(0), run])]
         })
     };
     // Shown at 100, 300, 200, 400, 500, 600; and with one that is shown before the keyframe at 400.
@@ -167,8 +170,8 @@ fn pictures_out_of_order() {
 
 #[test]
 fn edit_lists() {
-    let run = |at| full(b"trun", 0, 5, &[6, at, KEY]);
-    let segment = pictures(|at| vec![traf(&[full(b"tfhd", 0, 0, &[1]), tfdt(5000), run(at)])]);
+    let run = |at| full(*b"trun", 0, 5, &[6, at, KEY]);
+    let segment = pictures(|at| vec![traf(&[full(*b"tfhd", 0, 0, &[1]), tfdt(5000), run(at)])]);
     let none = (-1_i32).cast_unsigned();
     let lists: [(&[u32], i64); 5] = [
         (&[0], 5000),
@@ -194,12 +197,12 @@ fn both(tfhd: u32, offset: u32, before: u64) -> Vec<u8> {
         let header = |track| {
             let base = [(before >> 32) as u32, before as u32];
             let base = if tfhd & 1 != 0 { &base[..] } else { &[] };
-            full(b"tfhd", 0, tfhd, &[&[track], base].concat())
+            full(*b"tfhd", 0, tfhd, &[&[track], base].concat())
         };
         let flags: Vec<u32> = (0..6).map(|n| if n % 3 == 0 { KEY } else { NOT_KEY }).collect();
-        let pictures = full(b"trun", 0, 0x401, &[&[6, at], &flags[..]].concat());
+        let pictures = full(*b"trun", 0, 0x401, &[&[6, at], &flags[..]].concat());
         let at = if offset == 0 { Vec::new() } else { vec![at + offset] };
-        let sound = full(b"trun", 0, u32::from(offset != 0), &[&[6][..], &at].concat());
+        let sound = full(*b"trun", 0, u32::from(offset != 0), &[&[6][..], &at].concat());
         vec![traf(&[header(1), tfdt(0), pictures]), traf(&[header(2), tfdt(10), sound])]
     };
     fragment(make, &samples)
@@ -232,20 +235,20 @@ fn sound_in_the_same_fragment() {
 fn what_stands_before_a_fragment() {
     let two = |first: u32| {
         pictures(move |at| {
-            let run = full(b"trun", 0, 5, &[6, at, KEY]);
-            vec![traf(&[full(b"tfhd", 0, 0x2_0000, &[1]), tfdt(first), run])]
+            let run = full(*b"trun", 0, 5, &[6, at, KEY]);
+            vec![traf(&[full(*b"tfhd", 0, 0x2_0000, &[1]), tfdt(first), run])]
         })
     };
-    let styp = boxed(b"styp", b"msdh");
-    let clock = |time| full(b"prft", 0, 0, &[1, 0, 0, time]);
-    let moment = |time| full(b"emsg", 1, 0, &[1000, 0, time, 0, 0, 0]);
+    let styp = boxed(*b"styp", b"msdh");
+    let clock = |time| full(*b"prft", 0, 0, &[1, 0, 0, time]);
+    let moment = |time| full(*b"emsg", 1, 0, &[1000, 0, time, 0, 0, 0]);
     let after = |delta| {
         boxed(
-            b"emsg",
+            *b"emsg",
             &[&[0, 0, 0, 0, b'a', 0, b'b', 0][..], &words(&[1000, delta, 0, 0])].concat(),
         )
     };
-    let sidx = full(b"sidx", 0, 0, &[1, 1000, 0, 0, 0]);
+    let sidx = full(*b"sidx", 0, 0, &[1, 1000, 0, 0, 0]);
     let before = |parts: &[Vec<u8>]| parts.concat();
     let head = before(&[styp.clone(), sidx, moment(500), moment(700), after(100), after(700)]);
     let second = before(&[clock(600), two(600)]);
@@ -258,8 +261,8 @@ fn what_stands_before_a_fragment() {
 fn more_than_a_segment_can_hold() {
     let init = init(&[0]);
     let run = |count, size, at| {
-        let tfhd = full(b"tfhd", 0, 0x2_0010, &[1, size]);
-        traf(&[tfhd, tfdt(0), full(b"trun", 0, 5, &[count, at, KEY])])
+        let tfhd = full(*b"tfhd", 0, 0x2_0010, &[1, size]);
+        traf(&[tfhd, tfdt(0), full(*b"trun", 0, 5, &[count, at, KEY])])
     };
     let endless = fragment(|at| vec![run(u32::MAX, 0, at)], &[]);
     assert_eq!(look(&init, &endless), Err(Damage::Malformed("a segment with too many samples")));
@@ -270,16 +273,16 @@ fn more_than_a_segment_can_hold() {
     assert_eq!(look(&init, &shared), Err(Damage::Malformed("samples that share their bytes")));
     let crowd = fragment(|at| (0..100).map(|_| run(0, 6, at)).collect(), &[]);
     assert_eq!(look(&init, &crowd), Err(Damage::Malformed("a fragment with too many tracks")));
-    let styles = boxed(b"styp", b"").repeat(20_000);
+    let styles = boxed(*b"styp", b"").repeat(20_000);
     assert_eq!(look(&init, &styles), Err(Damage::Malformed("a segment with too many boxes")));
 }
 
 #[test]
 fn encryption_is_told_by_a_fragment_too() {
-    for told in [full(b"senc", 0, 0, &[0]), full(b"saiz", 0, 0, &[0, 0])] {
+    for told in [full(*b"senc", 0, 0, &[0]), full(*b"saiz", 0, 0, &[0, 0])] {
         let segment = pictures(|at| {
-            let run = full(b"trun", 0, 5, &[6, at, KEY]);
-            vec![traf(&[full(b"tfhd", 0, 0x2_0000, &[1]), tfdt(0), run, told.clone()])]
+            let run = full(*b"trun", 0, 5, &[6, at, KEY]);
+            vec![traf(&[full(*b"tfhd", 0, 0x2_0000, &[1]), tfdt(0), run, told.clone()])]
         });
         assert_eq!(look(&init(&[0]), &segment), Err(Damage::Encrypted));
     }
@@ -290,18 +293,18 @@ fn what_is_missing_is_told() {
     let sound = |tfhd: &[u32], times: &[Vec<u8>], count| {
         fragment(
             |at| {
-                let run = full(b"trun", 0, 1, &[count, at]);
+                let run = full(*b"trun", 0, 1, &[count, at]);
                 vec![traf(
-                    &[vec![full(b"tfhd", 0, 0x2_0000, tfhd)], times.to_vec(), vec![run]].concat(),
+                    &[vec![full(*b"tfhd", 0, 0x2_0000, tfhd)], times.to_vec(), vec![run]].concat(),
                 )]
             },
             &[vec![0; 12]],
         )
     };
-    let (init, no_init) = (init(&[0]), boxed(b"ftyp", b"iso5"));
+    let (init, no_init) = (init(&[0]), boxed(*b"ftyp", b"iso5"));
     assert_eq!(look(&init, &sound(&[2], &[tfdt(0)], 2)), Err(Damage::NoPicture));
     assert_eq!(look(&init, &sound(&[2], &[tfdt(0)], 0)), Err(Damage::Empty));
-    assert_eq!(look(&init, &boxed(b"styp", b"msdh")), Err(Damage::Empty));
+    assert_eq!(look(&init, &boxed(*b"styp", b"msdh")), Err(Damage::Empty));
     assert_eq!(look(&init, &[]), Err(Damage::Empty));
     let malformed = |segment: &[u8]| matches!(look(&init, segment), Err(Damage::Malformed(_)));
     assert!(malformed(&sound(&[3], &[tfdt(0)], 2)), "a track that is not in the init segment");
