@@ -64,11 +64,11 @@ pub fn hls(rate: &str, codecs: &[&str], more: &[&str]) -> Made {
 }
 
 /// What is in a file, without encoding it again.
-pub fn copy(source: &Path, options: &str) -> Made {
+pub fn copy(source: &Path, more: &[&str]) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let mut command = ffmpeg(folder.path());
     command.args(["-copyts", "-i"]).arg(source).args(["-c", "copy", "-bsf:a", "aac_adtstoasc"]);
-    muxed(folder, command, &["-hls_segment_options", options])
+    muxed(folder, command, more)
 }
 
 fn muxed(folder: tempfile::TempDir, mut command: Command, more: &[&str]) -> Made {

@@ -17,7 +17,8 @@ fn words(numbers: &[u32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
 }
 
-/// A track of pictures (1) at 1000 ticks a second, and one of sound (2) at 500.
+/// A track of pictures (1) at 1000 ticks a second, one of sound (2) at 500, and
+/// one of text (3).
 fn init(elst: &[u32]) -> Vec<u8> {
     let avcc = boxed(*b"avcC", &[1, 77, 0, 10, 0xff, 0xe1, 0, 2, 0x67, 1, 1, 0, 2, 0x68, 2]);
     let avc1 = boxed(*b"avc1", &[&[0; 78][..], &avcc].concat());
@@ -26,7 +27,8 @@ fn init(elst: &[u32]) -> Vec<u8> {
         full(*b"mvhd", 0, 0, &[0, 0, 1000, 0]),
         track(1, *b"vide", 1000, &avc1, elst),
         track(2, *b"soun", 500, &sound, &[0]),
-        boxed(*b"mvex", &[trex(1, NOT_KEY), trex(2, 0)].concat()),
+        track(3, *b"text", 1000, &boxed(*b"wvtt", &[0; 8]), &[0]),
+        boxed(*b"mvex", &[trex(1, NOT_KEY), trex(2, 0), trex(3, 0)].concat()),
     ];
     [boxed(*b"ftyp", b"iso5"), boxed(*b"moov", &moov.concat())].concat()
 }
@@ -232,6 +234,35 @@ fn sound_in_the_same_fragment() {
 }
 
 #[test]
+fn text_is_kept_from_what_is_shown() {
+    // Three of 200 ms each.
+    let text = |at| {
+        let tfhd = full(*b"tfhd", 0, 0x2_0008, &[3, 200]);
+        traf(&[tfhd, tfdt(0), full(*b"trun", 0, 1, &[3, at])])
+    };
+    let mut samples: Vec<_> = (0..6).map(|n| picture(n % 3 == 0, n)).collect();
+    samples.extend((10..13).map(|n| vec![0, 0, 0, 0, 0, n]));
+    let make = |at| {
+        let flags = [KEY, NOT_KEY, NOT_KEY, KEY, NOT_KEY, NOT_KEY];
+        let run = full(*b"trun", 0, 0x401, &[&[6, at], &flags[..]].concat());
+        vec![traf(&[full(*b"tfhd", 0, 0x2_0000, &[1]), tfdt(0), run]), text(at + 36)]
+    };
+    let left = tail(&init(&[0]), &fragment(make, &samples), 300 * 90).unwrap();
+    assert_eq!(last_bytes(mdat_of(&left)), [3, 4, 5, 11, 12]);
+}
+
+#[test]
+fn a_keyframe_is_one_in_word_and_deed() {
+    let segment = pictures(|at| {
+        // All of them, the muxer says.
+        let run = full(*b"trun", 0, 0x401, &[6, at, KEY, KEY, KEY, KEY, KEY, KEY]);
+        vec![traf(&[full(*b"tfhd", 0, 0x2_0000, &[1]), tfdt(0), run])]
+    });
+    let content = look(&init(&[0]), &segment).unwrap();
+    assert_eq!(keyframes(&content), [(0, true), (300, true)]);
+}
+
+#[test]
 fn what_stands_before_a_fragment() {
     let two = |first: u32| {
         pictures(move |at| {
@@ -271,6 +302,18 @@ fn more_than_a_segment_can_hold() {
     let shared =
         fragment(|at| (0..50).map(|_| run(6, 40, at)).collect(), &vec![picture(true, 0); 40]);
     assert_eq!(look(&init, &shared), Err(Damage::Malformed("samples that share their bytes")));
+    let keys = |count| {
+        let make = |at| {
+            let tfhd = full(*b"tfhd", 0, 0x2_0020, &[1, KEY]);
+            vec![traf(&[tfhd, tfdt(0), full(*b"trun", 0, 1, &[count, at])])]
+        };
+        fragment(make, &vec![picture(true, 0); count as usize])
+    };
+    assert!(look(&init, &keys(16_384)).is_ok());
+    assert_eq!(
+        look(&init, &keys(16_385)),
+        Err(Damage::Malformed("a segment with too many keyframes"))
+    );
     let crowd = fragment(|at| (0..100).map(|_| run(0, 6, at)).collect(), &[]);
     assert_eq!(look(&init, &crowd), Err(Damage::Malformed("a fragment with too many tracks")));
     let styles = boxed(*b"styp", b"").repeat(20_000);
@@ -278,14 +321,24 @@ fn more_than_a_segment_can_hold() {
 }
 
 #[test]
-fn encryption_is_told_by_a_fragment_too() {
-    for told in [full(*b"senc", 0, 0, &[0]), full(*b"saiz", 0, 0, &[0, 0])] {
-        let segment = pictures(|at| {
+fn encryption_is_told_by_either() {
+    let segment = |told: &[u8]| {
+        pictures(|at| {
             let run = full(*b"trun", 0, 5, &[6, at, KEY]);
-            vec![traf(&[full(*b"tfhd", 0, 0x2_0000, &[1]), tfdt(0), run, told.clone()])]
-        });
-        assert_eq!(look(&init(&[0]), &segment), Err(Damage::Encrypted));
+            let tfhd = full(*b"tfhd", 0, 0x2_0000, &[1]);
+            vec![traf(&[tfhd, tfdt(0), run, told.to_vec()])]
+        })
+    };
+    for told in [full(*b"senc", 0, 0, &[0]), full(*b"saiz", 0, 0, &[0, 0])] {
+        assert_eq!(look(&init(&[0]), &segment(&told)), Err(Damage::Encrypted));
     }
+    // With one IV for all samples a fragment need not say anything.
+    let mut secret = init(&[0]);
+    let at = secret.windows(4).position(|bytes| bytes == b"avc1").unwrap();
+    secret[at..at + 4].copy_from_slice(b"encv");
+    assert!(look(&init(&[0]), &segment(&[])).is_ok());
+    assert_eq!(look(&secret, &segment(&[])), Err(Damage::Encrypted));
+    assert_eq!(tail(&secret, &segment(&[]), 0), Err(Damage::Encrypted));
 }
 
 #[test]
@@ -307,7 +360,7 @@ fn what_is_missing_is_told() {
     assert_eq!(look(&init, &boxed(*b"styp", b"msdh")), Err(Damage::Empty));
     assert_eq!(look(&init, &[]), Err(Damage::Empty));
     let malformed = |segment: &[u8]| matches!(look(&init, segment), Err(Damage::Malformed(_)));
-    assert!(malformed(&sound(&[3], &[tfdt(0)], 2)), "a track that is not in the init segment");
+    assert!(malformed(&sound(&[9], &[tfdt(0)], 2)), "a track that is not in the init segment");
     assert!(malformed(&sound(&[2], &[], 2)), "no time");
     assert!(matches!(look(&no_init, &sound(&[2], &[tfdt(0)], 2)), Err(Damage::NotMedia(_))));
 }

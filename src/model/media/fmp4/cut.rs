@@ -38,7 +38,7 @@ pub(crate) fn cut(init: &[u8], segment: &Bytes, pts: Ticks) -> Result<Bytes, Dam
     let (content, keys) = read(&init, segment, &parts)?;
     let mut place = Place::of(&init, &content, &keys, pts)?;
     let mut budget = Budget::of(segment);
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(segment.len());
     let mut styled = false;
     let mut kept_any = false;
     // Since the last fragment: they belong to the next.
@@ -67,6 +67,8 @@ pub(crate) fn cut(init: &[u8], segment: &Bytes, pts: Ticks) -> Result<Bytes, Dam
             _ => before.push(part.atom.whole),
         }
     }
+    // It is held for as long as it is listed.
+    out.shrink_to_fit();
     if kept_any { Ok(Bytes::from(out)) } else { Err(Damage::NoKeyframe(pts)) }
 }
 

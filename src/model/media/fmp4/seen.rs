@@ -9,6 +9,9 @@ use crate::model::media::{Audio, Codec, Damage, Keyframe, PictureHash, Span, Tic
 /// So many kinds of durations are counted; encoders have one, or two where a clock rounds.
 const DURATIONS_MAX: usize = 32;
 
+/// Each of them is told of: minutes in which every picture is one.
+const KEYFRAMES_MAX: usize = 16_384;
+
 /// Of a track whose samples come one by one, in the order of decoding.
 #[derive(Debug)]
 pub(super) struct Seen<'i> {
@@ -90,6 +93,9 @@ impl<'i> Seen<'i> {
         }
         // What a muxer calls a keyframe must be one.
         if let Some(hash) = self.key(bytes, coding)? {
+            if self.keyframes.len() == KEYFRAMES_MAX {
+                return Err(Damage::Malformed("a segment with too many keyframes"));
+            }
             self.closed.push((self.keyframes.len(), sample.pts));
             self.numbers.push(self.count);
             self.keyframes.push(Keyframe {
