@@ -220,6 +220,28 @@ fn a_picture_in_several_pes_packets_is_one() {
     assert_eq!(keyframes(&tail(&torn, pts)), keyframes(segment)[1..]);
 }
 
+/// Delimiters are demanded, and left out all the same; zeros may stand before a start code.
+#[test]
+fn a_picture_needs_no_delimiter() {
+    for clip in [BIDIRECTIONAL, SLICED] {
+        let segment = &clip.segments()[1];
+        let bare = regrouped(segment, VIDEO, |all| {
+            let strip = |(nth, pes): (usize, &Pes)| {
+                let delimiter = [0, 0, 0, 1, 9];
+                assert!(pes.data.starts_with(&delimiter));
+                let mut pes = pes.clone();
+                pes.data.splice(..delimiter.len() + 1, [0; 3]);
+                (nth, pes)
+            };
+            all.iter().enumerate().map(strip).collect()
+        });
+        same_pictures(segment, &bare);
+        let pts = keyframes(segment)[2].pts;
+        let tail = tail(&bare, pts);
+        assert_eq!(pictures(&frames(&tail, true), pts), pictures(&frames(segment, true), pts));
+    }
+}
+
 /// Frames of sound that begin in one PES packet and end in the next.
 #[test]
 fn frames_of_sound_may_lie_across_pes_packets() {
