@@ -3,7 +3,6 @@
 use crate::delay::Delays;
 use crate::load::{Load, Loads};
 use crate::long::{LONG, Long, SHORT};
-use crate::media::Media;
 use crate::packager::SEGMENT;
 use crate::servers::{Kind, Server};
 
@@ -17,8 +16,6 @@ const SEGMENT_TO_BARE: f64 = 1.15;
 const LONG_TO_BARE: f64 = 1.5;
 /// A refresh of a long playlist may cost at most this much of reading all of it.
 const SKIM_TO_ALL: f64 = 0.2;
-/// Looking into a segment may cost at most this much of receiving it.
-const INSPECT_TO_FETCH: f64 = 1.0;
 
 /// Prints all. True: the bars hold.
 pub fn print(
@@ -66,23 +63,6 @@ pub fn long(figures: &Long) -> bool {
         all &= bar(name, *ratio, LONG_TO_BARE);
     }
     all
-}
-
-/// True: looking into a segment costs less than fetching it.
-pub fn media(figures: &Media) -> bool {
-    let Media { bytes, inspect, cut, copy, hash, fetch } = *figures;
-    println!("\n{:<34} {:>10}   inspect to it", "a segment of", format!("{bytes} B"));
-    for (name, cost) in [
-        ("inspect, CPU µs", inspect),
-        ("cut", cut),
-        ("copy", copy),
-        ("BLAKE3", hash),
-        ("receiving over loopback", fetch),
-    ] {
-        println!("  {name:<32} {cost:>10.1} {:>10.2}", inspect / cost);
-    }
-    println!();
-    bar("inspect to receiving", inspect / fetch, INSPECT_TO_FETCH)
 }
 
 fn bar(name: &str, ratio: f64, most: f64) -> bool {
