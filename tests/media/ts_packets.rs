@@ -81,6 +81,54 @@ pub fn regrouped(segment: &[u8], pid: u16, regroup: impl Fn(&[Pes]) -> Vec<(usiz
     out.into()
 }
 
+/// PIDs of timed metadata and of SCTE-35 sections, which the segment is given.
+pub const METADATA: u16 = 300;
+pub const SECTIONS: u16 = 301;
+
+/// The segment with metadata and sections in it: one of each before every so manieth packet, the
+/// metadata with the times that `pts` tells.
+pub fn with_data(segment: &[u8], every: usize, pts: impl Fn(usize) -> Option<i64>) -> Bytes {
+    let (mut out, mut counter, mut sections) = (Vec::new(), 3, 7);
+    for (nth, packet) in packets(segment).enumerate() {
+        if packet.pid == 4096 {
+            out.extend(declaring(&packet));
+            continue;
+        }
+        if nth > 2 && nth % every == 0 {
+            let times = pts(nth / every).map(|pts| {
+                let byte = |ticks: i64| ticks.to_le_bytes()[0];
+                let [first, third] = [0x21 | byte(pts >> 29) & 0x0e, byte(pts >> 14) | 1];
+                vec![first, byte(pts >> 22), third, byte(pts >> 7), byte(pts << 1) | 1]
+            });
+            let pes = Pes { times: times.unwrap_or_default(), data: b"ID3".repeat(100) };
+            write(METADATA, &pes, &mut counter, &mut out);
+            let [high, low] = SECTIONS.to_be_bytes();
+            out.extend([0x47, high | 0x40, low, 0x10 | sections, 0, 0xfc]);
+            out.extend([0xff; 182]);
+            sections = (sections + 1) & 0x0f;
+        }
+        out.extend(packet.bytes);
+    }
+    out.into()
+}
+
+/// A PMT in one packet with two streams more.
+fn declaring(packet: &Packet<'_>) -> Vec<u8> {
+    let length = usize::from(packet.payload[2] & 0x0f) << 8 | usize::from(packet.payload[3]);
+    let mut section = packet.payload[1..length].to_vec(); // as far as its checksum
+    section.extend([0x15, 0xe1, 0x2c, 0xf0, 0, 0x86, 0xe1, 0x2d, 0xf0, 0]);
+    section[2] += 10;
+    let crc = section.iter().fold(u32::MAX, |crc, byte| {
+        let crc = crc ^ u32::from(*byte) << 24;
+        (0..8).fold(crc, |crc, _| crc << 1 ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 })
+    });
+    let mut out = packet.bytes[..5].to_vec();
+    out.extend(section);
+    out.extend(crc.to_be_bytes());
+    out.resize(188, 0xff);
+    out
+}
+
 fn write(pid: u16, pes: &Pes, counter: &mut u8, out: &mut Vec<u8>) {
     let flags = match pes.times.len() {
         0 => 0,
@@ -89,7 +137,11 @@ fn write(pid: u16, pes: &Pes, counter: &mut u8, out: &mut Vec<u8>) {
     };
     let length = if pid == VIDEO { 0 } else { 3 + pes.times.len() + pes.data.len() };
     let [high, low] = (length as u16).to_be_bytes();
-    let id = if pid == VIDEO { 0xe0 } else { 0xc0 };
+    let id = match pid {
+        VIDEO => 0xe0,
+        AUDIO => 0xc0,
+        _ => 0xbd,
+    };
     let mut payload = vec![0, 0, 1, id, high, low, 0x80, flags, pes.times.len() as u8];
     payload.extend(&pes.times);
     payload.extend(&pes.data);

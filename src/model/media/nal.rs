@@ -194,10 +194,14 @@ fn length(pieces: &[&[u8]]) -> usize {
     all - bytes.take_while(|byte| **byte == 0).count()
 }
 
+/// Pieces are gathered until there are so many bytes: BLAKE3 is several times as fast with much at once.
+const GATHERED_BYTES: usize = 32 * 1024;
+
 /// Makes the hash of a picture from its slices.
 #[derive(Debug, Default)]
 pub(super) struct PictureHasher {
     hasher: blake3::Hasher,
+    gathered: Vec<u8>,
 }
 
 impl PictureHasher {
@@ -205,16 +209,35 @@ impl PictureHasher {
     pub(super) fn unit(&mut self, pieces: &[&[u8]]) {
         let mut left = length(pieces);
         // No unit is longer than its segment.
-        self.hasher.update(&u32::try_from(left).unwrap_or(u32::MAX).to_be_bytes());
+        self.add(&u32::try_from(left).unwrap_or(u32::MAX).to_be_bytes());
         for piece in pieces {
             let piece = piece.get(..left).unwrap_or(piece);
-            self.hasher.update(piece);
+            self.add(piece);
             left -= piece.len();
         }
     }
 
+    fn add(&mut self, mut piece: &[u8]) {
+        while !piece.is_empty() {
+            // Full to the byte, for it hashes powers of two at once.
+            let room = GATHERED_BYTES.saturating_sub(self.gathered.len());
+            let (now, later) = piece.split_at_checked(room).unwrap_or((piece, &[]));
+            self.gathered.extend_from_slice(now);
+            if now.len() == room {
+                self.flush();
+            }
+            piece = later;
+        }
+    }
+
+    fn flush(&mut self) {
+        self.hasher.update(&self.gathered);
+        self.gathered.clear();
+    }
+
     /// Of all that came; it begins anew with the next.
     pub(super) fn finish(&mut self) -> PictureHash {
+        self.flush();
         let mut half = [0; 16];
         self.hasher.finalize_xof().fill(&mut half);
         self.hasher.reset();

@@ -5,13 +5,17 @@ use bytes::Bytes;
 use mpeg2ts_reader::packet::Packet;
 
 use super::super::{Damage, Ticks};
+use super::frames::Frame;
 use super::make::{Remade, clock, number};
 use super::pes::Assembler;
+use super::pictures::{Picture, Shown};
 use super::read::{Holds, PACKET_BYTES, Pes, Place, Reading, Stream, packets, pcr, read};
 
 /// Packets of no stream.
 const NULL: u16 = 0x1fff;
-/// A NAL unit that begins here is the first of its PES packet: a start code is before it.
+/// More PIDs that no table tells of are not carried.
+const OTHERS_MAX: usize = 32;
+/// What stands before a NAL unit.
 const START_CODE: &[u8] = &[0, 0, 0, 1];
 
 /// Where the tail begins.
@@ -26,8 +30,9 @@ struct Joint {
 /// Where the tail begins in one stream.
 #[derive(Clone, Copy, Debug)]
 struct Start {
-    /// With an offset of 0 the PES packet stays as it is.
     place: Place,
+    /// Its PES packet begins with it and says when it is: it stays as it is.
+    is_whole: bool,
     /// What is written where it does not.
     pts: i64,
     dts: i64,
@@ -51,7 +56,7 @@ pub(super) fn cut(segment: &Bytes, pts: Ticks) -> Result<Bytes, Damage> {
 fn joint(reading: &Reading, pts: Ticks) -> Result<Option<Joint>, Damage> {
     let none = Damage::NoKeyframe(pts);
     let lead = reading.streams.iter().enumerate().find_map(|(index, stream)| match &stream.holds {
-        Holds::Pictures(shown) => Some((index, stream, pictures(shown, pts))),
+        Holds::Pictures(shown) => Some((index, stream, pictures(stream, shown, pts))),
         _ => None,
     });
     let lead = lead.or_else(|| {
@@ -78,27 +83,35 @@ fn joint(reading: &Reading, pts: Ticks) -> Result<Option<Joint>, Damage> {
 }
 
 /// Which picture it is, and where.
-fn pictures(shown: &super::pictures::Shown, pts: Ticks) -> Option<(usize, Start)> {
+fn pictures(stream: &Stream, shown: &Shown, pts: Ticks) -> Option<(usize, Start)> {
     let mut pictures = shown.pictures.iter().enumerate();
     let (nth, picture) = pictures.find(|(_, picture)| picture.closed && picture.pts == pts.0)?;
-    let Place { pes, offset } = picture.place;
-    let place = Place { pes, offset: if offset <= START_CODE.len() { 0 } else { offset } };
-    Some((nth, Start { place, pts: picture.pts, dts: picture.dts, is_key: true }))
+    // The code itself may be torn, of which a part is in the PES packet before.
+    let is_whole = stays(stream, picture.place, &[3, 4]);
+    let Picture { place, pts, dts, .. } = *picture;
+    Some((nth, Start { place, is_whole, pts, dts, is_key: true }))
 }
 
 /// Which frame it is, and where.
 fn sound(stream: &Stream, pts: i64) -> Option<(usize, Start)> {
     let Holds::Sound(heard) = &stream.holds else { return None };
     let (nth, frame) = heard.nearest(pts)?;
-    let start = Start { place: frame.place, pts: frame.pts, dts: frame.pts, is_key: false };
-    Some((nth, start))
+    let is_whole = stays(stream, frame.place, &[0]);
+    let Frame { place, pts } = *frame;
+    Some((nth, Start { place, is_whole, pts, dts: pts, is_key: false }))
+}
+
+/// What is there begins its PES packet, at one of these offsets, and the PES packet has a time.
+fn stays(stream: &Stream, place: Place, first: &[usize]) -> bool {
+    first.contains(&place.offset) && stream.pes.get(place.pes).is_some_and(|pes| pes.pts.is_some())
 }
 
 /// Cut at PES packets.
 fn data(stream: &Stream, from: i64, packet: usize) -> Option<Start> {
-    let stays = |pes: &Pes| pes.pts.map_or(pes.packet >= packet, |pts| pts >= from);
-    let pes = stream.pes.iter().position(stays)?;
-    Some(Start { place: Place { pes, offset: 0 }, pts: 0, dts: 0, is_key: false })
+    let is_after = |pes: &Pes| pes.pts.map_or(pes.packet >= packet, |pts| pts >= from);
+    let pes = stream.pes.iter().position(is_after)?;
+    let place = Place { pes, offset: 0 };
+    Some(Start { place, is_whole: true, pts: 0, dts: 0, is_key: false })
 }
 
 /// What is written.
@@ -153,7 +166,7 @@ impl<'a> Tail<'a> {
         let start = self.joint.starts.get(at).copied().flatten();
         let Some((start, pes)) = start.zip(begun.checked_sub(1)) else { return Ok(()) };
         let leads = self.reading.shown().is_none() || matches!(stream.holds, Holds::Pictures(_));
-        if pes > start.place.pes || pes == start.place.pes && start.place.offset == 0 {
+        if pes > start.place.pes || pes == start.place.pes && start.is_whole {
             self.keep(packet, has_clock, leads);
         } else if pes == start.place.pes && begins {
             self.remake(stream, &start, number, leads)?;
@@ -167,10 +180,14 @@ impl<'a> Tail<'a> {
         if number < self.joint.packet || pid == NULL {
             return false;
         }
-        if packet.payload_unit_start_indicator() && !self.others.contains(&pid) {
+        if packet.payload().is_none() {
+            return pid == self.reading.programme.pcr;
+        }
+        let begins = packet.payload_unit_start_indicator() && self.others.len() < OTHERS_MAX;
+        if begins && !self.others.contains(&pid) {
             self.others.push(pid);
         }
-        self.others.contains(&pid) || packet.payload().is_none()
+        self.others.contains(&pid)
     }
 
     fn keep(&mut self, packet: &Packet<'_>, has_clock: bool, leads: bool) {
@@ -218,6 +235,9 @@ impl<'a> Tail<'a> {
             self.clock();
         }
         let Start { pts, dts, is_key, .. } = *start;
+        // The others have no times.
+        let is_timed = matches!(stream_id, 0xbd | 0xc0..=0xef | 0xfd);
+        stream_id = if is_timed { stream_id } else { 0xbd };
         let begin = self.out.len();
         Remade { pid: stream.pid, stream_id, pts, dts, is_key }.write(&data, &mut self.out);
         self.made.extend((begin..self.out.len()).step_by(PACKET_BYTES));

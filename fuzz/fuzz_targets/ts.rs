@@ -1,0 +1,43 @@
+//! MPEG-TS segments from packagers: no panic, bounded, and the tail of a segment is read as what it
+//! was cut for.
+
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use segue_fuzz::model::media::{Container, Damage, Ticks, cut, inspect};
+
+fuzz_target!(|segment: &[u8]| {
+    let Ok(content) = inspect(Container::Ts, segment) else {
+        return;
+    };
+    assert!(content.video.is_some() || !content.audio.is_empty());
+    for audio in &content.audio {
+        assert!(audio.frames > 0 && audio.frames as usize <= segment.len());
+    }
+    let segment = Bytes::copy_from_slice(segment);
+    let Some(video) = content.video else {
+        let pts = content.audio[0].pts;
+        for pts in [pts.first, Ticks((pts.first.0 + pts.last.0) / 2), pts.last] {
+            let _ = cut(Container::Ts, &segment, pts);
+        }
+        return;
+    };
+    assert!(video.keyframes.len() <= video.pictures as usize);
+    assert!(video.pictures as usize <= segment.len());
+    assert!(video.pts.first <= video.pts.last);
+    // Each of many would take long, and tell no more.
+    for key in video.keyframes.iter().take(4) {
+        match cut(Container::Ts, &segment, key.pts) {
+            Ok(tail) => {
+                assert_eq!(cut(Container::Ts, &segment, key.pts).as_ref(), Ok(&tail));
+                let again = inspect(Container::Ts, &tail).expect("what is read can be read again");
+                let again = again.video.expect("a picture");
+                // Unwrapped from another first time.
+                let same = |pts: Ticks| (pts.0 - key.pts.0) % (1 << 33) == 0;
+                assert!(again.keyframes.iter().any(|other| same(other.pts)));
+            }
+            Err(damage) => assert_eq!(damage, Damage::NoKeyframe(key.pts)),
+        }
+    }
+});
