@@ -1,7 +1,7 @@
 //! `make bench`: what a request costs Segue, beside a bare Pingora service that answers the same
 //! bytes, nginx proxy_cache, HAProxy's cache and Varnish, all in one run; how long a new segment
-//! takes to be listed; what an idle viewer costs in memory; what a window of hours costs beside
-//! one of seconds; and what looking into a segment costs beside fetching it.
+//! takes to be listed; what an idle viewer costs in memory; what a window of hours costs beside one of
+//! seconds; and what it costs to look into a segment.
 //!
 //! The answers are Segue's own: a packager is started, Segue plays it, and its playlist and one of
 //! its segments, with their headers, are what the others are given to serve. Each server has one
@@ -9,8 +9,7 @@
 //! processor that `wrk` does not have. Rounds go round-robin over the servers, medians count.
 //!
 //! `packager` writes files and `origin` serves them; `servers` starts the five, of which `bare` is
-//! in here; `load` drives wrk; `delay`, `idle`, `long` (with `pieces`) and
-//! `media` measure the rest; `report` prints and judges.
+//! in here; `load` drives wrk; `delay`, `idle`, `media` and `long` (with `pieces`) measure the rest; `report` prints and judges.
 
 // Threads that sleep and clocks that are read are what a measurement is made of.
 #![allow(clippy::disallowed_methods)]

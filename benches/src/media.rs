@@ -1,106 +1,101 @@
-//! What looking into a segment costs, beside copying its bytes once, hashing them, and fetching them
-//! over loopback, of which the receiving side alone counts.
+//! What it costs to look into a segment, and to cut it, beside copying its bytes in memory and beside
+//! taking them off a socket and hashing them, which is the least that fetching them is.
 
 use std::fs;
 use std::hint::black_box;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use segue::model::media::{Container, cut, inspect};
+use segue::model::media::{Container, Ticks, cut, inspect};
+use segue::model::names::ContentHash;
 
 use crate::load::median;
+use crate::pieces::us;
 
-const ROUNDS: usize = 25;
-/// In one round, so that the clock's grain does not count.
-const TIMES: u32 = 50;
-const ENCODED: &str = "-f lavfi -i testsrc2=size=1280x720:rate=25 \
-    -f lavfi -i sine=frequency=440:sample_rate=48000 -t 4 -pix_fmt yuv420p \
-    -c:v libx264 -preset veryfast -b:v 4M -minrate 4M -maxrate 4M -bufsize 4M \
-    -x264-params nal-hrd=cbr -g 25 -c:a aac -b:a 128k -f mpegts";
+/// Four seconds of H.264, a keyframe each second, and AAC, 4 Mbit/s.
+const ENCODE: &str = "-f lavfi -i testsrc2=s=1280x720:r=25,noise=alls=30:allf=t \
+    -f lavfi -i sine=r=48000 -t 4 -c:v libx264 -preset superfast -bf 2 -b:v 4M -maxrate 4M -bufsize 4M \
+    -g 25 -sc_threshold 0 -c:a aac -f mpegts whole.ts";
+const FMP4: &str = "-i whole.ts -c copy -bsf:a aac_adtstoasc -f hls -hls_time 4 \
+    -hls_segment_type fmp4 -hls_fmp4_init_filename init.mp4 -hls_segment_filename whole-%d.m4s whole.m3u8";
 
-/// What was measured, processor microseconds.
-pub struct Media {
-    /// Of the segment.
+/// As much as a connection reads at a time.
+const PIECE: usize = 32 << 10;
+const TIMES: usize = 51;
+
+/// Processor microseconds for one segment.
+pub struct Looked {
+    pub name: &'static str,
     pub bytes: usize,
-    pub inspect: f64,
-    pub cut: f64,
     pub copy: f64,
-    pub hash: f64,
     pub fetch: f64,
+    pub inspect: f64,
+    /// At a keyframe in the middle.
+    pub cut: f64,
 }
 
-pub fn measure(folder: &Path) -> Result<Media> {
-    let segment = segment(&folder.join("media.ts"))?;
-    let content = inspect(Container::Ts, &segment)?;
-    let video = content.video.context("pictures")?;
-    let key = video.keyframes.get(1).context("a keyframe to cut at")?.pts;
-    let mut works: [Box<dyn FnMut() -> Result<()>>; 5] = [
-        Box::new(|| {
-            black_box(inspect(Container::Ts, &segment))?;
-            Ok(())
-        }),
-        Box::new(|| {
-            black_box(cut(Container::Ts, &segment, key))?;
-            Ok(())
-        }),
-        Box::new(|| {
-            let copy = black_box(segment.to_vec());
-            black_box(copy.as_slice());
-            Ok(())
-        }),
-        Box::new(|| {
-            black_box(blake3::hash(&segment));
-            Ok(())
-        }),
-        Box::new(fetches(segment.clone())?),
-    ];
-    let mut rounds = [const { Vec::new() }; 5];
-    // In turn, so that what else the machine does meets all.
-    for _ in 0..ROUNDS {
-        for (work, found) in works.iter_mut().zip(&mut rounds) {
-            let began = cpu_ns()?;
-            for _ in 0..TIMES {
-                work()?;
-            }
-            found.push((cpu_ns()? - began) / 1e3 / f64::from(TIMES));
+pub fn measure(folder: &Path) -> Result<Vec<Looked>> {
+    let folder = folder.join("media");
+    fs::create_dir_all(&folder)?;
+    for args in [ENCODE, FMP4] {
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.current_dir(&folder).args(["-v", "error", "-nostdin"]);
+        let status = ffmpeg.args(args.split_whitespace()).status().context("ffmpeg")?;
+        if !status.success() {
+            bail!("ffmpeg: {status}");
         }
     }
-    let [inspect, cut, copy, hash, fetch] = rounds.map(median);
-    Ok(Media { bytes: segment.len(), inspect, cut, copy, hash, fetch })
+    let init = fs::read(folder.join("init.mp4"))?;
+    let of_fmp4 = Container::Fmp4 { init: &init };
+    [("MPEG-TS", Container::Ts, "whole.ts"), ("fMP4", of_fmp4, "whole-0.m4s")]
+        .into_iter()
+        .map(|(name, container, file)| {
+            looked(name, container, &fs::read(folder.join(file))?.into())
+        })
+        .collect()
 }
 
-fn segment(path: &Path) -> Result<Bytes> {
-    let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args(["-nostdin", "-loglevel", "error", "-y"]);
-    let made = ffmpeg.args(ENCODED.split_whitespace()).arg(path).status();
-    ensure!(made.context("ffmpeg is not installed")?.success(), "ffmpeg makes no segment");
-    Ok(fs::read(path)?.into())
-}
-
-/// Receives the segment once with each call, into a buffer of its own as a fetch does.
-fn fetches(segment: Bytes) -> Result<impl FnMut() -> Result<()>> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    let mut receiver = TcpStream::connect(listener.local_addr()?)?;
-    let (mut sender, _) = listener.accept()?;
-    let length = segment.len();
-    // It ends when nobody receives any more.
-    thread::spawn(move || while sender.write_all(&segment).is_ok() {});
-    Ok(move || {
-        let mut body = vec![0; length];
-        receiver.read_exact(&mut body)?;
-        black_box(body.as_slice());
-        Ok(())
+fn looked(name: &'static str, container: Container<'_>, segment: &Bytes) -> Result<Looked> {
+    let content = inspect(container, segment).context(name)?;
+    let keyframes = content.video.map(|video| video.keyframes).unwrap_or_default();
+    let middle = keyframes.get(keyframes.len() / 2).map_or(Ticks(0), |keyframe| keyframe.pts);
+    let zero = ContentHash::of(&[]);
+    let mut copied = vec![0; segment.len()];
+    let mut copy = || {
+        black_box(&mut copied).copy_from_slice(black_box(segment));
+        true
+    };
+    Ok(Looked {
+        name,
+        bytes: segment.len(),
+        copy: us(&mut copy),
+        fetch: receive(segment)? + us(&mut || ContentHash::of(black_box(segment)) != zero),
+        inspect: us(&mut || inspect(container, black_box(segment)).is_ok()),
+        cut: us(&mut || cut(container, black_box(segment), middle).is_ok()),
     })
 }
 
-/// Nanoseconds that this thread has had a processor.
-fn cpu_ns() -> Result<f64> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    let first = text.split_whitespace().next().context("schedstat")?;
-    Ok(first.parse()?)
+/// Reading it off a socket that has it, a piece at a time; writing it there is another's work.
+fn receive(segment: &[u8]) -> Result<f64> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let mut sender = TcpStream::connect(listener.local_addr()?)?;
+    let (mut receiver, _) = listener.accept()?;
+    let mut buffer = vec![0; PIECE];
+    let mut times = Vec::new();
+    for _ in 0..TIMES {
+        let mut took = Duration::ZERO;
+        for piece in segment.chunks(PIECE) {
+            sender.write_all(piece)?;
+            let began = Instant::now();
+            receiver.read_exact(&mut buffer[..piece.len()])?;
+            took += began.elapsed();
+        }
+        times.push(took.as_secs_f64() * 1e6);
+    }
+    Ok(median(times))
 }

@@ -12,8 +12,8 @@ const HELP: &str = "benches/run [--rounds N] [--seconds S] [--delays N] [--viewe
   --delays N    segments whose listing delay is measured (20)
   --viewers N   idle connections (5000)
   --long S      seconds of a stream for which a window of hours is carried (20; 0 leaves it out)
-  --only-long   nothing but that
-  --only-media  nothing but what looking into segments costs";
+  --only-long   nothing but that, and what looking into a segment costs
+  --only-media  nothing but what looking into a segment costs";
 
 /// The command line.
 pub struct Options {

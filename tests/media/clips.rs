@@ -49,6 +49,11 @@ pub const OPEN: Clip = Clip {
 pub const SOUND: Clip = Clip { name: "AAC alone", video: "-vn", audio: "-c:a aac -ar 48000" };
 pub const SILENT: Clip = Clip { name: "H.264 alone", video: X264, audio: "-an" };
 
+pub const OTHER: Clip =
+    Clip { name: "MPEG-2", video: "-c:v mpeg2video -g 25", audio: "-c:a mp2 -ar 48000" };
+pub const OTHER_SOUND: Clip =
+    Clip { name: "H.264, E-AC-3", video: X264, audio: "-c:a eac3 -ar 48000" };
+
 /// All that are read and cut.
 pub const ALL: [Clip; 8] = [PLAIN, BIDIRECTIONAL, SLICED, INTERLACED, H265, OPEN, SOUND, SILENT];
 
@@ -63,6 +68,24 @@ impl Clip {
             (0..2).map(|n| read(&folder.path().join(format!("{n}.ts")))).collect()
         });
         segments.clone()
+    }
+
+    /// The same frames with the same times as two packagers have them, in segments of four seconds and
+    /// of three.
+    pub fn packaged_twice(self) -> (Vec<Bytes>, Vec<Bytes>) {
+        let folder = tempfile::tempdir().unwrap();
+        self.make(folder.path(), &["-hls_time", "8"]);
+        let packaged = |seconds: usize| {
+            let (whole, to) = (folder.path().join("0.ts"), folder.path().join(seconds.to_string()));
+            std::fs::create_dir(&to).unwrap();
+            let mut ffmpeg = ffmpeg();
+            ffmpeg.args(["-copyts", "-i"]).arg(whole).args("-c copy -muxdelay 0 -f hls".split(' '));
+            ffmpeg.args(["-hls_list_size", "0", "-hls_time", &seconds.to_string()]);
+            ffmpeg.arg("-hls_segment_filename").arg(to.join("%d.ts")).arg(to.join("list.m3u8"));
+            assert!(ffmpeg.status().unwrap().success());
+            (0..8_usize.div_ceil(seconds)).map(|n| read(&to.join(format!("{n}.ts")))).collect()
+        };
+        (packaged(4), packaged(3))
     }
 
     /// Into a folder, with more options of the muxer.

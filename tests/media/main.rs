@@ -1,4 +1,5 @@
-//! What is inside real segments, made on the fly by ffmpeg and judged by it.
+//! What is inside real segments, of ffmpeg and Shaka Packager, made on the fly and judged by ffmpeg; and
+//! inside damaged ones.
 
 #![allow(
     missing_docs,
@@ -14,6 +15,7 @@
 
 mod clips;
 mod ffmpeg;
+mod fmp4;
 mod ts;
 mod ts_cut;
 mod ts_damage;

@@ -2,9 +2,11 @@
 //! the cut are the segment.
 
 use bytes::Bytes;
-use segue::model::media::{Container, Damage, Ticks, cut};
+use segue::model::media::{Codec, Container, Damage, Ticks, cut};
 
-use crate::clips::{ALL, BIDIRECTIONAL, Clip, H265, OPEN, PLAIN, SILENT, SLICED, SOUND};
+use crate::clips::{
+    ALL, BIDIRECTIONAL, Clip, H265, OPEN, OTHER, OTHER_SOUND, PLAIN, SILENT, SLICED, SOUND,
+};
 use crate::ffmpeg::{Frame, frames};
 use crate::ts::{content, keyframes};
 use crate::ts_packets::{
@@ -37,18 +39,18 @@ fn joints(segment: &Bytes) -> Vec<Ticks> {
 }
 
 /// The packets of each stream are those from the one nearest to `pts` on, with the times they had.
-fn same_packets(clip: Clip, whole: &Bytes, tail: &Bytes, pts: Ticks) {
-    let content = content(whole);
+fn same_packets(clip: Clip, segment: &Bytes, whole: &[Frame], tail: &Bytes, pts: Ticks) {
+    let content = content(segment);
     let keys = |segment| keyframes(segment).into_iter().filter(|key| key.pts >= pts);
-    assert!(keyframes(tail).into_iter().eq(keys(whole)), "{} at {pts:?}", clip.name);
+    assert!(keyframes(tail).into_iter().eq(keys(segment)), "{} at {pts:?}", clip.name);
     let half = content.audio.first().map_or(0, |audio| audio.frame.0 / 2);
     let sound = usize::from(content.video.is_some());
-    let (whole, tail) = (frames(whole, false), frames(tail, false));
+    let tail = frames(tail, false);
     for stream in 0..=1 {
         let of = |all: &[Frame]| -> Vec<Frame> {
             all.iter().filter(|frame| frame.stream == stream).cloned().collect()
         };
-        let (all, kept) = (of(&whole), of(&tail));
+        let (all, kept) = (of(whole), of(&tail));
         let begins = |frame: &Frame| {
             if stream == sound { frame.pts > pts.0 - half - 2 } else { frame.pts == pts.0 }
         };
@@ -76,8 +78,9 @@ fn before_and_tail_hold_every_frame_once() {
         for segment in clip.segments() {
             let joints = joints(&segment);
             assert!(joints.len() >= if clip == OPEN { 0 } else { 4 }, "{}", clip.name);
+            let whole = frames(&segment, false);
             for pts in joints.into_iter().skip(1) {
-                same_packets(clip, &segment, &tail(&segment, pts), pts);
+                same_packets(clip, &segment, &whole, &tail(&segment, pts), pts);
             }
         }
     }
@@ -99,6 +102,25 @@ fn a_tail_decodes_as_the_segment_does_from_there_on() {
             assert_eq!(pictures(&tail, pts), pictures(&whole, pts), "{} at {pts:?}", clip.name);
             assert_eq!(pictures(&tail, pts), pictures(&tail, Ticks(0)), "nothing before it");
         }
+    }
+}
+
+/// Two packagers of one stream whose borders are apart: one's first segment, and what the other has
+/// from there on.
+#[test]
+fn a_splice_shows_every_picture_once() {
+    for clip in [PLAIN, BIDIRECTIONAL, SLICED, H265] {
+        let (this, other) = clip.packaged_twice();
+        let first = content(&this[0]).video.unwrap();
+        let joint = content(&this[1]).video.unwrap().keyframes[0];
+        let key = keyframes(&other[1]).into_iter().find(|key| key.hash == joint.hash).unwrap();
+        let spliced = [&this[0], &tail(&other[1], key.pts), &other[2]].map(|part| part.to_vec());
+        let shown = frames(&spliced.concat(), true);
+        let shown = shown.iter().filter(|frame| frame.stream == 0).map(|frame| frame.pts);
+        let last = content(&other[2]).video.unwrap().pts.last;
+        let expected = (first.pts.first.0..=last.0).step_by(3600);
+        assert!(shown.eq(expected), "{}", clip.name);
+        assert_eq!(first.pts.last.0 + 3600, key.pts.0, "{}", clip.name);
     }
 }
 
@@ -198,6 +220,28 @@ fn a_picture_in_several_pes_packets_is_one() {
     assert_eq!(keyframes(&tail(&torn, pts)), keyframes(segment)[1..]);
 }
 
+/// Delimiters are demanded, and left out all the same; zeros may stand before a start code.
+#[test]
+fn a_picture_needs_no_delimiter() {
+    for clip in [BIDIRECTIONAL, SLICED] {
+        let segment = &clip.segments()[1];
+        let bare = regrouped(segment, VIDEO, |all| {
+            let strip = |(nth, pes): (usize, &Pes)| {
+                let delimiter = [0, 0, 0, 1, 9];
+                assert!(pes.data.starts_with(&delimiter));
+                let mut pes = pes.clone();
+                pes.data.splice(..delimiter.len() + 1, [0; 3]);
+                (nth, pes)
+            };
+            all.iter().enumerate().map(strip).collect()
+        });
+        same_pictures(segment, &bare);
+        let pts = keyframes(segment)[2].pts;
+        let tail = tail(&bare, pts);
+        assert_eq!(pictures(&frames(&tail, true), pts), pictures(&frames(segment, true), pts));
+    }
+}
+
 /// Frames of sound that begin in one PES packet and end in the next.
 #[test]
 fn frames_of_sound_may_lie_across_pes_packets() {
@@ -232,7 +276,7 @@ fn data_goes_with_the_pictures_it_stands_by() {
     let plain = &PLAIN.segments()[1];
     let key = keyframes(plain)[2];
     // A tenth of a second apart, the fifth and those after it at the keyframe or later.
-    let time = |nth: usize| key.pts.0 + (nth as i64 - 5) * 9000;
+    let time = |nth: usize| key.pts.0 + (i64::try_from(nth).unwrap() - 5) * 9000;
     for timed in [true, false] {
         let segment = with_data(plain, 60, |nth| timed.then(|| time(nth)));
         assert_eq!(content(&segment), content(plain));
@@ -249,6 +293,31 @@ fn data_goes_with_the_pictures_it_stands_by() {
         assert_eq!(count(&tail, METADATA), if timed { all - 4 } else { after });
         assert_eq!(content(&tail), content(&self::tail(plain, key.pts)));
     }
+}
+
+/// What is not read is carried.
+#[test]
+fn sound_of_other_codecs_is_cut_at_packets() {
+    let segment = &OTHER_SOUND.segments()[1];
+    let audio = &content(segment).audio[0];
+    assert_eq!(audio.codec, Codec::Other);
+    let key = keyframes(segment)[2];
+    let tail = tail(segment, key.pts);
+    frames(&tail, true);
+    let kept = &content(&tail).audio[0];
+    assert!(kept.pts.first.0 >= key.pts.0 - audio.frame.0 / 2);
+    assert_eq!(kept.pts.last, audio.pts.last);
+    assert!(kept.frames < audio.frames);
+}
+
+#[test]
+fn pictures_of_other_codecs_are_not_cut() {
+    let segment = &OTHER.segments()[1];
+    let content = content(segment);
+    let video = content.video.unwrap();
+    assert_eq!((video.codec, content.audio[0].codec), (Codec::Other, Codec::Other));
+    assert!(video.pictures >= 96 && video.keyframes.is_empty());
+    assert_eq!(refused(segment, video.pts.first), Damage::NoKeyframe(video.pts.first));
 }
 
 fn same_pictures(segment: &[u8], other: &[u8]) {

@@ -96,8 +96,9 @@ pub fn with_data(segment: &[u8], every: usize, pts: impl Fn(usize) -> Option<i64
         }
         if nth > 2 && nth % every == 0 {
             let times = pts(nth / every).map(|pts| {
-                let byte = |shift: u32| (pts >> shift) as u8;
-                vec![0x21 | byte(29) & 0x0e, byte(22), byte(14) | 1, byte(7), (pts << 1) as u8 | 1]
+                let byte = |ticks: i64| ticks.to_le_bytes()[0];
+                let [first, third] = [0x21 | byte(pts >> 29) & 0x0e, byte(pts >> 14) | 1];
+                vec![first, byte(pts >> 22), third, byte(pts >> 7), byte(pts << 1) | 1]
             });
             let pes = Pes { times: times.unwrap_or_default(), data: b"ID3".repeat(100) };
             write(METADATA, &pes, &mut counter, &mut out);

@@ -44,7 +44,7 @@ pub struct Video {
     pub dts: Span,
     /// How many; two fields that make one frame count once.
     pub pictures: u32,
-    /// How long the last picture is taken to be shown: the distance that most pictures have.
+    /// How long the last picture is taken to be shown: the distance that most pictures have; 0 of one alone.
     pub frame: Ticks,
     /// In the order of the stream.
     pub keyframes: Vec<Keyframe>,

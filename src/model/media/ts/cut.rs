@@ -13,7 +13,9 @@ use super::read::{Holds, PACKET_BYTES, Pes, Place, Reading, Stream, packets, pcr
 
 /// Packets of no stream.
 const NULL: u16 = 0x1fff;
-/// A NAL unit that begins here is the first of its PES packet: a start code is before it.
+/// More PIDs that no table tells of are not carried.
+const OTHERS_MAX: usize = 32;
+/// What stands before a NAL unit.
 const START_CODE: &[u8] = &[0, 0, 0, 1];
 
 /// Where the tail begins.
@@ -84,7 +86,8 @@ fn joint(reading: &Reading, pts: Ticks) -> Result<Option<Joint>, Damage> {
 fn pictures(stream: &Stream, shown: &Shown, pts: Ticks) -> Option<(usize, Start)> {
     let mut pictures = shown.pictures.iter().enumerate();
     let (nth, picture) = pictures.find(|(_, picture)| picture.closed && picture.pts == pts.0)?;
-    let is_whole = stays(stream, picture.place, START_CODE.len());
+    // The code itself may be torn, of which a part is in the PES packet before.
+    let is_whole = stays(stream, picture.place, &[3, 4]);
     let Picture { place, pts, dts, .. } = *picture;
     Some((nth, Start { place, is_whole, pts, dts, is_key: true }))
 }
@@ -93,14 +96,14 @@ fn pictures(stream: &Stream, shown: &Shown, pts: Ticks) -> Option<(usize, Start)
 fn sound(stream: &Stream, pts: i64) -> Option<(usize, Start)> {
     let Holds::Sound(heard) = &stream.holds else { return None };
     let (nth, frame) = heard.nearest(pts)?;
-    let is_whole = stays(stream, frame.place, 0);
+    let is_whole = stays(stream, frame.place, &[0]);
     let Frame { place, pts } = *frame;
     Some((nth, Start { place, is_whole, pts, dts: pts, is_key: false }))
 }
 
-/// What is there begins its PES packet, which has a time.
-fn stays(stream: &Stream, place: Place, offset: usize) -> bool {
-    place.offset <= offset && stream.pes.get(place.pes).is_some_and(|pes| pes.pts.is_some())
+/// What is there begins its PES packet, at one of these offsets, and the PES packet has a time.
+fn stays(stream: &Stream, place: Place, first: &[usize]) -> bool {
+    first.contains(&place.offset) && stream.pes.get(place.pes).is_some_and(|pes| pes.pts.is_some())
 }
 
 /// Cut at PES packets.
@@ -177,10 +180,14 @@ impl<'a> Tail<'a> {
         if number < self.joint.packet || pid == NULL {
             return false;
         }
-        if packet.payload_unit_start_indicator() && !self.others.contains(&pid) {
+        if packet.payload().is_none() {
+            return pid == self.reading.programme.pcr;
+        }
+        let begins = packet.payload_unit_start_indicator() && self.others.len() < OTHERS_MAX;
+        if begins && !self.others.contains(&pid) {
             self.others.push(pid);
         }
-        self.others.contains(&pid) || packet.payload().is_none()
+        self.others.contains(&pid)
     }
 
     fn keep(&mut self, packet: &Packet<'_>, has_clock: bool, leads: bool) {
@@ -228,6 +235,9 @@ impl<'a> Tail<'a> {
             self.clock();
         }
         let Start { pts, dts, is_key, .. } = *start;
+        // The others have no times.
+        let is_timed = matches!(stream_id, 0xbd | 0xc0..=0xef | 0xfd);
+        stream_id = if is_timed { stream_id } else { 0xbd };
         let begin = self.out.len();
         Remade { pid: stream.pid, stream_id, pts, dts, is_key }.write(&data, &mut self.out);
         self.made.extend((begin..self.out.len()).step_by(PACKET_BYTES));
