@@ -230,7 +230,7 @@ fn a_picture_needs_no_delimiter() {
                 let delimiter = [0, 0, 0, 1, 9];
                 assert!(pes.data.starts_with(&delimiter));
                 let mut pes = pes.clone();
-                pes.data.splice(..delimiter.len() + 1, [0; 3]);
+                pes.data.splice(..=delimiter.len(), [0; 3]);
                 (nth, pes)
             };
             all.iter().enumerate().map(strip).collect()
