@@ -35,7 +35,7 @@ fn joints(segment: &Bytes) -> Vec<Ticks> {
         return video.keyframes.iter().filter(|key| key.closed).map(|key| key.pts).collect();
     }
     let from = content.audio[0].pts.first.0;
-    (0..12).map(|n| Ticks(from + n * 7000)).collect()
+    (0..5).map(|n| Ticks(from + n * 17_000)).collect()
 }
 
 /// The packets of each stream are those from the one nearest to `pts` on, with the times they had.
@@ -230,7 +230,7 @@ fn a_picture_needs_no_delimiter() {
                 let delimiter = [0, 0, 0, 1, 9];
                 assert!(pes.data.starts_with(&delimiter));
                 let mut pes = pes.clone();
-                pes.data.splice(..delimiter.len() + 1, [0; 3]);
+                pes.data.splice(..=delimiter.len(), [0; 3]);
                 (nth, pes)
             };
             all.iter().enumerate().map(strip).collect()
