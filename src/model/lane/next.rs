@@ -18,6 +18,9 @@ use super::{
 use crate::model::names::UnixMs;
 use crate::model::playlist::{Extent, Segment};
 
+/// Gaps that differ by less are alike, milliseconds: arrival is not more exact.
+const ALIKE_MS: i64 = 500;
+
 /// Decides the next step of a lane.
 #[must_use]
 pub fn next(s: &Situation) -> Decision {
@@ -263,6 +266,7 @@ fn try_splice(
     wants: &mut Vec<Want>,
 ) -> Option<Decision> {
     let last_chance = waited(s, tail) >= leave_after(s);
+    let sibling_comes = !last_chance && s.candidates.iter().any(|c| comes(s, tail, c));
     let offers: Vec<(&Candidate, usize, Place)> = s
         .candidates
         .iter()
@@ -271,7 +275,9 @@ fn try_splice(
         })
         .filter_map(|c| {
             let (r, place) = offered(s, tail, c, last_chance)?;
-            Some((c, r, place))
+            // What this one would lose a sibling may list in time.
+            let loses = place.gap_ms > ALIKE_MS;
+            (!loses || !sibling_comes).then_some((c, r, place))
         })
         .collect();
     // The one that lacks least, then the one that loses least; where they are alike to half a
@@ -285,7 +291,7 @@ fn try_splice(
         })
         .collect();
     ready.sort_by_key(|(c, _, p, _, ready)| {
-        (ready.lacking(), p.gap_ms.unsigned_abs() / 500, *c.id == tail.packager)
+        (ready.lacking(), p.gap_ms.unsigned_abs() / ALIKE_MS.unsigned_abs(), *c.id == tail.packager)
     });
     let splice = |p: Place| {
         let from = tail.packager.clone();
@@ -341,6 +347,17 @@ fn offered(s: &Situation, tail: &Step, c: &Candidate, last_chance: bool) -> Opti
         Offer::Here(p) => Some((r, p)),
         Offer::NotYet | Offer::Nothing => None,
     }
+}
+
+/// A sibling that makes progress will list what carries on from `tail`.
+fn comes(s: &Situation, tail: &Step, c: &Candidate) -> bool {
+    let later = || {
+        let (_, track) = reference(s, c)?;
+        let fresh = track.progressed_at().is_some_and(|p| s.now.since(p) < leave_after(s));
+        let well = track.failing().is_none() && fresh;
+        Some(well && place(tail, track, false) == Offer::NotYet)
+    };
+    c.barred.is_none() && *c.id != tail.packager && later() == Some(true)
 }
 
 /// No sibling carries on, and a segment of the lane's own run cannot be had: the one after it.
