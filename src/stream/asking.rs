@@ -74,8 +74,11 @@ impl Worker {
     /// New viewers wait and there is no lane that they could join.
     fn needs_lane(&self) -> bool {
         let waiting = !self.joining.is_empty() || !self.reopening.is_empty();
-        let open =
-            |l: &Carried| l.log.tail().is_none_or(|t| l.opens_on.as_ref() == Some(&t.packager));
+        let open = |l: &Carried| {
+            let stays = l.log.tail().is_none_or(|t| l.opens_on.as_ref() == Some(&t.packager));
+            let short = l.opens_on.as_ref().is_some_and(|on| self.cut_short(l.log.header(), on));
+            stays && !short
+        };
         waiting && !self.lanes.values().any(open)
     }
 
