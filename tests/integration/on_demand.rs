@@ -41,18 +41,20 @@ async fn asked(proxy: &Proxy, viewer: &Viewer, listed: &Listed) -> Reply {
 /// After a restart the same names mean other bytes.
 #[tokio::test]
 async fn another_lifes_bytes_are_not_given_under_a_name_of_the_one_before() {
-    let a = Packager::fake("a").dvr(DEPTH).live();
-    let proxy = Proxy::over(&[&a]).pool_setting(HELD).start().await;
-    let mut viewer = proxy.viewer("cam").await;
-    viewer.more(1).await;
-    let before = deep(&viewer, 0);
-    assert_eq!(viewer.listed("v0", &before).await.life, 1);
-    a.restart_unseen().await;
-    viewer.until("the new life", |v| v.newest().label.life == 2).await;
-    let reply = asked(&proxy, &viewer, &deep(&viewer, 1)).await;
-    assert_eq!((reply.status, reply.header("cache-control")), (503, Some("no-store")));
-    // What was given out before is what it was.
-    assert_eq!(viewer.listed("v0", &before).await.life, 1);
+    for a in [Packager::fake("a").dvr(DEPTH), Packager::fake("a").event(DEPTH)] {
+        let a = a.live();
+        let proxy = Proxy::over(&[&a]).pool_setting(HELD).start().await;
+        let mut viewer = proxy.viewer("cam").await;
+        viewer.more(1).await;
+        let before = deep(&viewer, 0);
+        assert_eq!(viewer.listed("v0", &before).await.life, 1);
+        a.restart_unseen().await;
+        viewer.until("the new life", |v| v.newest().label.life == 2).await;
+        let reply = asked(&proxy, &viewer, &deep(&viewer, 1)).await;
+        assert_eq!((reply.status, reply.header("cache-control")), (503, Some("no-store")));
+        // What was given out before is what it was.
+        assert_eq!(viewer.listed("v0", &before).await.life, 1);
+    }
 }
 
 #[tokio::test]
@@ -66,6 +68,35 @@ async fn after_a_restart_a_sibling_gives_what_was_listed() {
         let listed = deep(&viewer, n);
         let label = viewer.listed("v0", &listed).await;
         assert_eq!((label.packager.as_str(), label.start_ms), ("b", moment_of(&viewer, &listed)));
+    }
+}
+
+/// A file that was replaced under its name: what is listed is of the old one, which a sibling has.
+#[tokio::test]
+async fn another_file_is_not_given_under_the_names_of_the_one_before() {
+    let a = Packager::fake("a").vod(200).live();
+    let b = Packager::fake("b").vod(200);
+    let proxy = Proxy::over(&[&a, &b]).pool_setting(HELD).start().await;
+    let mut viewer = proxy.viewer("film").await;
+    viewer.fetching_one_in(200, 1);
+    viewer.refresh().await;
+    let listed = viewer.playlist().segments.clone();
+    a.restart().await;
+    // A proof is believed for a moment.
+    let next = std::cell::Cell::new(0);
+    let refused = || async {
+        next.set(next.get() + 1);
+        asked(&proxy, &viewer, &listed[next.get()]).await.status == 503
+    };
+    crate::wait_for("a proof", std::time::Duration::from_secs(10), refused).await.unwrap();
+    let reply = asked(&proxy, &viewer, &listed[160]).await;
+    assert_eq!((reply.status, reply.header("cache-control")), (503, Some("no-store")));
+    b.start();
+    let there = || async { asked(&proxy, &viewer, &listed[161]).await.status == 200 };
+    crate::wait_for("the sibling", std::time::Duration::from_secs(10), there).await.unwrap();
+    for listed in &listed[160..165] {
+        let label = viewer.listed("v0", listed).await;
+        assert_eq!((label.number, label.start_ms), (listed.msn - 1, (listed.msn - 1) * 1000));
     }
 }
 
