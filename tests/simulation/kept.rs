@@ -67,10 +67,10 @@ impl Packagers {
     async fn reach(&self, id: &PackagerId, path: &str) -> Result<(), OriginError> {
         self.asked.lock().push(format!("{id} {path}"));
         sleep(Duration::from_millis(5)).await;
-        match id.as_str() == "a" && self.dead.load(Ordering::Relaxed) {
-            true => Err(OriginError::Connect("refused".into())),
-            false => Ok(()),
+        if id.as_str() == "a" && self.dead.load(Ordering::Relaxed) {
+            return Err(OriginError::Connect("refused".into()));
         }
+        Ok(())
     }
 }
 
