@@ -131,28 +131,30 @@ fn a_discontinuity_is_printed_when_the_rendition_has_an_entry() {
     }
 }
 
-/// However much of a window has left, an entry's discontinuity number is that of its step (RFC 8216,
-/// 6.2.2), also in steps that were stored and read again.
+/// However much of a window has left: a tag leaves with the entry that it stands before (RFC 8216,
+/// 6.2.2), and an entry's number is that of its step. Also in steps that were stored and read again.
 fn counted_alike(show: &Show) {
-    let header = show.log.header().clone();
-    let mut log = segue::model::lane::Log::new(header);
+    let mut log = segue::model::lane::Log::new(show.log.header().clone());
     for step in show.log.steps() {
         let text = serde_json::to_string(step).unwrap();
         log.push(serde_json::from_str(&text).unwrap()).unwrap();
     }
     for (r, first) in (0..2).flat_map(|r| log.steps().map(move |s| (r, s.msn))) {
-        let numbers = log
-            .from(first)
-            .flat_map(|s| s.shares[r].numbered().map(|(msn, _)| (msn.0, s.discontinuity_number)));
-        let expected: Vec<(u64, u64)> = numbers.collect();
+        let numbers = |s: &segue::model::lane::Step| {
+            let all = s.shares[r].numbered().map(|(msn, _)| (msn.0, s.discontinuity_number));
+            all.collect::<Vec<_>>()
+        };
+        let expected: Vec<(u64, u64)> = log.from(first).flat_map(numbers).collect();
         let Some(text) = segue::model::lane::print(&log, r, first) else {
             assert!(expected.is_empty(), "{r} from {first}: {expected:?}");
             continue;
         };
+        let left = log.steps().take_while(|s| s.msn < first).flat_map(numbers).last();
         let (mut number, mut got) = (0, Vec::new());
         for line in text.lines() {
             if let Some(sequence) = line.strip_prefix("#EXT-X-DISCONTINUITY-SEQUENCE:") {
                 number = sequence.parse().unwrap();
+                assert_eq!(number, left.map_or(0, |(_, n)| n), "{r} from {first}: {text}");
             } else if line == "#EXT-X-DISCONTINUITY" {
                 number += 1;
             } else if !line.starts_with('#') {
