@@ -180,7 +180,11 @@ async fn a_rendition_of_a_long_window_that_nobody_asks_for_can_be_had_later() {
 /// comes new gets all of the window.
 #[tokio::test]
 async fn a_long_window_whose_log_is_lost() {
-    let a = Packager::fake("a").dvr(DEPTH).live();
+    let [dvr, event] = [Packager::fake("a").dvr(DEPTH), Packager::fake("a").event(DEPTH)];
+    tokio::join!(log_is_lost(dvr.live()), log_is_lost(event.live()));
+}
+
+async fn log_is_lost(a: Packager) {
     let mut proxy = Proxy::over(&[&a]).pool_setting(HELD).setting(&token_keys()).start().await;
     let mut viewer = proxy.viewer("cam").await;
     viewer.more(1).await;
@@ -194,7 +198,7 @@ async fn a_long_window_whose_log_is_lost() {
     assert!(first.msn > edge && first.discontinuity, "{edge}: {text}");
     assert!(first.discontinuity_number > sequence, "{text}");
     assert!(shown.segments.len() < 30, "{text}");
-    viewer.allowing(&[Rule::Hole]);
+    viewer.allowing(&[Rule::Hole, Rule::EventRemoved]);
     viewer.more(2).await;
     viewer.check_all_listed().await;
 

@@ -159,3 +159,31 @@ fn a_sibling_without_the_rendition_that_stays_away_is_no_gain() {
     assert_eq!((tail.packager.as_str(), tail.entries(1)[0].gap), ("a", true));
     assert!(show.log.steps().all(|s| s.splice.is_none()));
 }
+
+/// The lane leaves for the one that lacks least, though the other is nearer.
+#[test]
+fn the_one_that_lacks_least_is_chosen() {
+    let kinds = [Kind::Variant, Kind::Audio, Kind::Subtitles];
+    let mut show = Show::of(&kinds, |_| {})
+        .with("a", &[Some("av"), Some("aa"), Some("as")])
+        .with("b", &[Some("bv"), None, None])
+        .with("c", &[Some("cv"), Some("ca"), None]);
+    for n in 5..9 {
+        let text = list(n - 5..n + 1, plain);
+        // `c` is 1.5 s behind.
+        for (p, r, behind) in [(1, 0, 0), (2, 0, 1500), (2, 1, 1500)] {
+            show.shows(p, r, n * 4000 - 4000 + behind, &list(n - 5..n, plain));
+            show.shows(p, r, n * 4000 + behind, &text);
+        }
+        if n == 8 {
+            fails(&mut show, 0, 32_100);
+        } else {
+            (0..3).for_each(|r| show.shows(0, r, n * 4000 + 100, &text));
+        }
+        show.carry(n * 4000 + 1700);
+    }
+    show.carry(28_000 + 1700 + 6000);
+    let tail = show.log.tail().unwrap();
+    assert_eq!(tail.packager.as_str(), "c");
+    assert!(!tail.entries(1)[0].gap && tail.entries(2)[0].stands_in);
+}
