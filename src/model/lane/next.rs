@@ -174,8 +174,8 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
         let leads = ready.fills.get(r).copied();
         let others = ready.fills.contains(&Fill::Whole) && leads == Some(Fill::Lost);
         let some = leads == Some(Fill::Whole) || others || declared;
-        // A sibling that has no more than that is no gain.
-        let leaving = Leaving { reason: SpliceReason::SegmentLost, incomplete: !some };
+        let missing = some.then(|| ready.missing().max(1));
+        let leaving = Leaving { reason: SpliceReason::SegmentLost, missing };
         let wants = std::mem::take(&mut ready.wants);
         let late = if ready.lost() {
             leave(s, tail, leaving, wants)
@@ -238,13 +238,14 @@ fn overdue(s: &Situation, tail: &Step, leaving: Leaving, mut wants: Vec<Want>) -
 #[derive(Clone, Copy, Debug)]
 struct Leaving {
     reason: SpliceReason,
-    /// A sibling that lacks something will do, once it is late.
-    incomplete: bool,
+    /// So many renditions stay away and the others go on: a sibling that has no more is no gain.
+    /// None: one that lacks something will do, once it is late.
+    missing: Option<usize>,
 }
 
 impl Leaving {
     const fn by(reason: SpliceReason) -> Self {
-        Self { reason, incomplete: true }
+        Self { reason, missing: None }
     }
 }
 
@@ -262,7 +263,7 @@ fn leave(s: &Situation, tail: &Step, leaving: Leaving, mut wants: Vec<Want>) -> 
 fn try_splice(
     s: &Situation,
     tail: &Step,
-    Leaving { reason, incomplete }: Leaving,
+    Leaving { reason, missing }: Leaving,
     wants: &mut Vec<Want>,
 ) -> Option<Decision> {
     let last_chance = waited(s, tail) >= leave_after(s);
@@ -297,9 +298,13 @@ fn try_splice(
         let from = tail.packager.clone();
         Some(Splice { from, reason, method: p.method, gap_ms: p.gap_ms })
     };
+    let incomplete = missing.is_none();
     let mut second = None;
     for (c, r, p, portions, ready) in ready {
-        if ready.lost() || ready.lagging {
+        if missing.is_some_and(|missing| ready.lacking() >= missing) {
+            continue;
+        }
+        if ready.lost() || ready.lagging || (ready.lacking() > 0 && another_may_come(s, tail)) {
             // With a gap where something stays away: better than nothing, once it is late.
             if incomplete && ready.fills.get(r) == Some(&Fill::Whole) {
                 second = second.or(Some((c, r, p, portions, ready.fills)));
@@ -328,6 +333,17 @@ fn try_splice(
         s,
         Making { c, r, portions, fills, discontinuity: true, splice: splice(p), before: vec![] },
     ))
+}
+
+/// A sibling that has all that viewers have been given goes on, whether it has an offer now or not.
+fn another_may_come(s: &Situation, tail: &Step) -> bool {
+    let given = |r: usize| s.wanted.get(r) == Some(&true) && tail.lists(r);
+    s.candidates.iter().filter(|c| c.barred.is_none() && *c.id != tail.packager).any(|c| {
+        let all = (0..c.lacks.len()).all(|r| !(given(r) && c.lacks.get(r) == Some(&true)));
+        let listed = |t: &Track| t.progressed_at().filter(|_| t.failing().is_none());
+        let listed = reference(s, c).and_then(|(_, track)| listed(track));
+        all && listed.is_some_and(|at| s.now.since(at) < leave_after(s))
+    })
 }
 
 /// What candidate `c` offers after `tail`. Its own run, where the tail's segment is lost, offers

@@ -41,6 +41,11 @@ impl Readiness {
     pub(super) fn whole(&self) -> bool {
         !self.pending && !self.lagging && !self.lost()
     }
+    /// Renditions that viewers have been given and that are not held now.
+    pub(super) fn missing(&self) -> usize {
+        let away = |f: &&Fill| matches!(f, Fill::Waits | Fill::Lost | Fill::Lacking);
+        self.fills.iter().filter(away).count()
+    }
     /// Renditions that viewers have been given and that this packager does not have.
     pub(super) fn lacking(&self) -> usize {
         self.fills.iter().filter(|f| **f == Fill::Lacking).count()
