@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::dates::{Dates, is_range, newest};
 use super::moment::{Portion, Portions};
-use super::next::wait;
+use super::patience::wait;
 use super::readiness::Fill;
 use super::standing::track_of;
 use super::{
