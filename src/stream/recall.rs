@@ -36,6 +36,8 @@ const PROVEN_FOR: Duration = Duration::from_secs(2);
 
 /// What comes back: the bytes and what they are known by; none where nobody has them.
 pub type Recalled = Option<(Held, Bytes)>;
+/// Who has just proven to have the file that a lane lists, and who may have another by now.
+pub type Learnt = Vec<(PackagerId, bool)>;
 
 /// A segment of a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -112,24 +114,24 @@ impl Worker {
         self.recalls.insert(spot.clone(), vec![answer]);
         let (deps, out, limits) = (self.deps.clone(), self.outbox.clone(), self.settings.playlist);
         tokio::spawn(async move {
-            let (recalled, same_file) = recall.get(&deps, &limits).await;
-            let _ = out.send(Event::Recalled(spot, recalled, same_file)).await;
+            let (recalled, learnt) = recall.get(&deps, &limits).await;
+            let _ = out.send(Event::Recalled(spot, recalled, learnt)).await;
         });
     }
 
-    /// `same_file`: the packager that has proven to have it.
-    pub(super) fn take_recalled(
-        &mut self,
-        spot: &Spot,
-        recalled: &Recalled,
-        same_file: Option<PackagerId>,
-    ) {
+    pub(super) fn take_recalled(&mut self, spot: &Spot, recalled: &Recalled, learnt: Learnt) {
         if self.same_files.len() >= SAME_FILES_MAX {
             self.same_files.clear();
         }
         let until = self.deps.clock.now().plus(PROVEN_FOR);
-        let proven = same_file.map(|id| ((spot.lane.clone(), spot.rendition, id), until));
-        self.same_files.extend(proven);
+        for (id, has_it) in learnt {
+            let file = (spot.lane.clone(), spot.rendition, id);
+            if has_it {
+                self.same_files.insert(file, until);
+            } else {
+                self.same_files.remove(&file);
+            }
+        }
         if let Some((held, _)) = recalled
             && let Some(lane) = self.lanes.get(&spot.lane)
         {
@@ -279,8 +281,7 @@ impl Worker {
 }
 
 impl Recall {
-    /// The bytes, and the packager that has just proven to have the same file.
-    async fn get(self, deps: &Deps, limits: &Limits) -> (Recalled, Option<PackagerId>) {
+    async fn get(self, deps: &Deps, limits: &Limits) -> (Recalled, Learnt) {
         let goes_on = match &self.run {
             Run::GoesOn => true,
             Run::If(at, held) => {
@@ -289,9 +290,11 @@ impl Recall {
             Run::Unknown => false,
         };
         if goes_on && let Some(bytes) = self.bytes_of(deps, &self.from, &self.what).await {
-            let proven = matches!(self.run, Run::If(..)).then_some(self.from);
-            return (keep(deps, bytes).await, proven);
+            let proven = matches!(self.run, Run::If(..)).then_some((self.from, true));
+            return (keep(deps, bytes).await, proven.into_iter().collect());
         }
+        // It may have restarted: the next proves anew.
+        let mut learnt = vec![(self.from.clone(), false)];
         for sibling in &self.siblings {
             let Some(Found { resource, map }) = sibling.find(deps, limits).await else { continue };
             // It is played with the init segment that is listed (RFC 8216, 4.3.2.5).
@@ -308,12 +311,13 @@ impl Recall {
                 What::Asset { .. } => continue,
             };
             if let Some(bytes) = self.bytes_of(deps, &sibling.id, &what).await {
-                let same_file = matches!(sibling.by, Alike::Number(_, _, Some(_)));
-                return (keep(deps, bytes).await, same_file.then_some(sibling.id.clone()));
+                let proven = matches!(sibling.by, Alike::Number(_, _, Some(_)));
+                learnt.extend(proven.then(|| (sibling.id.clone(), true)));
+                return (keep(deps, bytes).await, learnt);
             }
         }
         tracing::debug!(packager = %self.from, segment = %self.what.resource().path, "nobody has it any more");
-        (None, None)
+        (None, learnt)
     }
 
     async fn bytes_of(&self, deps: &Deps, id: &PackagerId, what: &What) -> Option<Bytes> {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::carry::Carried;
 use super::fetching::{Fetch, FetchError};
-use super::recall::{Recalled, Spot};
+use super::recall::{Learnt, Recalled, Spot};
 use super::source::{Session, Source};
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
 use crate::model::lane::{Held, Observed, SessionResource};
@@ -48,8 +48,8 @@ pub enum Event {
     Proved(PackagerId, usize, u32, Option<ContentHash>),
     /// A segment that is listed and not held.
     Recall(Spot, oneshot::Sender<Recalled>),
-    /// What came of that, and the packager that has proven to have the same file.
-    Recalled(Spot, Recalled, Option<PackagerId>),
+    /// What came of that, and what it taught of who has the same file.
+    Recalled(Spot, Recalled, Learnt),
     /// Another process may have appended to this lane.
     Newer(LaneId, oneshot::Sender<()>),
     /// Somebody asked for something: look again.
@@ -189,8 +189,8 @@ impl Worker {
                 self.asked_at = now;
                 self.take_recall(spot, answer);
             }
-            Event::Recalled(spot, recalled, same_file) => {
-                self.take_recalled(&spot, &recalled, same_file);
+            Event::Recalled(spot, recalled, learnt) => {
+                self.take_recalled(&spot, &recalled, learnt);
             }
             Event::Newer(id, answer) => {
                 self.take_newer(&id).await;
