@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::depth;
 use super::making::{Making, append, append_all};
 use super::moment::{Portion, Portions, moment, succession};
-use super::readiness::{Fill, Readiness, readiness, wants};
+use super::readiness::{Fill, Readiness, goes_on, readiness, wants};
 use super::splice::{Offer, Place, place};
 use super::standing::{FAILING, Standing, failure, reference, standing, track_of};
 use super::{
@@ -331,7 +331,8 @@ fn try_splice(
 
 /// A sibling that has all that viewers have been given goes on, whether it has an offer now or not.
 fn another_may_come(s: &Situation, tail: &Step) -> bool {
-    let given = |r: usize| s.wanted.get(r) == Some(&true) && tail.lists(r);
+    let asked = |r: usize| s.wanted.get(r) == Some(&true) && tail.lists(r);
+    let given = |r: usize| asked(r) || goes_on(s, r);
     s.candidates.iter().filter(|c| c.barred.is_none() && *c.id != tail.packager).any(|c| {
         let all = (0..c.lacks.len()).all(|r| !(given(r) && c.lacks.get(r) == Some(&true)));
         let listed = |t: &Track| t.progressed_at().filter(|_| t.failing().is_none());
