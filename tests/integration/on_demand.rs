@@ -81,6 +81,9 @@ async fn another_file_is_not_given_under_the_names_of_the_one_before() {
     viewer.fetching_one_in(200, 1);
     viewer.refresh().await;
     let listed = viewer.playlist().segments.clone();
+    // What is near to the end is fetched ahead of who asks.
+    let ahead = || async { a.requests().iter().any(|(_, path)| path.ends_with("-172.ts")) };
+    crate::wait_for("what is held", std::time::Duration::from_secs(10), ahead).await.unwrap();
     a.restart().await;
     // A proof is believed for a moment.
     let next = std::cell::Cell::new(0);
@@ -139,12 +142,11 @@ async fn a_long_window_is_the_same_after_a_restart_of_the_proxy() {
     assert!(viewer.borders().is_empty(), "{viewer}");
 }
 
-/// Its list goes on without its bytes, and they come when somebody turns to it; here from a sibling.
-#[tokio::test]
-async fn a_rendition_of_a_long_window_that_nobody_asks_for_can_be_had_later() {
+/// The list of a rendition that nobody has asked for a while, after its packager was killed.
+async fn unasked(change: impl Fn(Packager) -> Packager) -> (Proxy, Viewer, String, Packager) {
     let variants = [("high", "1280x720", 2_000_000), ("low", "640x360", 800_000)];
-    let a = Packager::fake("a").variants(&variants).dvr(DEPTH).live();
-    let b = Packager::fake("b").variants(&variants).numbered_from(5000).dvr(DEPTH).live();
+    let packager = |id| change(Packager::fake(id).variants(&variants)).dvr(DEPTH);
+    let (a, b) = (packager("a").live(), packager("b").numbered_from(5000).live());
     let proxy = Proxy::over(&[&a, &b]).pool_setting(HELD).pool_setting("idle_after_seconds: 10");
     let proxy = proxy.start().await;
     let mut viewer = proxy.viewer("cam").await;
@@ -152,7 +154,7 @@ async fn a_rendition_of_a_long_window_that_nobody_asks_for_can_be_had_later() {
     // When a lane opens all are asked for.
     viewer.more(12).await;
     let fetched = a.requests().iter().filter(|(_, path)| low(path)).count();
-    viewer.more(3).await;
+    viewer.more(2).await;
     let later = a.requests().iter().filter(|(_, path)| low(path)).count();
     assert_eq!(later, fetched, "fetched for nobody");
     a.kill().await;
@@ -166,6 +168,15 @@ async fn a_rendition_of_a_long_window_that_nobody_asks_for_can_be_had_later() {
     // The same numbers as in the other's list.
     assert!((first..=viewer.playlist().first_msn).contains(&shown.first_msn), "{text}");
     assert!((edge..=viewer.edge()).contains(&shown.last_msn().unwrap()), "{text}");
+    assert!(shown.segments.iter().all(|s| !s.gap), "{text}");
+    (proxy, viewer, text, b)
+}
+
+/// Its list goes on without its bytes, and they come when somebody turns to it; here from a sibling.
+#[tokio::test]
+async fn a_rendition_of_a_long_window_that_nobody_asks_for_can_be_had_later() {
+    let (_proxy, mut viewer, text, _b) = unasked(|p| p).await;
+    let shown = segue::model::watch::read(&text).unwrap();
     // Of the depth, of the time that nobody asked for it, and after the splice.
     let edge = shown.segments.len() - 1;
     for listed in [30, edge - 5, edge].map(|n| shown.segments[n].clone()) {
@@ -174,6 +185,20 @@ async fn a_rendition_of_a_long_window_that_nobody_asks_for_can_be_had_later() {
         let video = viewer.watched().get(&listed.msn);
         let moment = video.map_or_else(|| moment_of(&viewer, &listed), |w| w.label.start_ms);
         assert_eq!(label.start_ms, moment, "{}", listed.uri);
+    }
+}
+
+/// What a list names beside segments is held all the same, also the sibling's.
+#[tokio::test]
+async fn a_rendition_that_nobody_asks_for_has_its_init_segments() {
+    let (proxy, viewer, text, _b) = unasked(Packager::fmp4).await;
+    let folder = viewer.path().rsplit_once('/').unwrap().0.replace("/v0", "/v1");
+    let inits: Vec<&str> = text.split("#EXT-X-MAP:URI=\"").skip(1).collect();
+    assert_eq!(inits.len(), 2, "{text}");
+    let inits = inits.iter().map(|rest| rest.split('"').next().unwrap());
+    for uri in inits.chain(text.lines().last()) {
+        let reply = proxy.get(&format!("{folder}/{uri}")).await.unwrap();
+        assert_eq!(reply.status, 200, "{uri}: {text}");
     }
 }
 

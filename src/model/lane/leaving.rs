@@ -7,7 +7,7 @@ use super::making::{Making, append};
 use super::moment::{Portions, moment};
 use super::next::end_after;
 use super::patience::{gaps_after, leave_after, prefetch_after, wait, waited};
-use super::readiness::{Fill, Readiness, readiness};
+use super::readiness::{Fill, Readiness, goes_on, readiness};
 use super::splice::{Offer, Place, place};
 use super::standing::{FAILING, Standing, reference, standing, track_of};
 use super::{
@@ -151,7 +151,8 @@ fn sibling<'a>(s: &Situation, tail: &Step, c: &'a Candidate) -> Option<&'a Track
 
 /// A sibling that has all that viewers have been given goes on, whether it has an offer now or not.
 fn complete_one_comes(s: &Situation, tail: &Step) -> bool {
-    let given = |r: usize| s.wanted.get(r) == Some(&true) && tail.lists(r);
+    let asked = |r: usize| s.wanted.get(r) == Some(&true) && tail.lists(r);
+    let given = |r: usize| asked(r) || goes_on(s, r);
     let has_all =
         |c: &Candidate| (0..c.lacks.len()).all(|r| !(given(r) && c.lacks.get(r) == Some(&true)));
     s.candidates.iter().any(|c| has_all(c) && sibling(s, tail, c).is_some())
