@@ -54,3 +54,20 @@ fn what_no_sibling_lists_in_time_is_lost() {
     assert_eq!(show.carry(57_000), 1);
     assert_eq!(splices(&show), [("a".to_owned(), SpliceReason::Restarted, 2000)]);
 }
+
+/// `b` cuts two seconds off, so its list repeats as much.
+#[test]
+fn what_is_lost_is_worse_than_what_is_shown_twice() {
+    let mut show = restarted();
+    let off = |n: u64| format!("{}\n#EXTINF:4.0,", date(n * STEP - 2000));
+    show.packagers[1].1[0].as_mut().unwrap().life = 2;
+    show.shows(1, 0, 54_000, &list(1009..1014, off));
+    let again = format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:0\n{}\n#EXTINF:3.0,\n0.ts\n",
+        date(53_000)
+    );
+    show.packagers[0].1[0].as_mut().unwrap().life = 3;
+    show.shows(0, 0, 56_000, &again);
+    assert_eq!(show.carry(56_000), 1);
+    assert_eq!(splices(&show), [("b".to_owned(), SpliceReason::Restarted, -2000)]);
+}

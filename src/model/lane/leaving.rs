@@ -117,7 +117,12 @@ pub(super) fn try_splice(
     second.filter(|_| waited(s, tail) >= gaps_after(s)).map(splice)
 }
 
-/// All that carries the lane on now. First the one that lacks least, then the one that loses least;
+/// What is lost is worse than what is shown twice: players' buffers run dry by as much.
+const fn cost_ms(gap_ms: i64) -> i64 {
+    if gap_ms > 0 { gap_ms.saturating_mul(4) } else { gap_ms.saturating_neg() }
+}
+
+/// All that carries the lane on now. First the one that lacks least, then the one that costs least;
 /// where they are alike, the order of preference.
 fn found<'a>(s: &'a Situation, tail: &Step, reason: SpliceReason) -> Vec<Found<'a>> {
     let last_chance = waited(s, tail) >= leave_after(s);
@@ -136,8 +141,7 @@ fn found<'a>(s: &'a Situation, tail: &Step, reason: SpliceReason) -> Vec<Found<'
         })
         .collect();
     found.sort_by_key(|f| {
-        let gap = f.place.gap_ms.unsigned_abs() / ALIKE_MS.unsigned_abs();
-        (f.ready.lacking(), gap, *f.c.id == tail.packager)
+        (f.ready.lacking(), cost_ms(f.place.gap_ms) / ALIKE_MS, *f.c.id == tail.packager)
     });
     found
 }
