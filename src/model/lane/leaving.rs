@@ -93,11 +93,16 @@ pub(super) fn try_splice(
         append(s, Making { c, r, portions, fills, discontinuity: true, splice, before: vec![] })
     };
     let incomplete = missing.is_none();
-    let mut second = None;
+    let in_time = waited(s, tail) < leave_after(s);
+    let (mut second, mut nearer_is_late) = (None, false);
     for f in found(s, tail, reason) {
         let lacking = f.ready.lacking();
         if missing.is_some_and(|missing| lacking >= missing) {
             continue;
+        }
+        if f.ready.lagging && !f.ready.lost() && in_time {
+            nearer_is_late = true;
+            wants.extend(f.ready.wants.iter().cloned());
         }
         if f.ready.lost() || f.ready.lagging || (lacking > 0 && complete_one_comes(s, tail)) {
             // With a gap where something stays away: better than nothing, once it is late.
@@ -106,6 +111,9 @@ pub(super) fn try_splice(
             } else if incomplete && waited(s, tail) >= prefetch_after(s) {
                 wants.extend(f.ready.wants);
             }
+            continue;
+        }
+        if nearer_is_late && loses(f.place) {
             continue;
         }
         if !f.ready.pending {
@@ -117,9 +125,23 @@ pub(super) fn try_splice(
     second.filter(|_| waited(s, tail) >= gaps_after(s)).map(splice)
 }
 
-/// What is lost is worse than what is shown twice: players' buffers run dry by as much.
-const fn cost_ms(gap_ms: i64) -> i64 {
-    if gap_ms > 0 { gap_ms.saturating_mul(4) } else { gap_ms.saturating_neg() }
+/// Content that a sibling may still list in time is not given up before.
+const fn loses(place: Place) -> bool {
+    place.gap_ms > ALIKE_MS
+}
+
+impl Found<'_> {
+    /// How bad it is to go on there, milliseconds. What is lost is worse than what is shown twice:
+    /// players' buffers run dry by as much. The new run of a packager that was left may begin without
+    /// a picture, and when it was listed is not well known.
+    fn cost_ms(&self, s: &Situation, tail: &Step, reason: SpliceReason) -> i64 {
+        let Place { gap_ms, .. } = self.place;
+        let gap = if gap_ms > 0 { gap_ms.saturating_mul(4) } else { gap_ms.saturating_neg() };
+        let again = matches!(reason, SpliceReason::Restarted | SpliceReason::Resumed)
+            && *self.c.id == tail.packager;
+        let target = i64::from(s.log.header().target_duration).saturating_mul(1000);
+        gap.saturating_add(if again { target } else { 0 })
+    }
 }
 
 /// All that carries the lane on now. First the one that lacks least, then the one that costs least;
@@ -136,12 +158,12 @@ fn found<'a>(s: &'a Situation, tail: &Step, reason: SpliceReason) -> Vec<Found<'
             let portions = moment(s, c, r, place.at);
             let ready = readiness(s, c, r, &portions);
             // What this one would lose a sibling may list in time.
-            let waits = place.gap_ms > ALIKE_MS && nearer_comes;
+            let waits = loses(place) && nearer_comes;
             (!waits).then_some(Found { c, r, place, portions, ready })
         })
         .collect();
     found.sort_by_key(|f| {
-        (f.ready.lacking(), cost_ms(f.place.gap_ms) / ALIKE_MS, *f.c.id == tail.packager)
+        (f.ready.lacking(), f.cost_ms(s, tail, reason) / ALIKE_MS, *f.c.id == tail.packager)
     });
     found
 }
