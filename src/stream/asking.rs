@@ -30,12 +30,14 @@ impl Worker {
     pub(super) fn ask_packagers(&mut self) -> UnixMs {
         let now = self.deps.clock.now();
         let mut wake = now.plus(Duration::from_secs(1));
-        // Nothing follows what has ended.
+        let opens = self.opens();
+        // Nothing follows what has ended; whoever has the same file may still be asked for it.
         let ended = |l: &Carried| l.log.tail().is_some_and(|t| t.end);
-        if !self.opens() && !self.lanes.is_empty() && self.lanes.values().all(ended) {
+        let over = !opens && !self.lanes.is_empty() && self.lanes.values().all(ended);
+        let whole = |l: &Carried| l.log.header().extent == Extent::Whole;
+        if over && !self.lanes.values().any(whole) {
             return wake;
         }
-        let opens = self.opens();
         let ids: Vec<PackagerId> = self.sources.keys().cloned().collect();
         for id in ids {
             self.show_wanted(&id);
@@ -51,7 +53,7 @@ impl Worker {
             }
             let mut due = Vec::new();
             for (&at, shown) in &mut source.shown {
-                if shown.asking {
+                if shown.asking || over {
                     continue;
                 }
                 // All of a long list is wanted again.
@@ -74,8 +76,11 @@ impl Worker {
     /// New viewers wait and there is no lane that they could join.
     fn needs_lane(&self) -> bool {
         let waiting = !self.joining.is_empty() || !self.reopening.is_empty();
-        let open =
-            |l: &Carried| l.log.tail().is_none_or(|t| l.opens_on.as_ref() == Some(&t.packager));
+        let open = |l: &Carried| {
+            let stays = l.log.tail().is_none_or(|t| l.opens_on.as_ref() == Some(&t.packager));
+            let short = l.opens_on.as_ref().is_some_and(|on| self.cut_short(l.log.header(), on));
+            stays && !short
+        };
         waiting && !self.lanes.values().any(open)
     }
 

@@ -108,6 +108,7 @@ impl Worker {
             let whole = l.log.header().extent == Extent::Whole;
             l.opens_on.as_ref() == Some(id)
                 && l.log.tail().is_none_or(|t| t.packager == *id && t.end == whole)
+                && !self.cut_short(l.log.header(), id)
         });
         if let Some(lane) = open {
             return Some(Ok(lane.shared.clone()));
@@ -139,6 +140,16 @@ impl Worker {
         Some(lane)
     }
 
+    /// A lane whose log was lost was opened anew without the depth that its packager lists: who is
+    /// new gets another, with all of it.
+    pub(super) fn cut_short(&self, header: &Header, on: &PackagerId) -> bool {
+        let deep = |s: &Source| {
+            let long = self.settings.window.is_none() && s.listed() > self.settings.hold;
+            long || s.shown.values().any(|s| s.head.extent != Extent::Sliding)
+        };
+        header.reopened() && self.sources.get(on).is_some_and(deep)
+    }
+
     /// A sibling may yet show a longer EXT-X-TARGETDURATION: a header is frozen without it only
     /// after some patience (ARCHITECTURE.md, law 4).
     fn siblings_pending(&self, waited: Duration) -> bool {
@@ -159,7 +170,7 @@ impl Worker {
             let usable = stored.steps.last().is_some_and(|t| {
                 t.packager == *id && !t.end && now.since(t.listed_at) < stored.header.window
             });
-            if usable {
+            if usable && !self.cut_short(&stored.header, id) {
                 return self.load(lane).await.map(|c| c.shared.clone());
             }
         }

@@ -31,9 +31,13 @@ const ALIKE: Duration = Duration::from_millis(400);
 const BACKLOG_AT_ONCE: usize = 2;
 /// Proofs that are remembered; without them they are asked for again.
 const SAME_FILES_MAX: usize = 1024;
+/// And for how long: a file may be replaced under its name at any moment.
+const PROVEN_FOR: Duration = Duration::from_secs(2);
 
 /// What comes back: the bytes and what they are known by; none where nobody has them.
 pub type Recalled = Option<(Held, Bytes)>;
+/// Who has just proven to have the file that a lane lists, and who may have another by now.
+pub type Learnt = Vec<(PackagerId, bool)>;
 
 /// A segment of a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -110,22 +114,24 @@ impl Worker {
         self.recalls.insert(spot.clone(), vec![answer]);
         let (deps, out, limits) = (self.deps.clone(), self.outbox.clone(), self.settings.playlist);
         tokio::spawn(async move {
-            let (recalled, same_file) = recall.get(&deps, &limits).await;
-            let _ = out.send(Event::Recalled(spot, recalled, same_file)).await;
+            let (recalled, learnt) = recall.get(&deps, &limits).await;
+            let _ = out.send(Event::Recalled(spot, recalled, learnt)).await;
         });
     }
 
-    /// `same_file`: the sibling that has proven it.
-    pub(super) fn take_recalled(
-        &mut self,
-        spot: &Spot,
-        recalled: &Recalled,
-        same_file: Option<PackagerId>,
-    ) {
+    pub(super) fn take_recalled(&mut self, spot: &Spot, recalled: &Recalled, learnt: Learnt) {
         if self.same_files.len() >= SAME_FILES_MAX {
             self.same_files.clear();
         }
-        self.same_files.extend(same_file.map(|id| (spot.lane.clone(), spot.rendition, id)));
+        let until = self.deps.clock.now().plus(PROVEN_FOR);
+        for (id, has_it) in learnt {
+            let file = (spot.lane.clone(), spot.rendition, id);
+            if has_it {
+                self.same_files.insert(file, until);
+            } else {
+                self.same_files.remove(&file);
+            }
+        }
         if let Some((held, _)) = recalled
             && let Some(lane) = self.lanes.get(&spot.lane)
         {
@@ -172,7 +178,7 @@ impl Worker {
         let entries = step.entries(r);
         let entry = entries.get(at)?;
         let by = if header.extent == Extent::Whole {
-            let proven = self.same_files.contains(&(header.lane.clone(), r, source.id.clone()));
+            let proven = self.has_same_file(&header.lane, r, &source.id);
             let mut steps = self.lanes.get(&header.lane)?.log.steps();
             let proof = steps.find_map(|st| st.entries(r).iter().find(|e| e.held.is_some()));
             let proof = proof.and_then(|e| Some((e.source.msn, e.held?))).filter(|_| !proven);
@@ -222,6 +228,12 @@ impl Worker {
         lane.backlog = on_demand.map(spot).collect();
     }
 
+    /// That packager has proven a moment ago to have the file that a lane lists.
+    fn has_same_file(&self, lane: &LaneId, rendition: usize, id: &PackagerId) -> bool {
+        let until = self.same_files.get(&(lane.clone(), rendition, id.clone()));
+        until.is_some_and(|until| self.deps.clock.now() < *until)
+    }
+
     /// Whether the run of a step still is its packager's: the lane is in it, or a segment of it that
     /// was held tells.
     fn run_of(&self, header: &Header, step: &Step, spot: &Spot) -> Run {
@@ -235,7 +247,14 @@ impl Worker {
             Some(&s.shown.get(&found)?.track)
         });
         let stands = |t: &Track| !t.unsure() && tail.is_some_and(|e| t.find(&e.source).is_some());
-        if !left && (header.extent == Extent::Whole || track.is_some_and(stands)) {
+        // Lists of what is whole are read once: they tell nothing of what is there now.
+        let whole = header.extent == Extent::Whole;
+        let goes_on = if whole {
+            self.has_same_file(&header.lane, r, &step.packager)
+        } else {
+            track.is_some_and(stands)
+        };
+        if !left && goes_on {
             return Run::GoesOn;
         }
         let run = log.from(step.msn).skip(1).take_while(|s| s.splice.is_none());
@@ -244,7 +263,8 @@ impl Worker {
         let before = before.take_while(|s| std::mem::replace(&mut inside, s.splice.is_none()));
         let mut entries = run.chain(before).flat_map(|s| s.entries(r));
         let proof = entries.find_map(|e| Some((e, e.held.filter(|_| !e.stands_in)?)));
-        proof.map_or(Run::Unknown, |(e, held)| {
+        let unproven = if whole { Run::GoesOn } else { Run::Unknown };
+        proof.map_or(unproven, |(e, held)| {
             let resource = Resource { path: e.source.path.clone(), range: e.source.range };
             Run::If(resource, held)
         })
@@ -261,8 +281,7 @@ impl Worker {
 }
 
 impl Recall {
-    /// The bytes, and the sibling that has proven to have the same file.
-    async fn get(self, deps: &Deps, limits: &Limits) -> (Recalled, Option<PackagerId>) {
+    async fn get(self, deps: &Deps, limits: &Limits) -> (Recalled, Learnt) {
         let goes_on = match &self.run {
             Run::GoesOn => true,
             Run::If(at, held) => {
@@ -271,8 +290,11 @@ impl Recall {
             Run::Unknown => false,
         };
         if goes_on && let Some(bytes) = self.bytes_of(deps, &self.from, &self.what).await {
-            return (keep(deps, bytes).await, None);
+            let proven = matches!(self.run, Run::If(..)).then_some((self.from, true));
+            return (keep(deps, bytes).await, proven.into_iter().collect());
         }
+        // It may have restarted: the next proves anew.
+        let mut learnt = vec![(self.from.clone(), false)];
         for sibling in &self.siblings {
             let Some(Found { resource, map }) = sibling.find(deps, limits).await else { continue };
             // It is played with the init segment that is listed (RFC 8216, 4.3.2.5).
@@ -289,12 +311,13 @@ impl Recall {
                 What::Asset { .. } => continue,
             };
             if let Some(bytes) = self.bytes_of(deps, &sibling.id, &what).await {
-                let same_file = matches!(sibling.by, Alike::Number(..));
-                return (keep(deps, bytes).await, same_file.then_some(sibling.id.clone()));
+                let proven = matches!(sibling.by, Alike::Number(_, _, Some(_)));
+                learnt.extend(proven.then(|| (sibling.id.clone(), true)));
+                return (keep(deps, bytes).await, learnt);
             }
         }
         tracing::debug!(packager = %self.from, segment = %self.what.resource().path, "nobody has it any more");
-        (None, None)
+        (None, learnt)
     }
 
     async fn bytes_of(&self, deps: &Deps, id: &PackagerId, what: &What) -> Option<Bytes> {

@@ -110,6 +110,14 @@ impl Source {
         }
     }
 
+    /// It has something for every rendition of the lane that viewers play, as far as is known.
+    pub fn has_all(&self, header: &Header) -> bool {
+        let matched = self.matched(header);
+        let mut played =
+            header.renditions.iter().zip(matched).filter(|(r, _)| r.traits.kind != Kind::IFrames);
+        matches!(self.entry, EntryState::Unknown) || played.all(|(_, found)| found.is_some())
+    }
+
     /// The renditions that viewers play, as opposed to those they search by. Of what is whole all:
     /// its lists are read once.
     pub fn played(&self) -> Vec<usize> {

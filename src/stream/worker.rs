@@ -4,7 +4,7 @@
 //! A turn: take what came, refresh what is due, let each lane go on (`carry`), open what was
 //! asked for (`opening`), sleep until something is due.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::carry::Carried;
 use super::fetching::{Fetch, FetchError};
-use super::recall::{Recalled, Spot};
+use super::recall::{Learnt, Recalled, Spot};
 use super::source::{Session, Source};
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
 use crate::model::lane::{Held, Observed, SessionResource};
@@ -48,8 +48,8 @@ pub enum Event {
     Proved(PackagerId, usize, u32, Option<ContentHash>),
     /// A segment that is listed and not held.
     Recall(Spot, oneshot::Sender<Recalled>),
-    /// What came of that, and the sibling that has proven to have the same file.
-    Recalled(Spot, Recalled, Option<PackagerId>),
+    /// What came of that, and what it taught of who has the same file.
+    Recalled(Spot, Recalled, Learnt),
     /// Another process may have appended to this lane.
     Newer(LaneId, oneshot::Sender<()>),
     /// Somebody asked for something: look again.
@@ -70,8 +70,9 @@ pub struct Worker {
     pub(super) reopening: BTreeMap<LaneId, UnixMs>,
     /// What is being fetched, with the runs that each rendition was in when it began.
     pub(super) fetching: HashMap<Fetch, Vec<(usize, u32)>>,
-    /// Siblings that have proven to have the same file as a rendition of a lane.
-    pub(super) same_files: HashSet<(LaneId, usize, PackagerId)>,
+    /// Packagers that have proven to have the file that a rendition of a lane is, and until when
+    /// that is believed.
+    pub(super) same_files: HashMap<(LaneId, usize, PackagerId), UnixMs>,
     pub(super) recalls: HashMap<Spot, Vec<oneshot::Sender<Recalled>>>,
     pub(super) asked_at: UnixMs,
     /// A store that failed is left alone until then.
@@ -102,7 +103,7 @@ impl Worker {
             joining: Vec::new(),
             reopening: BTreeMap::new(),
             fetching: HashMap::new(),
-            same_files: HashSet::new(),
+            same_files: HashMap::new(),
             recalls: HashMap::new(),
             rng,
         }
@@ -188,8 +189,8 @@ impl Worker {
                 self.asked_at = now;
                 self.take_recall(spot, answer);
             }
-            Event::Recalled(spot, recalled, same_file) => {
-                self.take_recalled(&spot, &recalled, same_file);
+            Event::Recalled(spot, recalled, learnt) => {
+                self.take_recalled(&spot, &recalled, learnt);
             }
             Event::Newer(id, answer) => {
                 self.take_newer(&id).await;
@@ -217,8 +218,11 @@ impl Worker {
             if standbys >= enough {
                 break;
             }
-            let works =
-                self.sources.get(&p.id).is_none_or(|s| !s.failed() && s.over_since().is_none());
+            // One that lacks something is used when nothing else is: another is watched beside it.
+            let works = self.sources.get(&p.id).is_none_or(|s| {
+                let has_all = self.lanes.values().all(|l| s.has_all(l.log.header()));
+                !s.failed() && s.over_since().is_none() && has_all
+            });
             standbys += usize::from(works);
             needed.push(p.id.clone());
         }

@@ -137,7 +137,9 @@ impl Run {
 
     fn cannot(&self, player: &str) -> Vec<String> {
         let cannot = self.cannot.iter().filter(|(name, _)| name == player);
-        cannot.map(|(_, order)| format!("{order:?}").to_lowercase()).collect()
+        let mut orders: Vec<_> = cannot.map(|(_, o)| format!("{o:?}").to_lowercase()).collect();
+        orders.dedup();
+        orders
     }
 
     /// What a player showed in a window and should not have, as far as it can do what was asked.

@@ -169,3 +169,49 @@ async fn a_sibling_with_fewer_renditions_stands_in() {
     }
     assert!(!proxy.logged(&["stand"]).is_empty(), "who stands in for whom is logged");
 }
+
+/// One that has less is come to if nobody else is left, and what it lacks is a gap that operators
+/// hear of and can count.
+#[tokio::test]
+async fn a_sibling_without_audio_is_better_than_none() {
+    let a = Packager::fake("a").audio("en", 1000).live();
+    let video = [("video", "1280x720", 2_000_000)];
+    let b = Packager::fake("b").shifted(400).variants(&video).live();
+    let proxy = Proxy::over(&[&a, &b]).start().await;
+    let mut viewer = proxy.viewer("cam").await.with_all_renditions();
+    viewer.more(2).await;
+    a.kill().await;
+    viewer.until_on("b").await;
+    viewer.more(2).await;
+    viewer.check_all_listed().await;
+    let audio = &viewer.shown_of("a0").unwrap().segments;
+    let (edge, gaps) = (audio.last().unwrap(), audio.iter().filter(|s| s.gap).count());
+    assert!(edge.gap && edge.msn == viewer.edge(), "{}", viewer.text_of("a0"));
+    assert!(viewer.playlist().segments.iter().all(|s| !s.gap), "{}", viewer.text());
+    let told = proxy.logged(&["WARN", "stays away", "packager=b", "rendition=a0"]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let counted = proxy.metric("segue_gaps_total{packager=\"b\"}").await;
+    assert!(counted >= gaps as f64, "{counted}");
+}
+
+/// The one nearest by has less than the other.
+#[tokio::test]
+async fn a_sibling_that_has_all_is_chosen_before_one_that_has_less() {
+    let a = Packager::fake("a").audio("en", 1000).live();
+    let video = [("video", "1280x720", 2_000_000)];
+    let b = Packager::fake("b").shifted(400).variants(&video);
+    let c = Packager::fake("c").shifted(700).audio("en", 1000).live();
+    let proxy = Proxy::over(&[&a]).packager(&b, "here").packager(&c, "there").start().await;
+    let mut viewer = proxy.viewer("cam").await.with_all_renditions();
+    viewer.more(1).await;
+    b.start();
+    let asked = || async { b.requests().len() > 3 };
+    crate::wait_for("b to be watched", std::time::Duration::from_secs(10), asked).await.unwrap();
+    a.kill().await;
+    viewer.until("the lane to leave", |v| v.lane_packager() != "a").await;
+    viewer.more(2).await;
+    assert_eq!(viewer.lane_packager(), "c");
+    assert!(!viewer.text_of("a0").contains("#EXT-X-GAP"), "{}", viewer.text_of("a0"));
+    viewer.check_all_listed().await;
+    carried_on(&viewer, 1);
+}

@@ -121,11 +121,7 @@ async fn the_store_is_lost() {
     viewer.more(3).await;
     let (edge, path) = (viewer.edge(), viewer.path().to_owned());
     proxy.kill();
-    for file in std::fs::read_dir(proxy.dir()).unwrap().flatten() {
-        if file.file_name().to_string_lossy().starts_with("segue.db") {
-            std::fs::remove_file(file.path()).unwrap();
-        }
-    }
+    proxy.lose_store();
     proxy.start_again().await;
     let reply = viewer.ask().await.unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text());

@@ -45,6 +45,7 @@ mod lifecycle;
 mod long_windows;
 mod low_latency;
 mod metadata;
+mod on_demand;
 mod operators;
 mod outage;
 mod restart;

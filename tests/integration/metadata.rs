@@ -1,6 +1,7 @@
 //! Dates, date ranges, gaps, starts and unknown tags: carried as they are, and right across a
 //! splice.
 
+use crate::faults::Fault;
 use crate::lists::hex;
 use crate::packager::Packager;
 use crate::proxy::Proxy;
@@ -138,4 +139,36 @@ async fn unknown_tags_stay_with_their_segments() {
             watched.listed.lines
         );
     }
+}
+
+/// An interstitial beside the stream is another stream of this proxy, whoever named it.
+#[tokio::test]
+async fn what_a_date_range_names_plays_on_after_a_kill() {
+    fn with_an_ad(text: &str) -> String {
+        let (before, newest) = text.rsplit_once("#EXTINF").unwrap();
+        let date = crate::script::iso(crate::script::EPOCH_MS);
+        format!(
+            "{before}#EXT-X-DATERANGE:ID=\"ad\",CLASS=\"com.apple.hls.interstitial\",\
+             START-DATE=\"{date}\",X-ASSET-URI=\"../ad/playlist.m3u8\"\n#EXTINF{newest}"
+        )
+    }
+    let a = Packager::fake("a").dated(0).live();
+    let b = Packager::fake("b").shifted(500).dated(0).live();
+    for packager in [&a, &b] {
+        packager.break_playlists("cam", Fault::Edited(with_an_ad));
+    }
+    let proxy = Proxy::over(&[&a, &b]).start().await;
+    let mut viewer = proxy.viewer("cam").await;
+    viewer.more(1).await;
+    let mut ad = proxy.viewer("ad").await;
+    ad.more(1).await;
+    a.kill().await;
+    viewer.until_on("b").await;
+    viewer.more(1).await;
+    let (_, newest) = viewer.text().rsplit_once("X-ASSET-URI=\"").expect("an asset");
+    let uri = newest.split('"').next().unwrap();
+    // Up from a media playlist of ours: the token, the rendition, the stream.
+    assert_eq!(uri, "../../../ad/playlist.m3u8", "{}", viewer.text());
+    ad.until_on("b").await;
+    ad.check_all_listed().await;
 }

@@ -112,6 +112,15 @@ impl Proxy {
         }
     }
 
+    /// The logs of all lanes are gone.
+    pub fn lose_store(&self) {
+        for file in std::fs::read_dir(self.dir()).unwrap().flatten() {
+            if file.file_name().to_string_lossy().starts_with("segue.db") {
+                std::fs::remove_file(file.path()).unwrap();
+            }
+        }
+    }
+
     /// A new process takes over the listening sockets. Returns when the old one has ended.
     pub async fn upgrade(&mut self) {
         let new = self.spawn(true);

@@ -91,3 +91,99 @@ fn with_a_sibling_the_lane_splices() {
     assert_eq!(show.sources(0), show.sources(1));
     assert_eq!(show.sources(0).concat(), (3..10).collect::<Vec<_>>(), "nothing lost or repeated");
 }
+
+/// Both refreshes of a packager fail: it is left at once.
+fn fails(show: &mut Show, packager: usize, now: u64) {
+    for shown in show.packagers[packager].1.iter_mut().flatten() {
+        shown.track.failed(crate::show::at(now), false);
+        shown.track.failed(crate::show::at(now + 100), false);
+    }
+}
+
+/// Whatever the order of preference, however near the other is, and though it has the next segment
+/// first.
+#[test]
+fn what_lacks_something_is_the_last_resort() {
+    for (complete, behind) in [(true, 0), (true, 1500), (false, 0)] {
+        let mut show = opened(Kind::Audio, false).with("b", &[Some("bv"), None]);
+        if complete {
+            show = show.with("c", &[Some("cv"), Some("ca")]);
+        }
+        for n in [7, 8] {
+            show.shows(1, 0, n * 4000, &list(n - 5..n + 1, plain));
+            show.carry(n * 4000);
+            if n == 8 {
+                fails(&mut show, 0, 32_100);
+                show.carry(32_300);
+            }
+            let now = n * 4000 + behind;
+            (0..usize::from(complete) * 2)
+                .for_each(|r| show.shows(2, r, now, &list(n - 5..n + 1, plain)));
+            show.carry(now.max(32_300));
+        }
+        let tail = show.log.tail().unwrap();
+        assert_eq!(tail.packager.as_str(), if complete { "c" } else { "b" }, "{behind}");
+        let splices = show.log.steps().filter(|s| s.splice.is_some()).count();
+        assert_eq!((splices, tail.entries(1)[0].gap), (1, !complete), "{}", show.text(1));
+        assert_eq!(show.numbers(0), show.numbers(1));
+    }
+}
+
+/// What has all but does not come in time is waited for no longer than law 6 lets.
+#[test]
+fn what_has_all_is_not_waited_for_too_long() {
+    let mut show = opened(Kind::Audio, false)
+        .with("b", &[Some("bv"), None])
+        .with("c", &[Some("cv"), Some("ca")]);
+    for (p, r) in [(1, 0), (2, 0), (2, 1)] {
+        show.shows(p, r, 28_000, &list(2..8, plain));
+    }
+    show.shows(1, 0, 32_000, &list(3..9, plain));
+    fails(&mut show, 0, 31_000);
+    assert_eq!(show.carry(31_900), 0, "c goes on");
+    assert_eq!(show.carry(28_000 + 6000), 1);
+    assert_eq!(show.log.tail().unwrap().packager.as_str(), "b");
+}
+
+/// It has no more than the lane's own packager, which may get well.
+#[test]
+fn a_sibling_without_the_rendition_that_stays_away_is_no_gain() {
+    let mut show = opened(Kind::Audio, false).with("b", &[Some("bv"), None]);
+    for n in 8..11 {
+        until(&mut show, 0, n, 7);
+        show.shows(1, 0, n * 4000, &list(n - 5..n + 1, plain));
+        show.carry(n * 4000);
+        show.carry(n * 4000 + 3900);
+    }
+    let tail = show.log.tail().unwrap();
+    assert_eq!((tail.packager.as_str(), tail.entries(1)[0].gap), ("a", true));
+    assert!(show.log.steps().all(|s| s.splice.is_none()));
+}
+
+/// The lane leaves for the one that lacks least, though the other is nearer.
+#[test]
+fn the_one_that_lacks_least_is_chosen() {
+    let kinds = [Kind::Variant, Kind::Audio, Kind::Subtitles];
+    let mut show = Show::of(&kinds, |_| {})
+        .with("a", &[Some("av"), Some("aa"), Some("as")])
+        .with("b", &[Some("bv"), None, None])
+        .with("c", &[Some("cv"), Some("ca"), None]);
+    for n in 5..9 {
+        let text = list(n - 5..n + 1, plain);
+        // `c` is 1.5 s behind.
+        for (p, r, behind) in [(1, 0, 0), (2, 0, 1500), (2, 1, 1500)] {
+            show.shows(p, r, n * 4000 - 4000 + behind, &list(n - 5..n, plain));
+            show.shows(p, r, n * 4000 + behind, &text);
+        }
+        if n == 8 {
+            fails(&mut show, 0, 32_100);
+        } else {
+            (0..3).for_each(|r| show.shows(0, r, n * 4000 + 100, &text));
+        }
+        show.carry(n * 4000 + 1700);
+    }
+    show.carry(28_000 + 1700 + 6000);
+    let tail = show.log.tail().unwrap();
+    assert_eq!(tail.packager.as_str(), "c");
+    assert!(!tail.entries(1)[0].gap && tail.entries(2)[0].stands_in);
+}

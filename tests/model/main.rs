@@ -34,6 +34,7 @@ mod keys;
 mod lane;
 mod multivariant;
 mod playlist;
+mod restart;
 mod shares;
 mod show;
 mod stored;

@@ -131,6 +131,71 @@ fn a_discontinuity_is_printed_when_the_rendition_has_an_entry() {
     }
 }
 
+/// However much of a window has left: a tag leaves with the entry that it stands before (RFC 8216,
+/// 6.2.2), and an entry's number is that of its step. Also in steps that were stored and read again.
+fn counted_alike(show: &Show) {
+    let mut log = segue::model::lane::Log::new(show.log.header().clone());
+    for step in show.log.steps() {
+        let text = serde_json::to_string(step).unwrap();
+        log.push(serde_json::from_str(&text).unwrap()).unwrap();
+    }
+    for (r, first) in (0..2).flat_map(|r| log.steps().map(move |s| (r, s.msn))) {
+        let numbers = |s: &segue::model::lane::Step| {
+            let all = s.shares[r].numbered().map(|(msn, _)| (msn.0, s.discontinuity_number));
+            all.collect::<Vec<_>>()
+        };
+        let expected: Vec<(u64, u64)> = log.from(first).flat_map(numbers).collect();
+        let Some(text) = segue::model::lane::print(&log, r, first) else {
+            assert!(expected.is_empty(), "{r} from {first}: {expected:?}");
+            continue;
+        };
+        let left = log.steps().take_while(|s| s.msn < first).flat_map(numbers).last();
+        let (mut number, mut got) = (0, Vec::new());
+        for line in text.lines() {
+            if let Some(sequence) = line.strip_prefix("#EXT-X-DISCONTINUITY-SEQUENCE:") {
+                number = sequence.parse().unwrap();
+                assert_eq!(number, left.map_or(0, |(_, n)| n), "{r} from {first}: {text}");
+            } else if line == "#EXT-X-DISCONTINUITY" {
+                number += 1;
+            } else if !line.starts_with('#') {
+                got.push((line.split_once('-').unwrap().0.parse().unwrap(), number));
+            }
+        }
+        assert_eq!(got, expected, "{r} from {first}: {text}");
+    }
+}
+
+/// Twice, before the rendition has an entry of either: both tags stand before its next one.
+#[test]
+fn two_discontinuities_without_an_entry_are_counted_in_it() {
+    let mut show = Show::of(&[Kind::Variant, Kind::Subtitles], |h| h.dates = true)
+        .with("a", &[Some("av"), Some("as")])
+        .with("b", &[Some("bv"), Some("bs")])
+        .with("c", &[Some("cv"), Some("cs")]);
+    for n in 9..22 {
+        for (p, last) in [(0, 11), (1, 12), (2, 99)] {
+            if n <= last {
+                both(&mut show, p, n, 12_000);
+                continue;
+            }
+            for shown in show.packagers[p].1.iter_mut().flatten() {
+                shown.track.failed(crate::show::at(n * STEP + 100), false);
+                shown.track.failed(crate::show::at(n * STEP + 200), false);
+            }
+        }
+        show.carry((n + 1) * STEP);
+        show.carry((n + 1) * STEP + 1100);
+    }
+    let splices: Vec<usize> =
+        (0..).zip(show.log.steps()).filter(|(_, s)| s.splice.is_some()).map(|(k, _)| k).collect();
+    let between: usize = show.sources(1)[splices[0]..=splices[1]].iter().map(Vec::len).sum();
+    assert_eq!((splices.len(), between), (2, 0), "{:?}", show.sources(1));
+    let (picture, subtitles) = (show.body(0), show.body(1));
+    let tags = |body: &[String]| body.iter().filter(|l| *l == "#EXT-X-DISCONTINUITY").count();
+    assert_eq!((tags(&picture), tags(&subtitles)), (2, 2), "{subtitles:?}");
+    counted_alike(&show);
+}
+
 #[test]
 fn long_subtitles_come_back_after_a_splice() {
     for last in 10..14 {
@@ -144,6 +209,7 @@ fn long_subtitles_come_back_after_a_splice() {
         assert!(all.windows(2).all(|w| w[1] <= w[0] + 1), "{last}: {all:?}");
         let since: Vec<u64> = sources.iter().skip(at).flatten().copied().collect();
         assert!(since.windows(2).all(|w| w[0] + 1 == w[1]), "{last}: {since:?}");
+        counted_alike(&show);
     }
 }
 

@@ -32,6 +32,7 @@
 )]
 
 mod judge;
+mod kept;
 mod parts;
 mod players;
 mod run;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::dates::{Dates, is_range, newest};
 use super::moment::{Portion, Portions};
-use super::next::wait;
+use super::patience::wait;
 use super::readiness::Fill;
 use super::standing::track_of;
 use super::{
@@ -154,10 +154,10 @@ impl Maker<'_> {
             return entries;
         }
         match fill {
-            Fill::Absent | Fill::Whole if self.s.log.header().is_deep() => {
+            Fill::Absent | Fill::OnDemand | Fill::Whole if self.s.log.header().is_deep() => {
                 self.unasked(o, portion).unwrap_or_else(|| vec![unlisted(self.seen.duration())])
             }
-            Fill::Absent | Fill::Whole => {
+            Fill::Absent | Fill::OnDemand | Fill::Whole => {
                 let several = match portion {
                     Portion::Segments(range) => range.len(),
                     _ => 1,

@@ -3,15 +3,18 @@
 //!
 //! `header` what is frozen at opening; `step` what the log is made of; `log` the log itself;
 //! `track` what one packager shows of one rendition; `next` the one pure function that decides
-//! the next step, `splice` where it goes on in another run; `print` a log to a media playlist.
+//! the next step, `leaving` what it takes when its packager does not carry on, `splice` where it
+//! goes on in another run, `patience` for how long it waits; `print` a log to a media playlist.
 
 mod dates;
 mod depth;
 mod header;
+mod leaving;
 mod log;
 mod making;
 mod moment;
 mod next;
+mod patience;
 mod print;
 mod readiness;
 mod seen;

@@ -32,8 +32,10 @@ pub(super) type Portions = Vec<Portion>;
 /// to where it ended: long subtitles lag by up to one of theirs, which would be lost.
 pub(super) fn moment(s: &Situation, c: &Candidate, r: usize, at: usize) -> Portions {
     portions(s, c, r, at, |track, o, other| {
-        let owed = owed_ms(s, o);
-        let begins = nearest(track, at, other, owed).map(|from| (from, owed));
+        let longest = other.newest().map_or(0, |newest| ms(newest.duration()));
+        // What is more was away, and does not come again.
+        let owed = Some(owed_ms(s, o)).filter(|owed| owed.abs() <= longest);
+        let begins = owed.and_then(|owed| Some((nearest(track, at, other, owed)?, owed)));
         begins.or_else(|| Some((same_moment(track, at, other)?, 0)))
     })
 }

@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use super::depth;
+use super::leaving::{Leaving, leave, overdue, try_splice};
 use super::making::{Making, append, append_all};
 use super::moment::{Portion, Portions, moment, succession};
+use super::patience::{gaps_after, leave_after, prefetch_after, wait, waited};
 use super::readiness::{Fill, Readiness, readiness, wants};
-use super::splice::{Offer, Place, place};
 use super::standing::{FAILING, Standing, failure, reference, standing, track_of};
 use super::{
-    Action, Candidate, Decision, FORMAT, Seen, Situation, Splice, SpliceMethod, SpliceReason, Step,
+    Action, Candidate, Decision, FORMAT, Situation, Splice, SpliceMethod, SpliceReason, Step,
     Track, Want,
 };
 use crate::model::names::UnixMs;
@@ -171,8 +172,8 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
         let leads = ready.fills.get(r).copied();
         let others = ready.fills.contains(&Fill::Whole) && leads == Some(Fill::Lost);
         let some = leads == Some(Fill::Whole) || others || declared;
-        // A sibling that has no more than that is no gain.
-        let leaving = Leaving { reason: SpliceReason::SegmentLost, incomplete: !some };
+        let missing = some.then(|| ready.missing().max(1));
+        let leaving = Leaving { reason: SpliceReason::SegmentLost, missing };
         let wants = std::mem::take(&mut ready.wants);
         let late = if ready.lost() {
             leave(s, tail, leaving, wants)
@@ -214,168 +215,8 @@ fn any(c: &Candidate, portions: &Portions, is: impl Fn(&Segment) -> bool) -> boo
     })
 }
 
-/// The packager is still the lane's, and it is late. From one target duration on a sibling's next
-/// segment is fetched side by side; a quarter more and the lane leaves (ARCHITECTURE.md, law 6: the
-/// next segment comes within 1.5 target durations).
-fn overdue(s: &Situation, tail: &Step, leaving: Leaving, mut wants: Vec<Want>) -> Decision {
-    let waited = waited(s, tail);
-    if waited >= leave_after(s) {
-        return leave(s, tail, leaving, wants);
-    }
-    if waited >= prefetch_after(s) {
-        // Only to have the bytes ready: the splice itself waits for its moment.
-        let mut ahead = Vec::new();
-        let _ = try_splice(s, tail, leaving, &mut ahead);
-        wants.extend(ahead);
-    }
-    wait(s, "waiting for the packager", wants)
-}
-
-/// Why the lane leaves, and what it would take instead.
-#[derive(Clone, Copy, Debug)]
-struct Leaving {
-    reason: SpliceReason,
-    /// A sibling that lacks something will do, once it is late.
-    incomplete: bool,
-}
-
-impl Leaving {
-    const fn by(reason: SpliceReason) -> Self {
-        Self { reason, incomplete: true }
-    }
-}
-
-fn leave(s: &Situation, tail: &Step, leaving: Leaving, mut wants: Vec<Want>) -> Decision {
-    if let Some(d) = try_splice(s, tail, leaving, &mut wants) {
-        return d;
-    }
-    if let Some(d) = over(s, tail) {
-        return d;
-    }
-    wait(s, "no packager carries on", wants)
-}
-
-/// A splice that can be appended now. Else what it waits for is added to `wants`.
-fn try_splice(
-    s: &Situation,
-    tail: &Step,
-    Leaving { reason, incomplete }: Leaving,
-    wants: &mut Vec<Want>,
-) -> Option<Decision> {
-    let last_chance = waited(s, tail) >= leave_after(s);
-    let offers: Vec<(&Candidate, usize, Place)> = s
-        .candidates
-        .iter()
-        .filter(|c| {
-            c.barred.is_none() && (*c.id != tail.packager || reason != SpliceReason::Drained)
-        })
-        .filter_map(|c| {
-            let (r, place) = offered(s, tail, c, last_chance)?;
-            Some((c, r, place))
-        })
-        .collect();
-    // The one that lacks least, then the one that loses least; where they are alike to half a
-    // second, the order of preference.
-    let mut ready: Vec<_> = offers
-        .into_iter()
-        .map(|(c, r, place)| {
-            let portions = moment(s, c, r, place.at);
-            let ready = readiness(s, c, r, &portions);
-            (c, r, place, portions, ready)
-        })
-        .collect();
-    ready.sort_by_key(|(c, _, p, _, ready)| {
-        (ready.lacking(), p.gap_ms.unsigned_abs() / 500, *c.id == tail.packager)
-    });
-    let splice = |p: Place| {
-        let from = tail.packager.clone();
-        Some(Splice { from, reason, method: p.method, gap_ms: p.gap_ms })
-    };
-    let mut second = None;
-    for (c, r, p, portions, ready) in ready {
-        if ready.lost() || ready.lagging {
-            // With a gap where something stays away: better than nothing, once it is late.
-            if incomplete && ready.fills.get(r) == Some(&Fill::Whole) {
-                second = second.or(Some((c, r, p, portions, ready.fills)));
-            } else if incomplete && waited(s, tail) >= prefetch_after(s) {
-                wants.extend(ready.wants);
-            }
-            continue;
-        }
-        if !ready.pending {
-            let making = Making {
-                c,
-                r,
-                portions,
-                fills: ready.fills,
-                discontinuity: true,
-                splice: splice(p),
-                before: vec![],
-            };
-            return Some(append(s, making));
-        }
-        wants.extend(ready.wants);
-        return None;
-    }
-    let (c, r, p, portions, fills) = second.filter(|_| waited(s, tail) >= gaps_after(s))?;
-    Some(append(
-        s,
-        Making { c, r, portions, fills, discontinuity: true, splice: splice(p), before: vec![] },
-    ))
-}
-
-/// What candidate `c` offers after `tail`. Its own run, where the tail's segment is lost, offers
-/// what comes after that.
-fn offered(s: &Situation, tail: &Step, c: &Candidate, last_chance: bool) -> Option<(usize, Place)> {
-    if *c.id == tail.packager
-        && let Standing::At(r, at) = standing(s, c, tail)
-    {
-        return Some((r, after_lost(s, c, r, at, last_chance)?));
-    }
-    let (r, track) = reference(s, c)?;
-    if track.failing().is_some_and(|f| f.count >= FAILING) {
-        return None;
-    }
-    match place(tail, track, last_chance) {
-        Offer::Here(p) if p.method == SpliceMethod::Newest && !moves(s, track) => None,
-        Offer::Here(p) => Some((r, p)),
-        Offer::NotYet | Offer::Nothing => None,
-    }
-}
-
-/// No sibling carries on, and a segment of the lane's own run cannot be had: the one after it.
-fn after_lost(
-    s: &Situation,
-    c: &Candidate,
-    r: usize,
-    at: usize,
-    last_chance: bool,
-) -> Option<Place> {
-    let segments = track_of(c, r)?.segments();
-    let to = (at + 1..segments.len()).find(|&p| !readiness(s, c, r, &moment(s, c, r, p)).lost())?;
-    let gap: Duration = segments.iter().take(to).skip(at + 1).map(Seen::duration).sum();
-    (last_chance && to > at + 1).then(|| Place {
-        at: to,
-        gap_ms: i64::try_from(gap.as_millis()).unwrap_or(i64::MAX),
-        method: SpliceMethod::Arrival,
-    })
-}
-
-/// Every packager that may be used says that the stream is gone or ended, and has for long enough.
-fn over(s: &Situation, tail: &Step) -> Option<Decision> {
-    let mut usable = s.candidates.iter().filter(|c| c.barred.is_none()).peekable();
-    usable.peek()?;
-    let all = usable.all(|c| c.over_since.is_some_and(|since| s.now.since(since) >= s.end_after));
-    all.then(|| Decision {
-        action: Action::Append(vec![end_after(tail, s.now)]),
-        wants: Vec::new(),
-        wake: s.now,
-        why: "every packager says it is over",
-    })
-}
-
 /// EXT-X-ENDLIST.
-fn end_after(tail: &Step, listed_at: UnixMs) -> Step {
+pub(super) fn end_after(tail: &Step, listed_at: UnixMs) -> Step {
     Step {
         format: FORMAT,
         msn: tail.msn.next(),
@@ -390,40 +231,4 @@ fn end_after(tail: &Step, listed_at: UnixMs) -> Step {
         wall_shift_ms: tail.wall_shift_ms,
         end: true,
     }
-}
-
-fn moves(s: &Situation, track: &Track) -> bool {
-    track.progressed_at().is_some_and(|p| s.now.since(p) < s.log.header().target())
-}
-
-/// How late the lane is: since its tail was listed.
-fn waited(s: &Situation, tail: &Step) -> Duration {
-    s.now.since(tail.listed_at.max(s.carried_since))
-}
-
-fn prefetch_after(s: &Situation) -> Duration {
-    s.log.header().target()
-}
-
-/// A quarter after the next segment is due, which is a target duration after the last, or as long
-/// after it as that one was: rounding leaves up to half a second more (RFC 8216, 4.3.3.1).
-fn leave_after(s: &Situation) -> Duration {
-    let target = s.log.header().target();
-    let last = s.log.tail().map_or(target, Step::duration);
-    target.max(last.min(target * 9 / 8)) + target / 4
-}
-
-/// What is complete is waited for a little longer: a gap stays.
-fn gaps_after(s: &Situation) -> Duration {
-    leave_after(s) + s.log.header().target() * 3 / 20
-}
-
-pub(super) fn wait(s: &Situation, why: &'static str, wants: Vec<Want>) -> Decision {
-    let due = s.log.tail().map(|t| {
-        [prefetch_after(s), leave_after(s), gaps_after(s)]
-            .map(|d| t.listed_at.max(s.carried_since).plus(d))
-    });
-    let next_look = s.now.plus(s.log.header().target() / 2);
-    let wake = due.into_iter().flatten().filter(|&d| d > s.now).fold(next_look, std::cmp::Ord::min);
-    Decision { action: Action::Wait, wants, wake, why }
 }

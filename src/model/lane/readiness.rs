@@ -4,6 +4,7 @@
 use super::moment::{Portion, Portions};
 use super::standing::{comes, track_of};
 use super::{Candidate, Situation, Track, Want, What};
+use crate::model::rendition::Kind;
 
 /// What a step has of one rendition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(super) enum Fill {
     Lost,
     /// This packager has nothing of the kind.
     Lacking,
+    /// Nobody asks for it, and its list goes on without its bytes: of a long window.
+    OnDemand,
     /// Nobody waits for it: its playlist begins later.
     Absent,
 }
@@ -41,6 +44,11 @@ impl Readiness {
     pub(super) fn whole(&self) -> bool {
         !self.pending && !self.lagging && !self.lost()
     }
+    /// Renditions that viewers have been given and that are not held now.
+    pub(super) fn missing(&self) -> usize {
+        let away = |f: &&Fill| matches!(f, Fill::Waits | Fill::Lost | Fill::Lacking);
+        self.fills.iter().filter(away).count()
+    }
     /// Renditions that viewers have been given and that this packager does not have.
     pub(super) fn lacking(&self) -> usize {
         self.fills.iter().filter(|f| **f == Fill::Lacking).count()
@@ -53,8 +61,9 @@ pub(super) fn readiness(s: &Situation, c: &Candidate, by: usize, portions: &Port
         Readiness { wants: Vec::new(), pending: false, fills: Vec::new(), lagging: false };
     let fresh = fresh(s, c, portions);
     for (r, portion) in portions.iter().enumerate() {
-        let fill = if s.wanted.get(r) == Some(&true) {
-            let place = Place { r, leads: r == by, fresh };
+        let wanted = s.wanted.get(r) == Some(&true);
+        let fill = if wanted || goes_on(s, r) {
+            let place = Place { r, leads: r == by, wanted, fresh };
             fill(s, c, place, portion, &mut out)
         } else {
             Fill::Absent
@@ -62,6 +71,14 @@ pub(super) fn readiness(s: &Situation, c: &Candidate, by: usize, portions: &Port
         out.fills.push(fill);
     }
     out
+}
+
+/// Nobody asks for this rendition now, but whoever does, does so for hours of it: a step without it
+/// would end its list. I-frames are not even refreshed then.
+pub(super) fn goes_on(s: &Situation, r: usize) -> bool {
+    let header = s.log.header();
+    let played = header.renditions.get(r).is_some_and(|r| r.traits.kind != Kind::IFrames);
+    header.is_deep() && played && s.log.tail().is_some_and(|t| t.lists(r))
 }
 
 /// The step's first segment was listed a moment ago: what else belongs to it may be on its way.
@@ -80,19 +97,21 @@ struct Place {
     r: usize,
     /// The others are placed by it.
     leads: bool,
+    /// Its bytes are to be held; else only what its list names beside them.
+    wanted: bool,
     fresh: bool,
 }
 
 fn fill(
     s: &Situation,
     c: &Candidate,
-    Place { r, leads, fresh }: Place,
+    Place { r, leads, wanted, fresh }: Place,
     portion: &Portion,
     out: &mut Readiness,
 ) -> Fill {
     // A rendition that nobody has been given yet holds up nobody, nor does one that is away.
     let carried = s.log.tail().is_none_or(|t| t.lists(r));
-    let waited_for = carried && (leads || comes(s, r));
+    let waited_for = carried && wanted && (leads || comes(s, r));
     let or_absent = |fill| if carried { fill } else { Fill::Absent };
     let (track, range) = match (track_of(c, r), portion) {
         (_, Portion::Lacking) => return or_absent(Fill::Lacking),
@@ -110,17 +129,20 @@ fn fill(
         let Some(seen) = track.segments().get(at) else { continue };
         let assets = || seen.listed.assets().map(|a| track.asset(a.resource));
         lost |= seen.lost() || assets().any(|a| a.lost());
-        whole &= seen.bytes.held.is_some() && assets().all(|a| a.held.is_some());
+        let bytes = seen.bytes.held.is_some() || (!wanted && !track.unsure());
+        whole &= bytes && assets().all(|a| a.held.is_some());
         if track.unsure() && seen.bytes.held.is_none() {
             out.lagging |= waited_for;
             continue;
         }
-        let missing = wants(c, r, track, at);
+        let mut missing = wants(c, r, track, at);
+        missing.retain(|want| wanted || matches!(want.what, What::Asset { .. }));
         // What stays away is asked for all the same: it comes back by that.
         out.pending |= !missing.is_empty() && (waited_for || fresh);
         out.wants.extend(missing);
     }
     match (whole, lost) {
+        (true, _) if !wanted => Fill::OnDemand,
         (true, _) => Fill::Whole,
         (_, true) if waited_for => Fill::Lost,
         _ => or_absent(Fill::Waits),

@@ -1,0 +1,38 @@
+//! For how long a lane waits, counted from when its tail was listed (ARCHITECTURE.md, law 6: the next segment
+//! comes within 1.5 target durations).
+
+use std::time::Duration;
+
+use super::{Action, Decision, Situation, Step, Want};
+
+/// How late the lane is: since its tail was listed.
+pub(super) fn waited(s: &Situation, tail: &Step) -> Duration {
+    s.now.since(tail.listed_at.max(s.carried_since))
+}
+
+pub(super) fn prefetch_after(s: &Situation) -> Duration {
+    s.log.header().target()
+}
+
+/// A quarter after the next segment is due, which is a target duration after the last, or as long
+/// after it as that one was: rounding leaves up to half a second more (RFC 8216, 4.3.3.1).
+pub(super) fn leave_after(s: &Situation) -> Duration {
+    let target = s.log.header().target();
+    let last = s.log.tail().map_or(target, Step::duration);
+    target.max(last.min(target * 9 / 8)) + target / 4
+}
+
+/// What is complete is waited for a little longer: a gap stays.
+pub(super) fn gaps_after(s: &Situation) -> Duration {
+    leave_after(s) + s.log.header().target() * 3 / 20
+}
+
+pub(super) fn wait(s: &Situation, why: &'static str, wants: Vec<Want>) -> Decision {
+    let due = s.log.tail().map(|t| {
+        [prefetch_after(s), leave_after(s), gaps_after(s)]
+            .map(|d| t.listed_at.max(s.carried_since).plus(d))
+    });
+    let next_look = s.now.plus(s.log.header().target() / 2);
+    let wake = due.into_iter().flatten().filter(|&d| d > s.now).fold(next_look, std::cmp::Ord::min);
+    Decision { action: Action::Wait, wants, wake, why }
+}
