@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use segue_fuzz::model::media::{Container, Damage, Ticks, cut, inspect};
+use segue_fuzz::model::media::{Container, Damage, Joint, Ticks, cut, inspect};
 
 fuzz_target!(|segment: &[u8]| {
     let Ok(content) = inspect(Container::Ts, segment) else {
@@ -19,7 +19,7 @@ fuzz_target!(|segment: &[u8]| {
     let Some(video) = content.video else {
         let pts = content.audio[0].pts;
         for pts in [pts.first, Ticks((pts.first.0 + pts.last.0) / 2), pts.last] {
-            let _ = cut(Container::Ts, &segment, pts);
+            let _ = cut(Container::Ts, &segment, &Joint::at(pts));
         }
         return;
     };
@@ -28,9 +28,9 @@ fuzz_target!(|segment: &[u8]| {
     assert!(video.pts.first <= video.pts.last);
     // Each of many would take long, and tell no more.
     for key in video.keyframes.iter().take(4) {
-        match cut(Container::Ts, &segment, key.pts) {
+        match cut(Container::Ts, &segment, &Joint::at(key.pts)) {
             Ok(tail) => {
-                assert_eq!(cut(Container::Ts, &segment, key.pts).as_ref(), Ok(&tail));
+                assert_eq!(cut(Container::Ts, &segment, &Joint::at(key.pts)).as_ref(), Ok(&tail));
                 let again = inspect(Container::Ts, &tail).expect("what is read can be read again");
                 let again = again.video.expect("a picture");
                 // Unwrapped from another first time.

@@ -2,7 +2,7 @@
 //! the cut are the segment.
 
 use bytes::Bytes;
-use segue::model::media::{Codec, Container, Damage, Ticks, cut};
+use segue::model::media::{Codec, Container, Damage, Joint, Ticks, cut};
 
 use crate::clips::{
     ALL, BIDIRECTIONAL, Clip, H265, OPEN, OTHER, OTHER_SOUND, PLAIN, SILENT, SLICED, SOUND,
@@ -15,8 +15,11 @@ use crate::ts_packets::{
 
 /// From the keyframe at `pts` on.
 fn tail(segment: &Bytes, pts: Ticks) -> Bytes {
-    let tail = cut(Container::Ts, segment, pts).unwrap();
-    assert!(cut(Container::Ts, segment, pts).unwrap() == tail, "the same wherever it is made");
+    let tail = cut(Container::Ts, segment, &Joint::at(pts)).unwrap();
+    assert!(
+        cut(Container::Ts, segment, &Joint::at(pts)).unwrap() == tail,
+        "the same wherever it is made"
+    );
     assert_eq!(jumps(&tail), [0_u16; 0], "continuity");
     let clock = packets(&tail).position(|packet| packet.has_pcr);
     let picture = packets(&tail).position(|packet| packet.pid == VIDEO);
@@ -143,7 +146,7 @@ fn a_tail_can_be_cut_again() {
 }
 
 fn refused(segment: &Bytes, pts: Ticks) -> Damage {
-    let tail = cut(Container::Ts, segment, pts);
+    let tail = cut(Container::Ts, segment, &Joint::at(pts));
     tail.map(|tail| tail.len()).unwrap_err()
 }
 

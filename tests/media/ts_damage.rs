@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use segue::model::media::{Container, Damage, Ticks, cut, inspect};
+use segue::model::media::{Container, Damage, Joint, Ticks, cut, inspect};
 
 use crate::clips::{BIDIRECTIONAL, H265, PLAIN, SLICED, SOUND};
 use crate::ts_packets::{AUDIO, VIDEO, packets};
@@ -146,7 +146,7 @@ proptest! {
         prop_assert!(video.keyframes.len() <= video.pictures as usize);
         prop_assert!(video.pictures as usize <= packets);
         for key in video.keyframes {
-            match cut(Container::Ts, &bytes, key.pts) {
+            match cut(Container::Ts, &bytes, &Joint::at(key.pts)) {
                 Ok(tail) => {
                     prop_assert!(tail.len() <= bytes.len() + 188 * 1000);
                     let again = inspect(Container::Ts, &tail).unwrap().video.unwrap();
@@ -176,7 +176,7 @@ proptest! {
         let content = inspect(Container::Ts, segment).unwrap();
         prop_assert_eq!(&inspect(Container::Ts, &bytes).unwrap(), &content);
         let key = content.video.unwrap().keyframes[2];
-        let (plain, doubled) = (cut(Container::Ts, segment, key.pts), cut(Container::Ts, &bytes.into(), key.pts));
+        let (plain, doubled) = (cut(Container::Ts, segment, &Joint::at(key.pts)), cut(Container::Ts, &bytes.into(), &Joint::at(key.pts)));
         let plain = inspect(Container::Ts, &plain.unwrap()).unwrap();
         prop_assert_eq!(inspect(Container::Ts, &doubled.unwrap()).unwrap(), plain);
     }

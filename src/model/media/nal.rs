@@ -11,8 +11,8 @@ use memchr::memmem;
 use super::{Codec, Damage, PictureHash};
 
 /// As many parameter sets, and as long ones, are looked at; encoders have a handful of short ones.
-const SETS_MAX: usize = 64;
-const SET_BYTES_MAX: usize = 4096;
+pub(super) const SETS_MAX: usize = 64;
+pub(super) const SET_BYTES_MAX: usize = 4096;
 
 /// What a NAL unit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +188,7 @@ pub(super) fn head<const N: usize>(pieces: &[&[u8]]) -> ([u8; N], usize) {
 }
 
 /// Its length without the zeros at its end, which belong to the byte stream around it.
-fn length(pieces: &[&[u8]]) -> usize {
+pub(super) fn length(pieces: &[&[u8]]) -> usize {
     let all: usize = pieces.iter().map(|piece| piece.len()).sum();
     let bytes = pieces.iter().rev().flat_map(|piece| piece.iter().rev());
     all - bytes.take_while(|byte| **byte == 0).count()
@@ -269,6 +269,14 @@ impl ParameterSets {
             hasher.unit(&[set]);
         }
         (!self.sets.is_empty()).then(|| hasher.finish())
+    }
+}
+
+/// The types of parameter sets that decoding needs, a bit for each.
+pub(super) fn needed_sets(codec: Codec) -> u64 {
+    match codec {
+        Codec::H265 => 1 << 32 | 1 << 33 | 1 << 34,
+        _ => 1 << 7 | 1 << 8,
     }
 }
 

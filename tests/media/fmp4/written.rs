@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use segue::model::media::{Container, Content, Damage, Keyframe, Ticks, cut, inspect};
+use segue::model::media::{Container, Content, Damage, Joint, Keyframe, Ticks, cut, inspect};
 
 pub fn boxed(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     [&(body.len() as u32 + 8).to_be_bytes(), kind.as_slice(), body].concat()
@@ -84,7 +84,7 @@ fn look(init: &[u8], segment: &[u8]) -> Result<Content, Damage> {
 }
 
 fn tail(init: &[u8], segment: &[u8], pts: i64) -> Result<Bytes, Damage> {
-    cut(Container::Fmp4 { init }, &Bytes::copy_from_slice(segment), Ticks(pts))
+    cut(Container::Fmp4 { init }, &Bytes::copy_from_slice(segment), &Joint::at(Ticks(pts)))
 }
 
 fn keyframes(content: &Content) -> Vec<(i64, bool)> {
