@@ -247,7 +247,7 @@ impl PictureHasher {
 
 /// The parameter sets of a segment. Packagers repeat them at will, and in another order: each counts
 /// once, by type and bytes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ParameterSets {
     sets: BTreeSet<(u8, Vec<u8>)>,
 }
@@ -260,6 +260,17 @@ impl ParameterSets {
             bytes.truncate(length);
             self.sets.insert((kind_of_set(codec, pieces), bytes));
         }
+    }
+
+    /// There is one of each type that decoding needs.
+    pub(super) fn suffice(&self, codec: Codec) -> bool {
+        let kinds = self.sets.iter().fold(0, |kinds, (kind, _)| kinds | 1 << kind);
+        kinds & needed_sets(codec) == needed_sets(codec)
+    }
+
+    /// None of the others is one that these do not have.
+    pub(super) fn include(&self, others: &Self) -> bool {
+        self.sets.is_superset(&others.sets)
     }
 
     /// None: there were none.
