@@ -214,7 +214,7 @@ fn ffmpeg_in_fmp4() {
 
 #[test]
 fn sound_alone() {
-    for sound in SOUND {
+    for sound in [SOUND[0], SOUND[3]] {
         let folder = tempfile::tempdir().unwrap();
         encoded(folder.path(), sound);
         let [one, other] = [4, 3].map(|seconds| {

@@ -210,6 +210,10 @@ fn a_tail_is_given_the_parameter_sets_that_came_before_it() {
             let expected = pictures(&frames(segment, true), key.pts);
             assert_eq!(pictures(&frames(&tail, true), key.pts), expected, "{}", clip.name);
             assert_eq!(content(&tail).video.unwrap().keyframes[0], key, "{}", clip.name);
+            // Before the tables nothing is known of any packet.
+            let noise = [&[0x47, 0x41, 0, 0x1f][..], &[0xaa; 184]].concat();
+            let after_noise = Bytes::from([&noise[..], &bare].concat());
+            assert!(self::tail(&after_noise, key.pts) == tail, "{}", clip.name);
         }
     }
 }

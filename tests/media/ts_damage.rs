@@ -136,8 +136,8 @@ fn whole_frames(segment: &[u8], pid: u16, packets_left: usize) -> usize {
     probed.retain(|packet| !packet.is_video);
     let mut before = length;
     let of_last = probed.iter().rev().map_while(|packet| {
-        before = before.checked_sub(packet.size as usize)?;
-        Some(before + packet.size as usize > left)
+        before = before.checked_sub(packet.size)?;
+        Some(before + packet.size > left)
     });
     probed.len() - of_last.filter(|torn| *torn).count()
 }

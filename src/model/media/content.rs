@@ -31,6 +31,7 @@ pub struct Joint {
 
 impl Joint {
     /// At a picture, with the sound nearest to it.
+    #[must_use]
     pub fn at(pts: Ticks) -> Self {
         Self { video: Some(pts), audio: None }
     }
@@ -51,6 +52,7 @@ impl Content {
     /// Where what follows begins, of the first track of each kind: the next joint, on this timeline. It is
     /// at most two ticks early, for a time and a length are rounded down. Since it is told by the media
     /// anew each time, and the nearest frame is meant, that does not add up.
+    #[must_use]
     pub fn end(&self) -> Joint {
         let video = self.video.as_ref().map(|video| Ticks(video.pts.last.0 + video.frame.0));
         let audio = self.audio.first().map(|audio| Ticks(audio.pts.last.0 + audio.frame.0));
@@ -87,7 +89,8 @@ pub struct Keyframe {
     pub dts: Ticks,
     /// Of the coded picture alone, the same in every container.
     pub hash: PictureHash,
-    /// No picture after it in the stream is shown before it: what comes before can be cut off.
+    /// No picture after it in the stream is shown before it, and its parameter sets are at hand: what comes
+    /// before can be cut off.
     pub closed: bool,
 }
 

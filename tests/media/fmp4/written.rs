@@ -233,13 +233,16 @@ fn sound_in_the_same_fragment() {
     }
 }
 
+/// A joint in milliseconds, and the pictures and the sound that are left.
+type SoundCase<'a> = (Option<i64>, Option<i64>, &'a [u8], &'a [u8]);
+
 #[test]
 fn sound_begins_where_it_ended() {
     // Frames of 200 ms from 20 ms on, pictures of 100 ms from 0 on.
     let (init, segment) = (init(&[0]), both(0x2_0000, 36, 0));
     let ms = |time: i64| Ticks(time * 90);
     let all = last_bytes(mdat_of(&segment));
-    let cases: [(Option<i64>, Option<i64>, &[u8], &[u8]); 9] = [
+    let cases: [SoundCase<'_>; 9] = [
         // Later than the picture, earlier, earlier than there is any, later than there is any.
         (Some(300), Some(430), &[3, 4, 5], &[12, 13, 14, 15]),
         (Some(300), Some(30), &[3, 4, 5], &[10, 11, 12, 13, 14, 15]),
@@ -298,13 +301,16 @@ fn a_keyframe_is_one_in_word_and_deed() {
     assert_eq!(keyframes(&content), [(0, true), (300, true)]);
 }
 
+/// A name, three keyframes, and whether they are closed.
+type SetsCase = (&'static str, [Vec<u8>; 3], [bool; 3]);
+
 /// Sets in the init segment are in force until the first other ones.
 #[test]
 fn a_keyframe_needs_its_parameter_sets() {
     let sets = |sps: u8, pps: u8| vec![0, 0, 0, 2, 0x67, sps, 0, 0, 0, 2, 0x68, pps];
     let both = |sets: Vec<u8>, number| [sets, picture(true, number)].concat();
     let other_sps = [vec![0, 0, 0, 2, 0x67, 9], picture(true, 2)].concat();
-    let cases: [(&str, [Vec<u8>; 3], [bool; 3]); 4] = [
+    let cases: [SetsCase; 4] = [
         ("none", [picture(true, 0), picture(true, 1), picture(true, 2)], [true; 3]),
         ("the same", [both(sets(1, 2), 0), picture(true, 1), picture(true, 2)], [true; 3]),
         (

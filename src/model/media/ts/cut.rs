@@ -166,7 +166,7 @@ impl<'a> Tail<'a> {
         if let Holds::Pictures(shown) = &stream.holds
             && start.lacks_sets
         {
-            let sets = sets::before(self.segment, (stream.pid, shown.codec), start.place)?;
+            let sets = sets::before(self.segment, stream, shown.codec, start.place)?;
             sets::insert(shown.codec, sets, &mut data);
         }
         if leads {

@@ -56,12 +56,9 @@ impl<'a> Assembler<'a> {
         if before == Some(this) {
             return Ok(None);
         }
-        if self.counts && self.left.is_some() && before.is_some_and(|(n, _)| n + 1 & 15 != this.0) {
-            let may =
-                packet.adaptation_field().is_some_and(|field| field.discontinuity_indicator());
-            if !may {
-                return Err(Damage::Malformed("packets of a picture are lost"));
-            }
+        let jumps = before.is_some_and(|(number, _)| (number + 1) & 15 != this.0);
+        if jumps && self.counts && self.left.is_some() && !may_jump(packet) {
+            return Err(Damage::Malformed("packets of a picture are lost"));
         }
         if !packet.payload_unit_start_indicator() {
             return Ok(self.left.map(|_| Piece { begins: None, bytes: self.take(payload) }));
@@ -89,6 +86,11 @@ impl<'a> Assembler<'a> {
         *left -= bytes.len();
         bytes
     }
+}
+
+/// The multiplexer says so.
+fn may_jump(packet: &Packet<'_>) -> bool {
+    packet.adaptation_field().is_some_and(|field| field.discontinuity_indicator())
 }
 
 /// A header, how much of the PES packet follows it, and what of that is here. A header that does not

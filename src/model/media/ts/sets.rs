@@ -5,7 +5,7 @@ use memchr::memmem;
 use super::super::nal::{AnnexB, Found, SET_BYTES_MAX, SETS_MAX, Unit, head, kind_of_set, length};
 use super::super::{Codec, Damage};
 use super::pes::Assembler;
-use super::read::{Place, packets};
+use super::read::{PACKET_BYTES, Place, Stream, packets};
 
 /// What stands before a NAL unit.
 pub(super) const START_CODE: [u8; 4] = [0, 0, 0, 1];
@@ -14,7 +14,8 @@ pub(super) const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// and of those that replace each other the last one last.
 pub(super) fn before(
     segment: &[u8],
-    (pid, codec): (u16, Codec),
+    stream: &Stream,
+    codec: Codec,
     place: Place,
 ) -> Result<Vec<u8>, Damage> {
     let mut sets: Vec<Vec<u8>> = Vec::new();
@@ -35,9 +36,11 @@ pub(super) fn before(
     let mut assembler = Assembler::default();
     let mut units = AnnexB::new();
     let (mut begun, mut offset) = (0_usize, 0);
-    for packet in packets(segment) {
+    // What came before the tables has not been read.
+    let first = stream.pes.first().map_or(0, |pes| pes.packet * PACKET_BYTES);
+    for packet in packets(segment.get(first..).unwrap_or_default()) {
         let (_, packet) = packet?;
-        if u16::from(packet.pid()) != pid {
+        if u16::from(packet.pid()) != stream.pid {
             continue;
         }
         let Some(piece) = assembler.push(&packet)? else { continue };
