@@ -8,7 +8,7 @@ use segue::model::media::{Container, Joint, Ticks, cut, inspect};
 
 use crate::clips::read;
 use crate::ffmpeg::{Frame, ffmpeg, frames};
-use crate::ts_packets::{VIDEO, packets};
+use crate::ts_packets::{VIDEO, jumps, packets};
 
 const SECONDS: i64 = 12;
 const SOUND: [&str; 4] = [
@@ -146,8 +146,12 @@ fn rest(other: &Packaged, end: Joint) -> (Vec<Bytes>, bool) {
     });
     let (at, video) = found.unwrap();
     let joint = Joint { video, ..end };
-    let first = cut(other.container(), &other.segments[at], &joint).unwrap();
-    let is_cut = first.as_ptr() != other.segments[at].as_ptr();
+    let mut from = other.segments[at].clone();
+    if inspect(other.container(), &from).unwrap().lacks_sound(&joint) {
+        from = [&other.segments[at - 1][..], &from].concat().into();
+    }
+    let first = cut(other.container(), &from, &joint).unwrap();
+    let is_cut = first.as_ptr() != from.as_ptr();
     (std::iter::once(first).chain(other.segments[at + 1..].iter().cloned()).collect(), is_cut)
 }
 
@@ -172,6 +176,12 @@ fn spliced(name: &str, one: &Packaged, other: &Packaged) -> Vec<i64> {
         let end = inspect(one.container(), &one.segments[border - 1]).unwrap().end();
         leads.extend(end.video.map(|video| end.audio.unwrap().0 - video.0));
         let (rest, _) = rest(other, end);
+        if other.init.is_none() {
+            // What stays goes on from what is made anew, in the next segment too.
+            let mut jumps = jumps(&rest.concat());
+            jumps.retain(|pid| [VIDEO, VIDEO + 1].contains(pid));
+            assert_eq!(jumps, [0_u16; 0], "{name}, border {border}");
+        }
         let all = other.decoded(&[&one.segments[..border], &rest].concat());
         for of in 0..=sound {
             let (found, expected) = (stream(&all, of), stream(&whole, of));
@@ -246,6 +256,19 @@ fn sound_that_comes_before_or_after_its_pictures() {
                 }
             }
         }
+    }
+}
+
+/// What one packager has at the end of a segment another has at the beginning of the next.
+#[test]
+fn sound_that_comes_at_other_moments() {
+    for sound in [SOUND[0], SOUND[2]] {
+        let folder = tempfile::tempdir().unwrap();
+        encoded(folder.path(), sound);
+        let one = interleaved(folder.path(), 4, 1, 10_980);
+        let other = interleaved(folder.path(), 2, 1, 4_000);
+        spliced(sound, &one, &other);
+        spliced(sound, &other, &one);
     }
 }
 

@@ -143,6 +143,19 @@ fn the_tail_from_the_beginning_is_the_segment() {
     }
 }
 
+/// Another segment's first time may lie on the other side of where the bits end.
+#[test]
+fn a_joint_is_found_across_the_end_of_the_clock() {
+    let segment = &BIDIRECTIONAL.segments()[1];
+    let pts = joints(segment)[2];
+    let audio = Ticks(pts.0 - 12_000);
+    let expected = cut(Container::Ts, segment, &Joint { video: Some(pts), audio: Some(audio) });
+    for turns in [-2_i64, 1, 3] {
+        let [video, audio] = [pts, audio].map(|time| Some(Ticks(time.0 + (turns << 33))));
+        assert!(cut(Container::Ts, segment, &Joint { video, audio }) == expected, "{turns}");
+    }
+}
+
 #[test]
 fn a_tail_can_be_cut_again() {
     let segment = &BIDIRECTIONAL.segments()[1];

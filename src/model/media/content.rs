@@ -58,6 +58,14 @@ impl Content {
         let audio = self.audio.first().map(|audio| Ticks(audio.pts.last.0 + audio.frame.0));
         Joint { video, audio }
     }
+
+    /// Its sound begins after the joint's: what lies between is at the end of the segment before it. The
+    /// two, one after the other, can be cut as one.
+    #[must_use]
+    pub fn lacks_sound(&self, joint: &Joint) -> bool {
+        let first = self.audio.first().zip(joint.audio);
+        first.is_some_and(|(audio, from)| 2 * (audio.pts.first.0 - from.0) > audio.frame.0)
+    }
 }
 
 /// The pictures of a segment.

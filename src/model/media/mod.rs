@@ -37,7 +37,7 @@ pub fn inspect(container: Container<'_>, segment: &[u8]) -> Result<Content, Dama
 }
 
 /// The tail of a segment from a joint on, the same bytes wherever it is made; the segment itself where
-/// nothing comes before the joint. Sound that it does not have cannot be invented.
+/// nothing comes before the joint. Sound that it does not have cannot be invented (`Content::lacks_sound`).
 pub fn cut(container: Container<'_>, segment: &Bytes, joint: &Joint) -> Result<Bytes, Damage> {
     match container {
         Container::Ts => ts::cut(segment, *joint),
