@@ -28,9 +28,10 @@ pub(super) fn before(
             let mut set = found.pieces.concat();
             set.truncate(length);
             sets.retain(|other| *other != set);
-            if sets.len() < SETS_MAX {
-                sets.push(set);
+            if sets.len() == SETS_MAX {
+                sets.remove(0);
             }
+            sets.push(set);
         }
     };
     let mut assembler = Assembler::default();
