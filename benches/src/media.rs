@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use segue::model::media::{Container, Ticks, cut, inspect};
+use segue::model::media::{Container, Joint, Ticks, cut, inspect};
 use segue::model::names::ContentHash;
 
 use crate::load::median;
@@ -64,6 +64,7 @@ fn looked(name: &'static str, container: Container<'_>, segment: &Bytes) -> Resu
     let content = inspect(container, segment).context(name)?;
     let keyframes = content.video.map(|video| video.keyframes).unwrap_or_default();
     let middle = keyframes.get(keyframes.len() / 2).map_or(Ticks(0), |keyframe| keyframe.pts);
+    let middle = Joint::at(middle);
     let zero = ContentHash::of(&[]);
     let mut copied = vec![0; segment.len()];
     let mut copy = || {
@@ -76,7 +77,7 @@ fn looked(name: &'static str, container: Container<'_>, segment: &Bytes) -> Resu
         copy: us(&mut copy),
         fetch: receive(segment)? + us(&mut || ContentHash::of(black_box(segment)) != zero),
         inspect: us(&mut || inspect(container, black_box(segment)).is_ok()),
-        cut: us(&mut || cut(container, black_box(segment), middle).is_ok()),
+        cut: us(&mut || cut(container, black_box(segment), &middle).is_ok()),
     })
 }
 

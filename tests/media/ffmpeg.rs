@@ -19,6 +19,7 @@ pub struct Packet {
     pub pts: i64,
     pub dts: i64,
     pub is_key: bool,
+    pub size: usize,
 }
 
 /// The packets of a segment, in the order of the stream.
@@ -39,6 +40,7 @@ pub fn probe(segment: &[u8]) -> Vec<Packet> {
             pts: number("pts")?,
             dts: number("dts").or(number("pts"))?,
             is_key: field("flags")?.contains('K'),
+            size: field("size")?.parse().ok()?,
         })
     };
     text.lines().filter_map(packet).collect()

@@ -6,7 +6,9 @@ mod written;
 
 use bytes::Bytes;
 
-use segue::model::media::{Codec, Container, Content, Damage, Keyframe, Ticks, cut, inspect};
+use segue::model::media::{
+    Codec, Container, Content, Damage, Joint, Keyframe, Ticks, cut, inspect,
+};
 
 use made::{H264, Made, Packet, copy, encoder, file, fragments, hls, run, shaka};
 
@@ -42,8 +44,8 @@ fn look(made: &Made, segment: &[u8]) -> Content {
 
 fn tail(made: &Made, segment: &[u8], pts: Ticks) -> Result<Bytes, Damage> {
     let segment = Bytes::copy_from_slice(segment);
-    let cut_once = cut(Container::Fmp4 { init: &made.init }, &segment, pts);
-    assert_eq!(cut_once, cut(Container::Fmp4 { init: &made.init }, &segment, pts));
+    let cut_once = cut(Container::Fmp4 { init: &made.init }, &segment, &Joint::at(pts));
+    assert_eq!(cut_once, cut(Container::Fmp4 { init: &made.init }, &segment, &Joint::at(pts)));
     cut_once
 }
 
@@ -262,7 +264,8 @@ fn shaka_packager_encrypted() {
                         assert!(content.is_ok(), "{scheme} {lead} {content:?}");
                     } else {
                         assert_eq!(content, Err(Damage::Encrypted), "{scheme} {lead}");
-                        let cut = cut(container, &Bytes::copy_from_slice(segment), Ticks(0));
+                        let cut =
+                            cut(container, &Bytes::copy_from_slice(segment), &Joint::at(Ticks(0)));
                         assert_eq!(cut, Err(Damage::Encrypted));
                     }
                 }

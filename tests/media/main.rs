@@ -16,6 +16,7 @@
 mod clips;
 mod ffmpeg;
 mod fmp4;
+mod splice;
 mod ts;
 mod ts_cut;
 mod ts_damage;

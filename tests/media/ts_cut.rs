@@ -2,7 +2,7 @@
 //! the cut are the segment.
 
 use bytes::Bytes;
-use segue::model::media::{Codec, Container, Damage, Ticks, cut};
+use segue::model::media::{Codec, Container, Damage, Joint, Ticks, cut};
 
 use crate::clips::{
     ALL, BIDIRECTIONAL, Clip, H265, OPEN, OTHER, OTHER_SOUND, PLAIN, SILENT, SLICED, SOUND,
@@ -15,8 +15,11 @@ use crate::ts_packets::{
 
 /// From the keyframe at `pts` on.
 fn tail(segment: &Bytes, pts: Ticks) -> Bytes {
-    let tail = cut(Container::Ts, segment, pts).unwrap();
-    assert!(cut(Container::Ts, segment, pts).unwrap() == tail, "the same wherever it is made");
+    let tail = cut(Container::Ts, segment, &Joint::at(pts)).unwrap();
+    assert!(
+        cut(Container::Ts, segment, &Joint::at(pts)).unwrap() == tail,
+        "the same wherever it is made"
+    );
     assert_eq!(jumps(&tail), [0_u16; 0], "continuity");
     let clock = packets(&tail).position(|packet| packet.has_pcr);
     let picture = packets(&tail).position(|packet| packet.pid == VIDEO);
@@ -128,7 +131,28 @@ fn a_splice_shows_every_picture_once() {
 fn the_tail_from_the_beginning_is_the_segment() {
     for clip in [PLAIN, BIDIRECTIONAL, H265, SOUND] {
         let segment = &clip.segments()[1];
-        assert!(tail(segment, joints(segment)[0]) == segment, "{}", clip.name);
+        let content = content(segment);
+        let video = content.video.map(|video| video.keyframes[0].pts);
+        let sound = content.audio[0].pts.first;
+        for audio in [sound, Ticks(sound.0 - 50_000)].map(Some) {
+            for video in [video, None] {
+                let tail = cut(Container::Ts, segment, &Joint { video, audio }).unwrap();
+                assert_eq!(tail.as_ptr(), segment.as_ptr(), "{}", clip.name);
+            }
+        }
+    }
+}
+
+/// Another segment's first time may lie on the other side of where the bits end.
+#[test]
+fn a_joint_is_found_across_the_end_of_the_clock() {
+    let segment = &BIDIRECTIONAL.segments()[1];
+    let pts = joints(segment)[2];
+    let audio = Ticks(pts.0 - 12_000);
+    let expected = cut(Container::Ts, segment, &Joint { video: Some(pts), audio: Some(audio) });
+    for turns in [-2_i64, 1, 3] {
+        let [video, audio] = [pts, audio].map(|time| Some(Ticks(time.0 + (turns << 33))));
+        assert!(cut(Container::Ts, segment, &Joint { video, audio }) == expected, "{turns}");
     }
 }
 
@@ -143,7 +167,7 @@ fn a_tail_can_be_cut_again() {
 }
 
 fn refused(segment: &Bytes, pts: Ticks) -> Damage {
-    let tail = cut(Container::Ts, segment, pts);
+    let tail = cut(Container::Ts, segment, &Joint::at(pts));
     tail.map(|tail| tail.len()).unwrap_err()
 }
 
@@ -161,25 +185,50 @@ fn what_needs_what_comes_before_is_not_cut() {
     assert_eq!(refused(&SOUND.segments()[1], late), Damage::NoKeyframe(late));
 }
 
-/// Without parameter sets a keyframe shows nothing.
-#[test]
-fn a_keyframe_without_its_parameter_sets_is_not_cut_at() {
-    let segment = &PLAIN.segments()[1];
-    let bare = regrouped(segment, VIDEO, |all| {
+/// The segment without the SPS of its pictures from the so manieth on.
+fn without_sets(segment: &[u8], from: usize) -> Bytes {
+    regrouped(segment, VIDEO, |all| {
         let strip = |(nth, pes): (usize, &Pes)| {
             let mut pes = pes.clone();
             // The SPS stops being one.
             for at in 0..pes.data.len().saturating_sub(4) {
-                if nth > 0 && pes.data[at..].starts_with(&[0, 0, 1, 0x67]) {
+                if nth >= from && pes.data[at..].starts_with(&[0, 0, 1, 0x67]) {
                     pes.data[at + 3] = 0x6c;
                 }
             }
             (nth, pes)
         };
         all.iter().enumerate().map(strip).collect()
-    });
+    })
+}
+
+/// Without parameter sets a keyframe shows nothing.
+#[test]
+fn a_keyframe_without_parameter_sets_is_not_cut_at() {
+    let bare = without_sets(&PLAIN.segments()[1], 0);
     let closed: Vec<_> = keyframes(&bare).iter().map(|key| key.closed).collect();
-    assert_eq!(closed, [true, false, false, false]);
+    assert_eq!(closed, [false; 4]);
+    let pts = keyframes(&bare)[1].pts;
+    assert_eq!(refused(&bare, pts), Damage::NoKeyframe(pts));
+}
+
+#[test]
+fn a_tail_is_given_the_parameter_sets_that_came_before_it() {
+    for clip in [PLAIN, SLICED] {
+        let segment = &clip.segments()[1];
+        let bare = without_sets(segment, 1);
+        for key in keyframes(&bare).into_iter().skip(1) {
+            assert!(key.closed, "{}", clip.name);
+            let tail = tail(&bare, key.pts);
+            let expected = pictures(&frames(segment, true), key.pts);
+            assert_eq!(pictures(&frames(&tail, true), key.pts), expected, "{}", clip.name);
+            assert_eq!(content(&tail).video.unwrap().keyframes[0], key, "{}", clip.name);
+            // Before the tables nothing is known of any packet.
+            let noise = [&[0x47, 0x41, 0, 0x1f][..], &[0xaa; 184]].concat();
+            let after_noise = Bytes::from([&noise[..], &bare].concat());
+            assert!(self::tail(&after_noise, key.pts) == tail, "{}", clip.name);
+        }
+    }
 }
 
 /// Two pictures in one PES packet, of which the second has no time of its own.

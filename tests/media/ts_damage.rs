@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use segue::model::media::{Container, Damage, Ticks, cut, inspect};
+use segue::model::media::{Container, Damage, Joint, Ticks, cut, inspect};
 
 use crate::clips::{BIDIRECTIONAL, H265, PLAIN, SLICED, SOUND};
-use crate::ts_packets::{AUDIO, VIDEO, packets};
+use crate::ffmpeg::probe;
+use crate::ts_packets::{AUDIO, VIDEO, jumps, packets};
 
 fn damage(segment: &[u8]) -> Damage {
     inspect(Container::Ts, segment).unwrap_err()
@@ -38,13 +39,107 @@ fn what_is_cut_off_is_told() {
     for length in [1, 187, 189, segment.len() - 1] {
         assert_eq!(damage(&segment[..length]), Damage::Truncated(length));
     }
-    // Between two packets of a frame of sound.
+    // Between two packets of sound, of which the middle is lost.
     let torn = packets(segment).enumerate().filter(|(_, packet)| packet.pid == AUDIO);
     let (at, _) = torn.skip(1).find(|(_, packet)| !packet.begins).unwrap();
-    assert_eq!(damage(&segment[..at * 188]), Damage::Truncated(at * 188));
-    // And where the middle of one is lost.
     let lost = [&segment[..at * 188], &segment[(at + 1) * 188..]].concat();
     assert!(matches!(damage(&lost), Damage::Malformed(_)));
+}
+
+/// The packets of the pictures, each with where it begins.
+fn of_pictures(segment: &[u8]) -> impl Iterator<Item = (usize, bool)> {
+    let all = packets(segment).enumerate().filter(|(_, packet)| packet.pid == VIDEO);
+    all.map(|(at, packet)| (at * 188, packet.begins))
+}
+
+#[test]
+fn a_picture_with_a_hole_is_told() {
+    let segment = &BIDIRECTIONAL.segments()[1];
+    let lost = Damage::Malformed("packets of a picture are lost");
+    let inside: Vec<_> = of_pictures(segment).skip(1).step_by(7).collect();
+    for (at, begins) in inside.into_iter().filter(|(_, begins)| !begins).take(50) {
+        let hole = [&segment[..at], &segment[at + 188..]].concat();
+        assert_eq!(damage(&hole), lost, "{begins}");
+        // A break that is told of is none of ours.
+        let next = of_pictures(segment).find(|(next, _)| *next > at).unwrap().0;
+        let mut told = segment.to_vec();
+        if told[next + 3] & 0x20 != 0 && told[next + 4] > 0 {
+            told[next + 5] |= 0x80;
+            told.drain(at..at + 188);
+            assert!(inspect(Container::Ts, &told).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_picture_that_says_how_long_it_is_must_be_whole() {
+    let segment = &PLAIN.segments()[1];
+    let (mut bytes, last) = (segment.to_vec(), of_pictures(segment).filter(|(_, begins)| *begins));
+    let at = last.last().unwrap().0;
+    let header = packets(&segment[at..]).next().unwrap();
+    let begin = at + 188 - header.payload.len();
+    bytes[begin + 4..begin + 6].copy_from_slice(&u16::MAX.to_be_bytes());
+    assert_eq!(damage(&bytes), Damage::Truncated(bytes.len()));
+}
+
+/// As a segmenter leaves it that cuts at packets: the torn frame is in neither of two.
+#[test]
+fn sound_may_go_on_in_the_next_segment() {
+    for clip in [PLAIN, BIDIRECTIONAL, SLICED, SOUND] {
+        let segment = &clip.segments()[1];
+        let whole = inspect(Container::Ts, segment).unwrap();
+        let sound = if clip == SOUND { VIDEO } else { AUDIO };
+        let begins = packets(segment).enumerate().filter(|(_, p)| p.pid == sound && p.begins);
+        let begin = begins.last().unwrap().0;
+        let inside = packets(segment).enumerate().skip(begin + 1);
+        for (at, _) in inside.filter(|(_, packet)| packet.pid == sound) {
+            let kept = packets(segment).enumerate();
+            let kept = kept.filter(|(nth, packet)| packet.pid != sound || *nth < at);
+            let torn: Vec<u8> = kept.flat_map(|(_, packet)| packet.bytes.to_vec()).collect();
+            let found = inspect(Container::Ts, &torn).unwrap();
+            let (whole, found) = (&whole.audio[0], &found.audio[0]);
+            assert!(found.frames < whole.frames, "{}", clip.name);
+            let count = packets(segment).skip(begin).take(at - begin);
+            let count = count.filter(|packet| packet.pid == sound).count();
+            let expected = whole_frames(segment, sound, count);
+            assert_eq!(found.frames as usize, expected, "{}", clip.name);
+            // It ends where the torn one begins.
+            let end = whole.pts.last.0 - found.pts.last.0 - found.frame.0;
+            let lost = i64::from(whole.frames - found.frames - 1);
+            assert!((end - lost * whole.frame.0).abs() <= 20, "{}: {end} {lost}", clip.name);
+            // What comes after it goes on with what it lacks.
+            let joint = Joint { video: None, audio: Some(Ticks(whole.pts.last.0 - 20_000)) };
+            let tail = cut(Container::Ts, &torn.into(), &joint).unwrap();
+            let of_tail = inspect(Container::Ts, &tail).unwrap().audio[0].pts;
+            // Its first frame's time is written as it was, rounded down.
+            assert!((of_tail.last.0 - found.pts.last.0).abs() <= 1, "{}", clip.name);
+            let left = packets(segment).enumerate().filter(|(nth, _)| *nth >= at);
+            let left = left.filter(|(_, packet)| packet.pid == sound);
+            let rest: Vec<u8> = left.flat_map(|(_, packet)| packet.bytes.to_vec()).collect();
+            let joined = [&tail[..], &rest].concat();
+            assert_eq!(jumps(&joined), [0_u16; 0], "{}", clip.name);
+            let joined = inspect(Container::Ts, &joined).unwrap().audio[0].pts;
+            assert!((joined.last.0 - whole.pts.last.0).abs() <= 1, "{}", clip.name);
+        }
+    }
+}
+
+/// How many frames of sound are whole if its last PES packet ends after so many packets, by the sizes
+/// that ffprobe finds.
+fn whole_frames(segment: &[u8], pid: u16, packets_left: usize) -> usize {
+    let all: Vec<_> = packets(segment).filter(|packet| packet.pid == pid).collect();
+    let begin = all.iter().rposition(|packet| packet.begins).unwrap();
+    let header = 9 + usize::from(all[begin].payload[8]);
+    let bytes = |count| all[begin..].iter().take(count).map(|p| p.payload.len()).sum::<usize>();
+    let (length, left) = (bytes(usize::MAX) - header, bytes(packets_left) - header);
+    let mut probed = probe(segment);
+    probed.retain(|packet| !packet.is_video);
+    let mut before = length;
+    let of_last = probed.iter().rev().map_while(|packet| {
+        before = before.checked_sub(packet.size)?;
+        Some(before + packet.size > left)
+    });
+    probed.len() - of_last.filter(|torn| *torn).count()
 }
 
 #[test]
@@ -146,7 +241,7 @@ proptest! {
         prop_assert!(video.keyframes.len() <= video.pictures as usize);
         prop_assert!(video.pictures as usize <= packets);
         for key in video.keyframes {
-            match cut(Container::Ts, &bytes, key.pts) {
+            match cut(Container::Ts, &bytes, &Joint::at(key.pts)) {
                 Ok(tail) => {
                     prop_assert!(tail.len() <= bytes.len() + 188 * 1000);
                     let again = inspect(Container::Ts, &tail).unwrap().video.unwrap();
@@ -176,7 +271,7 @@ proptest! {
         let content = inspect(Container::Ts, segment).unwrap();
         prop_assert_eq!(&inspect(Container::Ts, &bytes).unwrap(), &content);
         let key = content.video.unwrap().keyframes[2];
-        let (plain, doubled) = (cut(Container::Ts, segment, key.pts), cut(Container::Ts, &bytes.into(), key.pts));
+        let (plain, doubled) = (cut(Container::Ts, segment, &Joint::at(key.pts)), cut(Container::Ts, &bytes.into(), &Joint::at(key.pts)));
         let plain = inspect(Container::Ts, &plain.unwrap()).unwrap();
         prop_assert_eq!(inspect(Container::Ts, &doubled.unwrap()).unwrap(), plain);
     }

@@ -1,3 +1,5 @@
+//! Runs that are related as real ones are: by pictures, by dates, by arrival.
+
 use std::time::Duration;
 
 use super::{Look, Method, Pair, Relation, Side};

@@ -19,6 +19,24 @@ pub struct Span {
     pub last: Ticks,
 }
 
+/// Where a tail begins: the pictures and the sound of a segment rarely end at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joint {
+    /// When the first picture that is kept is shown: a closed keyframe's time, exactly. None: all are kept.
+    pub video: Option<Ticks>,
+    /// Where the sound that came before it ended: of each track the first frame that is kept is the one whose
+    /// start is nearest. None: nearest to the picture; without one, all is kept.
+    pub audio: Option<Ticks>,
+}
+
+impl Joint {
+    /// At a picture, with the sound nearest to it.
+    #[must_use]
+    pub fn at(pts: Ticks) -> Self {
+        Self { video: Some(pts), audio: None }
+    }
+}
+
 /// All that is known of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
@@ -28,6 +46,26 @@ pub struct Content {
     pub audio: Vec<Audio>,
     /// MPEG-TS: the first programme clock reference, 27 MHz.
     pub pcr: Option<u64>,
+}
+
+impl Content {
+    /// Where what follows begins, of the first track of each kind: the next joint, on this timeline. It is
+    /// at most two ticks early, for a time and a length are rounded down. Since it is told by the media
+    /// anew each time, and the nearest frame is meant, that does not add up.
+    #[must_use]
+    pub fn end(&self) -> Joint {
+        let video = self.video.as_ref().map(|video| Ticks(video.pts.last.0 + video.frame.0));
+        let audio = self.audio.first().map(|audio| Ticks(audio.pts.last.0 + audio.frame.0));
+        Joint { video, audio }
+    }
+
+    /// Its sound begins after the joint's: what lies between is at the end of the segment before it. The
+    /// two, one after the other, can be cut as one.
+    #[must_use]
+    pub fn lacks_sound(&self, joint: &Joint) -> bool {
+        let first = self.audio.first().zip(joint.audio);
+        first.is_some_and(|(audio, from)| 2 * (audio.pts.first.0 - from.0) > audio.frame.0)
+    }
 }
 
 /// The pictures of a segment.
@@ -59,7 +97,8 @@ pub struct Keyframe {
     pub dts: Ticks,
     /// Of the coded picture alone, the same in every container.
     pub hash: PictureHash,
-    /// No picture after it in the stream is shown before it: what comes before can be cut off.
+    /// No picture after it in the stream is shown before it, and its parameter sets are at hand: what comes
+    /// before can be cut off.
     pub closed: bool,
 }
 
@@ -74,7 +113,8 @@ pub struct PictureHash(pub [u8; 16]);
 pub struct Audio {
     /// How it is coded.
     pub codec: Codec,
-    /// Presentation times of the first and the last frame.
+    /// Presentation times of the first and the last frame. One that the segment does not have whole does
+    /// not count.
     pub pts: Span,
     /// How long one frame lasts, rounded down.
     pub frame: Ticks,

@@ -11,7 +11,7 @@ mod fmp4;
 mod nal;
 mod ts;
 
-pub use content::{Audio, Codec, Content, Keyframe, PictureHash, Span, Ticks, Video};
+pub use content::{Audio, Codec, Content, Joint, Keyframe, PictureHash, Span, Ticks, Video};
 pub use damage::Damage;
 
 use bytes::Bytes;
@@ -36,11 +36,11 @@ pub fn inspect(container: Container<'_>, segment: &[u8]) -> Result<Content, Dama
     }
 }
 
-/// The tail of a segment from the keyframe that is shown at `pts` on, with the sound from the frame
-/// nearest to it. The same bytes wherever it is made.
-pub fn cut(container: Container<'_>, segment: &Bytes, pts: Ticks) -> Result<Bytes, Damage> {
+/// The tail of a segment from a joint on, the same bytes wherever it is made; the segment itself where
+/// nothing comes before the joint. Sound that it does not have cannot be invented (`Content::lacks_sound`).
+pub fn cut(container: Container<'_>, segment: &Bytes, joint: &Joint) -> Result<Bytes, Damage> {
     match container {
-        Container::Ts => ts::cut(segment, pts),
-        Container::Fmp4 { init } => fmp4::cut(init, segment, pts),
+        Container::Ts => ts::cut(segment, *joint),
+        Container::Fmp4 { init } => fmp4::cut(init, segment, *joint),
     }
 }

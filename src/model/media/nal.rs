@@ -11,8 +11,8 @@ use memchr::memmem;
 use super::{Codec, Damage, PictureHash};
 
 /// As many parameter sets, and as long ones, are looked at; encoders have a handful of short ones.
-const SETS_MAX: usize = 64;
-const SET_BYTES_MAX: usize = 4096;
+pub(super) const SETS_MAX: usize = 64;
+pub(super) const SET_BYTES_MAX: usize = 4096;
 
 /// What a NAL unit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +188,7 @@ pub(super) fn head<const N: usize>(pieces: &[&[u8]]) -> ([u8; N], usize) {
 }
 
 /// Its length without the zeros at its end, which belong to the byte stream around it.
-fn length(pieces: &[&[u8]]) -> usize {
+pub(super) fn length(pieces: &[&[u8]]) -> usize {
     let all: usize = pieces.iter().map(|piece| piece.len()).sum();
     let bytes = pieces.iter().rev().flat_map(|piece| piece.iter().rev());
     all - bytes.take_while(|byte| **byte == 0).count()
@@ -247,7 +247,7 @@ impl PictureHasher {
 
 /// The parameter sets of a segment. Packagers repeat them at will, and in another order: each counts
 /// once, by type and bytes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ParameterSets {
     sets: BTreeSet<(u8, Vec<u8>)>,
 }
@@ -262,6 +262,17 @@ impl ParameterSets {
         }
     }
 
+    /// There is one of each type that decoding needs.
+    pub(super) fn suffice(&self, codec: Codec) -> bool {
+        let kinds = self.sets.iter().fold(0, |kinds, (kind, _)| kinds | 1 << kind);
+        kinds & needed_sets(codec) == needed_sets(codec)
+    }
+
+    /// None of the others is one that these do not have.
+    pub(super) fn include(&self, others: &Self) -> bool {
+        self.sets.is_superset(&others.sets)
+    }
+
     /// None: there were none.
     pub(super) fn hash(&self) -> Option<PictureHash> {
         let mut hasher = PictureHasher::default();
@@ -269,6 +280,14 @@ impl ParameterSets {
             hasher.unit(&[set]);
         }
         (!self.sets.is_empty()).then(|| hasher.finish())
+    }
+}
+
+/// The types of parameter sets that decoding needs, a bit for each.
+pub(super) fn needed_sets(codec: Codec) -> u64 {
+    match codec {
+        Codec::H265 => 1 << 32 | 1 << 33 | 1 << 34,
+        _ => 1 << 7 | 1 << 8,
     }
 }
 

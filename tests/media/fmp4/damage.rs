@@ -7,7 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use segue::model::media::{Container, Content, Damage, Ticks, cut, inspect};
+use segue::model::media::{Container, Content, Damage, Joint, Ticks, cut, inspect};
 
 use super::made::{H264, borders, hls, shaka};
 
@@ -41,7 +41,7 @@ fn cuts((init, segment): &Pair, content: &Content) {
     let bytes = Bytes::copy_from_slice(segment);
     for (at, keyframe) in content.video.iter().flat_map(|video| video.keyframes.iter().enumerate())
     {
-        let cut = match cut(container, &bytes, keyframe.pts) {
+        let cut = match cut(container, &bytes, &Joint::at(keyframe.pts)) {
             Ok(cut) => cut,
             Err(error) => {
                 // Another that is shown at that time may have been found first.
@@ -57,7 +57,7 @@ fn cuts((init, segment): &Pair, content: &Content) {
         assert_eq!(again.keyframes, keyframes[first.unwrap()..]);
     }
     let middle = content.audio.first().map_or(0, |audio| audio.pts.first.0 + Ticks::SECOND);
-    if let (None, Ok(cut)) = (&content.video, cut(container, &bytes, Ticks(middle))) {
+    if let (None, Ok(cut)) = (&content.video, cut(container, &bytes, &Joint::at(Ticks(middle)))) {
         assert!(cut.len() <= segment.len() + 4096);
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use segue::model::media::{Container, Content, Damage, Keyframe, Ticks, cut, inspect};
+use segue::model::media::{Container, Content, Damage, Joint, Keyframe, Ticks, cut, inspect};
 
 pub fn boxed(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     [&(body.len() as u32 + 8).to_be_bytes(), kind.as_slice(), body].concat()
@@ -84,7 +84,7 @@ fn look(init: &[u8], segment: &[u8]) -> Result<Content, Damage> {
 }
 
 fn tail(init: &[u8], segment: &[u8], pts: i64) -> Result<Bytes, Damage> {
-    cut(Container::Fmp4 { init }, &Bytes::copy_from_slice(segment), Ticks(pts))
+    cut(Container::Fmp4 { init }, &Bytes::copy_from_slice(segment), &Joint::at(Ticks(pts)))
 }
 
 fn keyframes(content: &Content) -> Vec<(i64, bool)> {
@@ -233,6 +233,45 @@ fn sound_in_the_same_fragment() {
     }
 }
 
+/// A joint in milliseconds, and the pictures and the sound that are left.
+type SoundCase<'a> = (Option<i64>, Option<i64>, &'a [u8], &'a [u8]);
+
+#[test]
+fn sound_begins_where_it_ended() {
+    // Frames of 200 ms from 20 ms on, pictures of 100 ms from 0 on.
+    let (init, segment) = (init(&[0]), both(0x2_0000, 36, 0));
+    let ms = |time: i64| Ticks(time * 90);
+    let all = last_bytes(mdat_of(&segment));
+    let cases: [SoundCase<'_>; 9] = [
+        // Later than the picture, earlier, earlier than there is any, later than there is any.
+        (Some(300), Some(430), &[3, 4, 5], &[12, 13, 14, 15]),
+        (Some(300), Some(30), &[3, 4, 5], &[10, 11, 12, 13, 14, 15]),
+        (Some(300), Some(-500), &[3, 4, 5], &[10, 11, 12, 13, 14, 15]),
+        (Some(300), Some(9000), &[3, 4, 5], &[]),
+        // All pictures.
+        (Some(0), Some(430), &[0, 1, 2, 3, 4, 5], &[12, 13, 14, 15]),
+        (None, Some(430), &[0, 1, 2, 3, 4, 5], &[12, 13, 14, 15]),
+        // Nothing is gone.
+        (Some(0), Some(110), &all[..6], &all[6..]),
+        (None, Some(20), &all[..6], &all[6..]),
+        (None, None, &all[..6], &all[6..]),
+    ];
+    for (video, audio, pictures, sound) in cases {
+        let joint = Joint { video: video.map(ms), audio: audio.map(ms) };
+        let bytes = Bytes::copy_from_slice(&segment);
+        let left = cut(Container::Fmp4 { init: &init }, &bytes, &joint).unwrap();
+        assert_eq!(last_bytes(mdat_of(&left)), [pictures, sound].concat(), "{joint:?}");
+        let is_all = all.len() == pictures.len() + sound.len();
+        assert_eq!(left.as_ptr() == bytes.as_ptr(), is_all, "the same bytes: {joint:?}");
+        let audio = look(&init, &left).unwrap().audio;
+        let first = audio.first().map(|audio| audio.pts.first);
+        let expected = sound.first().map(|nth| ms(20 + 200 * (i64::from(*nth) - 10)));
+        assert_eq!(first, expected, "{joint:?}");
+    }
+    let end = look(&init, &segment).unwrap().end();
+    assert_eq!((end.video, end.audio), (Some(ms(600)), Some(ms(1220))));
+}
+
 #[test]
 fn text_is_kept_from_what_is_shown() {
     // Three of 200 ms each.
@@ -260,6 +299,40 @@ fn a_keyframe_is_one_in_word_and_deed() {
     });
     let content = look(&init(&[0]), &segment).unwrap();
     assert_eq!(keyframes(&content), [(0, true), (300, true)]);
+}
+
+/// A name, three keyframes, and whether they are closed.
+type SetsCase = (&'static str, [Vec<u8>; 3], [bool; 3]);
+
+/// Sets in the init segment are in force until the first other ones.
+#[test]
+fn a_keyframe_needs_its_parameter_sets() {
+    let sets = |sps: u8, pps: u8| vec![0, 0, 0, 2, 0x67, sps, 0, 0, 0, 2, 0x68, pps];
+    let both = |sets: Vec<u8>, number| [sets, picture(true, number)].concat();
+    let other_sps = [vec![0, 0, 0, 2, 0x67, 9], picture(true, 2)].concat();
+    let cases: [SetsCase; 4] = [
+        ("none", [picture(true, 0), picture(true, 1), picture(true, 2)], [true; 3]),
+        ("the same", [both(sets(1, 2), 0), picture(true, 1), picture(true, 2)], [true; 3]),
+        (
+            "others",
+            [both(sets(9, 2), 0), picture(true, 1), both(sets(1, 2), 2)],
+            [true, false, true],
+        ),
+        ("another in part", [picture(true, 0), picture(true, 1), other_sps], [true, true, true]),
+    ];
+    for (name, samples, closed) in cases {
+        let segment = fragment(
+            |at| {
+                let run: Vec<u32> = samples.iter().flat_map(|s| [s.len() as u32, KEY]).collect();
+                let run = full(*b"trun", 0, 0x601, &[&[3, at], &run[..]].concat());
+                vec![traf(&[full(*b"tfhd", 0, 0x2_0000, &[1]), tfdt(0), run])]
+            },
+            &samples,
+        );
+        let found = keyframes(&look(&init(&[0]), &segment).unwrap());
+        let found: Vec<_> = found.into_iter().map(|(_, closed)| closed).collect();
+        assert_eq!(found, closed, "{name}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::atoms::{Atom, Atoms, Fields};
 use super::init::Kind;
 use crate::model::media::nal::ParameterSets;
-use crate::model::media::{Codec, Damage, PictureHash};
+use crate::model::media::{Codec, Damage};
 
 /// What is before the boxes of a sample entry: of any, of pictures, of sound.
 const ENTRY: usize = 8;
@@ -11,14 +11,14 @@ const OF_PICTURES: usize = 70;
 const OF_SOUND: usize = 20;
 
 /// One sample entry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Coding {
     pub codec: Codec,
     pub encrypted: bool,
     /// How many bytes say the length of a NAL unit; 0: no NAL units.
     pub length_bytes: usize,
-    /// Of the parameter sets that the init segment has.
-    pub sets: Option<PictureHash>,
+    /// The parameter sets that the init segment has.
+    pub sets: ParameterSets,
 }
 
 impl Coding {
@@ -31,7 +31,7 @@ impl Coding {
             b"encv" | b"enca" | b"enct" | b"encs" | b"encm" => (Codec::Other, true),
             _ => (Codec::Other, false),
         };
-        let mut coding = Self { codec, encrypted, length_bytes: 0, sets: None };
+        let mut coding = Self { codec, encrypted, length_bytes: 0, sets: ParameterSets::default() };
         for atom in boxes(entry, kind)? {
             let atom = atom?;
             match (&atom.kind, codec) {
@@ -54,12 +54,10 @@ impl Coding {
         let mut fields = Fields(avcc.body);
         fields.take(4)?;
         self.length_bytes = usize::from(fields.u8()? & 3) + 1;
-        let mut sets = ParameterSets::default();
         let sps = fields.u8()? & 0x1f;
-        units(&mut fields, u16::from(sps), |unit| sets.add(Codec::H264, &[unit]))?;
+        units(&mut fields, u16::from(sps), |unit| self.sets.add(Codec::H264, &[unit]))?;
         let pps = fields.u8()?;
-        units(&mut fields, u16::from(pps), |unit| sets.add(Codec::H264, &[unit]))?;
-        self.sets = sets.hash();
+        units(&mut fields, u16::from(pps), |unit| self.sets.add(Codec::H264, &[unit]))?;
         Ok(())
     }
 
@@ -68,7 +66,6 @@ impl Coding {
         let mut fields = Fields(hvcc.body);
         fields.take(21)?;
         self.length_bytes = usize::from(fields.u8()? & 3) + 1;
-        let mut sets = ParameterSets::default();
         for _ in 0..fields.u8()? {
             let kind = fields.u8()? & 0x3f;
             let count = fields.u16()?;
@@ -76,11 +73,10 @@ impl Coding {
             let wanted = matches!(kind, 32..=34);
             units(&mut fields, count, |unit| {
                 if wanted {
-                    sets.add(Codec::H265, &[unit]);
+                    self.sets.add(Codec::H265, &[unit]);
                 }
             })?;
         }
-        self.sets = sets.hash();
         Ok(())
     }
 }

@@ -8,17 +8,22 @@ use super::init::{Init, Kind, Track};
 use super::read;
 use super::segment::{Budget, parts};
 use super::write::{Tail, write};
-use crate::model::media::{Content, Damage, Ticks};
+use crate::model::media::{Content, Damage, Joint, Ticks};
 
 /// Where a tail begins, and of which tracks it has begun.
 struct Place<'i> {
     init: &'i Init,
-    pts: Ticks,
-    /// Which picture it begins with, from 1. None: there are none.
-    keyframe: Option<u32>,
+    /// When what is not sound begins. None: all of it is kept.
+    pts: Option<Ticks>,
+    /// When sound begins.
+    sound: Ticks,
+    /// Which picture it begins with, from 1.
+    keyframe: u32,
     /// So many pictures have passed.
     pictures: u32,
     begun: Vec<bool>,
+    /// Some sample comes before it.
+    gone: bool,
 }
 
 /// What a tail has of a fragment.
@@ -29,14 +34,14 @@ enum Kept<'f, 'a> {
     Some(Vec<Tail<'f, 'a>>),
 }
 
-/// The tail of a segment from the keyframe at `pts` on. Fragments that are whole stay as they are. One
+/// The tail of a segment from a joint on. Fragments that are whole stay as they are. One
 /// that is cut is written anew with what decoding needs: its sample groups and producer's time are
 /// those of samples that are gone.
-pub(crate) fn cut(init: &[u8], segment: &Bytes, pts: Ticks) -> Result<Bytes, Damage> {
+pub(crate) fn cut(init: &[u8], segment: &Bytes, joint: Joint) -> Result<Bytes, Damage> {
     let init = Init::read(init)?;
     let parts = parts(segment)?;
     let (content, keys) = read(&init, segment, &parts)?;
-    let mut place = Place::of(&init, &content, &keys, pts)?;
+    let mut place = Place::of(&init, &content, &keys, joint)?;
     let mut budget = Budget::of(segment);
     let mut out = Vec::with_capacity(segment.len());
     let mut styled = false;
@@ -49,7 +54,10 @@ pub(crate) fn cut(init: &[u8], segment: &Bytes, pts: Ticks) -> Result<Bytes, Dam
                 out.extend_from_slice(part.atom.whole);
                 styled = true;
             }
-            b"emsg" => out.extend(event(&part.atom, &content, pts)?),
+            b"emsg" => match place.pts {
+                Some(pts) => out.extend(event(&part.atom, &content, pts)?),
+                None => out.extend_from_slice(part.atom.whole),
+            },
             b"moof" => {
                 let fragment = Fragment::read(part, &init, &mut budget)?;
                 let kept = place.kept(&fragment);
@@ -67,23 +75,31 @@ pub(crate) fn cut(init: &[u8], segment: &Bytes, pts: Ticks) -> Result<Bytes, Dam
             _ => before.push(part.atom.whole),
         }
     }
+    if !place.gone {
+        return Ok(segment.clone());
+    }
     // It is held for as long as it is listed.
     out.shrink_to_fit();
-    if kept_any { Ok(Bytes::from(out)) } else { Err(Damage::NoKeyframe(pts)) }
+    if kept_any { Ok(Bytes::from(out)) } else { Err(Damage::NoKeyframe(place.sound)) }
 }
 
 impl<'i> Place<'i> {
-    fn of(init: &'i Init, content: &Content, keys: &[u32], pts: Ticks) -> Result<Self, Damage> {
-        let keyframe = match &content.video {
-            Some(video) => {
+    fn of(init: &'i Init, content: &Content, keys: &[u32], joint: Joint) -> Result<Self, Damage> {
+        let sound = joint.audio.or(joint.video).unwrap_or(Ticks(i64::MIN));
+        let (pts, keyframe) = match (&content.video, joint.video) {
+            (Some(video), Some(pts)) => {
                 let mut keys = video.keyframes.iter().zip(keys);
                 let key = keys.find(|(keyframe, _)| keyframe.pts == pts && keyframe.closed);
-                Some(*key.ok_or(Damage::NoKeyframe(pts))?.1)
+                let (_, number) = key.ok_or(Damage::NoKeyframe(pts))?;
+                // What begins with the first is there from the beginning.
+                (Some(pts).filter(|_| *number > 1), *number)
             }
-            None => None,
+            (Some(_), None) => (None, 0),
+            (None, _) => (Some(sound), 0),
         };
-        let begun = vec![false; init.tracks.len()];
-        Ok(Self { init, pts, keyframe, pictures: 0, begun })
+        let begun = init.tracks.iter().map(|track| pts.is_none() && track.kind != Kind::Sound);
+        let begun = begun.collect();
+        Ok(Self { init, pts, sound, keyframe, pictures: 0, begun, gone: false })
     }
 
     fn kept<'f, 'a>(&mut self, fragment: &'f Fragment<'a>) -> Kept<'f, 'a> {
@@ -91,6 +107,7 @@ impl<'i> Place<'i> {
         let mut all = true;
         for traf in &fragment.trafs {
             let skip = self.skip(traf);
+            self.gone |= skip > 0;
             all &= skip == 0 && !traf.counts_from_file();
             if skip < traf.count() {
                 tails.push(Tail { traf, skip });
@@ -131,16 +148,16 @@ impl<'i> Place<'i> {
         // In 90 000ths of the timescale, exactly.
         let pts = i128::from(sample.pts) * i128::from(Ticks::SECOND);
         let duration = i128::from(sample.duration) * i128::from(Ticks::SECOND);
-        let place = i128::from(self.pts.0) * i128::from(track.timescale);
+        let place = |from: Ticks| i128::from(from.0) * i128::from(track.timescale);
         match track.kind {
             Kind::Pictures => {
                 self.pictures = self.pictures.saturating_add(1);
-                self.keyframe == Some(self.pictures)
+                self.keyframe == self.pictures
             }
             // The frame whose start is nearest: the place is not in the second half of it.
-            Kind::Sound => 2 * pts + duration >= 2 * place,
+            Kind::Sound => 2 * pts + duration >= 2 * place(self.sound),
             // What is shown then.
-            Kind::Other => pts + duration > place,
+            Kind::Other => self.pts.is_none_or(|from| pts + duration > place(from)),
         }
     }
 }

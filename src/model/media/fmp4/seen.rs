@@ -3,7 +3,9 @@
 use super::coding::Coding;
 use super::fragment::Sample;
 use super::init::Track;
-use crate::model::media::nal::{ParameterSets, PictureHasher, Unit, length_prefixed};
+use crate::model::media::nal::{
+    ParameterSets, PictureHasher, Unit, kind_of_set, length_prefixed, needed_sets,
+};
 use crate::model::media::{Audio, Codec, Damage, Keyframe, PictureHash, Span, Ticks, Video};
 
 /// So many kinds of durations are counted; encoders have one, or two where a clock rounds.
@@ -17,7 +19,7 @@ const KEYFRAMES_MAX: usize = 16_384;
 pub(super) struct Seen<'i> {
     track: &'i Track,
     /// Of the first sample.
-    coding: Option<Coding>,
+    coding: Option<&'i Coding>,
     count: u32,
     /// Earliest and latest, first and last, in the track's timescale.
     pts: (i64, i64),
@@ -54,10 +56,10 @@ impl<'i> Seen<'i> {
     }
 
     /// Any sample: its times.
-    pub fn sample(&mut self, sample: &Sample, coding: &Coding) {
+    pub fn sample(&mut self, sample: &Sample, coding: &'i Coding) {
         if self.count == 0 {
             self.dts.0 = sample.dts;
-            self.coding = Some(*coding);
+            self.coding = Some(coding);
         }
         self.count = self.count.saturating_add(1);
         self.dts.1 = sample.dts;
@@ -92,30 +94,39 @@ impl<'i> Seen<'i> {
             };
         }
         // What a muxer calls a keyframe must be one.
-        if let Some(hash) = self.key(bytes, coding)? {
+        if let Some((hash, has_sets)) = self.key(bytes, coding)? {
             if self.keyframes.len() == KEYFRAMES_MAX {
                 return Err(Damage::Malformed("a segment with too many keyframes"));
             }
-            self.closed.push((self.keyframes.len(), sample.pts));
+            if has_sets {
+                self.closed.push((self.keyframes.len(), sample.pts));
+            }
             self.numbers.push(self.count);
             self.keyframes.push(Keyframe {
                 pts: self.track.ticks(sample.pts)?,
                 dts: self.track.ticks(sample.dts)?,
                 hash,
-                closed: true,
+                closed: has_sets,
             });
         }
         Ok(())
     }
 
-    /// The hash of a keyframe.
-    fn key(&mut self, bytes: &[u8], coding: &Coding) -> Result<Option<PictureHash>, Damage> {
+    /// The hash of a keyframe, and whether the parameter sets that it needs are with it or in the init
+    /// segment. Those of samples before it are in the way of the latter.
+    fn key(
+        &mut self,
+        bytes: &[u8],
+        coding: &Coding,
+    ) -> Result<Option<(PictureHash, bool)>, Damage> {
         // Of a codec without NAL units the muxer's word is all there is.
         if coding.length_bytes == 0 {
             self.hasher.unit(&[bytes]);
-            return Ok(Some(self.hasher.finish()));
+            return Ok(Some((self.hasher.finish(), true)));
         }
         let mut key = None;
+        let is_clean = coding.sets.suffice(coding.codec) && coding.sets.include(&self.sets);
+        let mut own = 0;
         for unit in length_prefixed(bytes, coding.length_bytes) {
             let unit = unit?;
             let what = Unit::of(coding.codec, unit);
@@ -123,11 +134,14 @@ impl<'i> Seen<'i> {
                 key = key.or(Some(what == Unit::Key));
                 self.hasher.unit(&[unit]);
             } else if what == Unit::ParameterSet {
+                own |= 1 << kind_of_set(coding.codec, &[unit]);
                 self.sets.add(coding.codec, &[unit]);
             }
         }
         let hash = self.hasher.finish();
-        Ok(key.and_then(|key| key.then_some(hash)))
+        let needed = needed_sets(coding.codec);
+        let has_sets = is_clean || own & needed == needed;
+        Ok(key.and_then(|key| key.then_some((hash, has_sets))))
     }
 
     /// The distance that most have.
@@ -147,7 +161,7 @@ impl<'i> Seen<'i> {
 
     /// With which of its pictures are keyframes, from 1.
     pub fn video(self) -> Result<(Video, Vec<u32>), Damage> {
-        let in_init = self.coding.and_then(|coding| coding.sets);
+        let in_init = self.coding.and_then(|coding| coding.sets.hash());
         let video = Video {
             codec: self.codec(),
             // Those among the samples are newer.

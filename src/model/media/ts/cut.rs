@@ -4,121 +4,36 @@
 use bytes::Bytes;
 use mpeg2ts_reader::packet::Packet;
 
-use super::super::{Damage, Ticks};
-use super::frames::Frame;
+use super::super::{Damage, Joint};
 use super::make::{Remade, clock, number};
 use super::pes::Assembler;
-use super::pictures::{Picture, Shown};
-use super::read::{Holds, PACKET_BYTES, Pes, Place, Reading, Stream, packets, pcr, read};
+use super::read::{Holds, PACKET_BYTES, Reading, Stream, packets, pcr, read};
+use super::sets::{self, START_CODE};
+use super::starts::{Kept, Start, Starts, starts};
 
 /// Packets of no stream.
 const NULL: u16 = 0x1fff;
 /// More PIDs that no table tells of are not carried.
 const OTHERS_MAX: usize = 32;
-/// What stands before a NAL unit.
-const START_CODE: &[u8] = &[0, 0, 0, 1];
 
-/// Where the tail begins.
-#[derive(Debug)]
-struct Joint {
-    /// In what has no times: the packet that the keyframe begins in.
-    packet: usize,
-    /// In each stream; None: nothing of it is left.
-    starts: Vec<Option<Start>>,
-}
-
-/// Where the tail begins in one stream.
-#[derive(Clone, Copy, Debug)]
-struct Start {
-    place: Place,
-    /// Its PES packet begins with it and says when it is: it stays as it is.
-    is_whole: bool,
-    /// What is written where it does not.
-    pts: i64,
-    dts: i64,
-    is_key: bool,
-}
-
-pub(super) fn cut(segment: &Bytes, pts: Ticks) -> Result<Bytes, Damage> {
+pub(super) fn cut(segment: &Bytes, joint: Joint) -> Result<Bytes, Damage> {
     let reading = read(segment)?;
-    let Some(joint) = joint(&reading, pts)? else { return Ok(segment.clone()) };
-    let mut tail = Tail::new(segment, &reading, &joint);
+    let Some(starts) = starts(&reading, joint)? else { return Ok(segment.clone()) };
+    let mut tail = Tail::new(segment, &reading, &starts);
     for packet in packets(segment) {
         let (number, packet) = packet?;
         tail.packet(number, &packet)?;
     }
     let Tail { mut out, made, .. } = tail;
-    number(&mut out, &made);
+    number(&mut out, &made, segment);
     Ok(out.into())
-}
-
-/// None: it begins there.
-fn joint(reading: &Reading, pts: Ticks) -> Result<Option<Joint>, Damage> {
-    let none = Damage::NoKeyframe(pts);
-    let lead = reading.streams.iter().enumerate().find_map(|(index, stream)| match &stream.holds {
-        Holds::Pictures(shown) => Some((index, stream, pictures(stream, shown, pts))),
-        _ => None,
-    });
-    let lead = lead.or_else(|| {
-        // Of sound alone every frame can be the first.
-        let mut streams = reading.streams.iter().enumerate();
-        streams.find_map(|(index, stream)| Some((index, stream, Some(sound(stream, pts.0)?))))
-    });
-    let Some((lead, stream, Some((nth, start)))) = lead else { return Err(none) };
-    if nth == 0 {
-        return Ok(None);
-    }
-    let packet = stream.pes.get(start.place.pes).ok_or(none)?.packet;
-    let starts = reading.streams.iter().enumerate().map(|(index, stream)| {
-        if index == lead {
-            return Some(start);
-        }
-        match &stream.holds {
-            Holds::Sound(_) => sound(stream, pts.0).map(|(_, start)| start),
-            Holds::Pictures(_) | Holds::Data => data(stream, pts.0, packet),
-            Holds::Sections => None,
-        }
-    });
-    Ok(Some(Joint { packet, starts: starts.collect() }))
-}
-
-/// Which picture it is, and where.
-fn pictures(stream: &Stream, shown: &Shown, pts: Ticks) -> Option<(usize, Start)> {
-    let mut pictures = shown.pictures.iter().enumerate();
-    let (nth, picture) = pictures.find(|(_, picture)| picture.closed && picture.pts == pts.0)?;
-    // The code itself may be torn, of which a part is in the PES packet before.
-    let is_whole = stays(stream, picture.place, &[3, 4]);
-    let Picture { place, pts, dts, .. } = *picture;
-    Some((nth, Start { place, is_whole, pts, dts, is_key: true }))
-}
-
-/// Which frame it is, and where.
-fn sound(stream: &Stream, pts: i64) -> Option<(usize, Start)> {
-    let Holds::Sound(heard) = &stream.holds else { return None };
-    let (nth, frame) = heard.nearest(pts)?;
-    let is_whole = stays(stream, frame.place, &[0]);
-    let Frame { place, pts } = *frame;
-    Some((nth, Start { place, is_whole, pts, dts: pts, is_key: false }))
-}
-
-/// What is there begins its PES packet, at one of these offsets, and the PES packet has a time.
-fn stays(stream: &Stream, place: Place, first: &[usize]) -> bool {
-    first.contains(&place.offset) && stream.pes.get(place.pes).is_some_and(|pes| pes.pts.is_some())
-}
-
-/// Cut at PES packets.
-fn data(stream: &Stream, from: i64, packet: usize) -> Option<Start> {
-    let is_after = |pes: &Pes| pes.pts.map_or(pes.packet >= packet, |pts| pts >= from);
-    let pes = stream.pes.iter().position(is_after)?;
-    let place = Place { pes, offset: 0 };
-    Some(Start { place, is_whole: true, pts: 0, dts: 0, is_key: false })
 }
 
 /// What is written.
 struct Tail<'a> {
     segment: &'a [u8],
     reading: &'a Reading,
-    joint: &'a Joint,
+    starts: &'a Starts,
     out: Vec<u8>,
     /// Where the packets begin that need a number.
     made: Vec<usize>,
@@ -132,17 +47,19 @@ struct Tail<'a> {
 }
 
 impl<'a> Tail<'a> {
-    fn new(segment: &'a [u8], reading: &'a Reading, joint: &'a Joint) -> Self {
+    fn new(segment: &'a [u8], reading: &'a Reading, starts: &'a Starts) -> Self {
         let mut out = Vec::with_capacity(segment.len());
         let mut made = Vec::new();
-        for packet in &reading.programme.packets {
+        // Where nothing but sound is gone they stand where they stood.
+        let tables = reading.programme.packets.iter().filter(|_| starts.packet > 0);
+        for packet in tables {
             let begin = packet * PACKET_BYTES;
             made.push(out.len());
             out.extend_from_slice(segment.get(begin..begin + PACKET_BYTES).unwrap_or_default());
         }
         let begun = vec![0; reading.streams.len()];
         let others = Vec::new();
-        Self { segment, reading, joint, out, made, begun, others, pcr: None, is_clocked: false }
+        Self { segment, reading, starts, out, made, begun, others, pcr: None, is_clocked: false }
     }
 
     fn packet(&mut self, number: usize, packet: &Packet<'a>) -> Result<(), Damage> {
@@ -163,13 +80,23 @@ impl<'a> Tail<'a> {
         let Some(begun) = self.begun.get_mut(at) else { return Ok(()) };
         let begins = stream.pes.get(*begun).is_some_and(|pes| pes.packet == number);
         *begun += usize::from(begins);
-        let start = self.joint.starts.get(at).copied().flatten();
-        let Some((start, pes)) = start.zip(begun.checked_sub(1)) else { return Ok(()) };
         let leads = self.reading.shown().is_none() || matches!(stream.holds, Holds::Pictures(_));
-        if pes > start.place.pes || pes == start.place.pes && start.is_whole {
-            self.keep(packet, has_clock, leads);
-        } else if pes == start.place.pes && begins {
-            self.remake(stream, &start, number, leads)?;
+        match (self.starts.streams.get(at), begun.checked_sub(1)) {
+            (Some(Kept::All), _) => self.keep(packet, has_clock, leads),
+            (Some(Kept::From(start)), Some(pes))
+                if pes > start.place.pes || pes == start.place.pes && start.is_whole =>
+            {
+                self.keep(packet, has_clock, leads);
+            }
+            (Some(Kept::From(start)), Some(pes)) if pes == start.place.pes && begins => {
+                self.remake(stream, start, number, leads)?;
+            }
+            // Of sound that is gone the clock still counts.
+            _ if has_clock && number >= self.starts.packet => {
+                self.is_clocked = false;
+                self.clock();
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -177,8 +104,11 @@ impl<'a> Tail<'a> {
     /// Tables, sections and what no table tells of, from their next beginning on.
     fn keeps_other(&mut self, number: usize, packet: &Packet<'_>) -> bool {
         let pid = u16::from(packet.pid());
-        if number < self.joint.packet || pid == NULL {
+        if number < self.starts.packet || pid == NULL {
             return false;
+        }
+        if self.starts.packet == 0 {
+            return true;
         }
         if packet.payload().is_none() {
             return pid == self.reading.programme.pcr;
@@ -217,9 +147,9 @@ impl<'a> Tail<'a> {
     ) -> Result<(), Damage> {
         let end = stream.pes.get(start.place.pes + 1).map_or(usize::MAX, |next| next.packet);
         let mut assembler = Assembler::default();
-        let mut data = if start.is_key { START_CODE.to_vec() } else { Vec::new() };
+        let mut data = if start.is_key { Vec::from(START_CODE) } else { Vec::new() };
         let mut skipped = start.place.offset;
-        let mut stream_id = 0;
+        let (mut stream_id, mut is_bounded) = (0, true);
         let from = self.segment.get(number * PACKET_BYTES..).unwrap_or_default();
         for packet in packets(from).take(end.saturating_sub(number)) {
             let (_, packet) = packet?;
@@ -227,9 +157,17 @@ impl<'a> Tail<'a> {
                 continue;
             }
             let Some(piece) = assembler.push(&packet)? else { continue };
-            stream_id = piece.begins.map_or(stream_id, |header| header.stream_id);
+            if let Some(header) = piece.begins {
+                (stream_id, is_bounded) = (header.stream_id, header.is_bounded);
+            }
             data.extend_from_slice(piece.bytes.get(skipped..).unwrap_or_default());
             skipped = skipped.saturating_sub(piece.bytes.len());
+        }
+        if let Holds::Pictures(shown) = &stream.holds
+            && start.lacks_sets
+        {
+            let sets = sets::before(self.segment, stream, shown.codec, start.place)?;
+            sets::insert(shown.codec, sets, &mut data);
         }
         if leads {
             self.clock();
@@ -239,7 +177,9 @@ impl<'a> Tail<'a> {
         let is_timed = matches!(stream_id, 0xbd | 0xc0..=0xef | 0xfd);
         stream_id = if is_timed { stream_id } else { 0xbd };
         let begin = self.out.len();
-        Remade { pid: stream.pid, stream_id, pts, dts, is_key }.write(&data, &mut self.out);
+        let missing = is_bounded.then(|| assembler.lacks());
+        Remade { pid: stream.pid, stream_id, pts, dts, is_key, missing }
+            .write(&data, &mut self.out);
         self.made.extend((begin..self.out.len()).step_by(PACKET_BYTES));
         Ok(())
     }

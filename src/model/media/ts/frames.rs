@@ -132,6 +132,10 @@ impl Frames {
             });
             self.found = timed.collect();
         }
+        if self.skip > 0 {
+            // The last one is torn.
+            self.found.pop();
+        }
         let mut times: Vec<i64> = self.found.iter().map(|frame| frame.pts).collect();
         let (codec, frame) = match self.kind {
             Some(kind) => (kind.codec, kind.ticks(kind.samples.into())),

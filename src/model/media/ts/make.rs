@@ -15,6 +15,8 @@ pub(super) struct Remade {
     pub(super) dts: i64,
     /// Decoding can begin with it.
     pub(super) is_key: bool,
+    /// What comes of it after the segment; None: it does not say how long it is.
+    pub(super) missing: Option<usize>,
 }
 
 impl Remade {
@@ -39,9 +41,10 @@ impl Remade {
         } else {
             (0xc0, [time(3, self.pts), time(1, self.dts)].concat())
         };
-        let length = 3 + times.len() + data_bytes;
+        let length = self.missing.map(|missing| 3 + times.len() + data_bytes + missing);
         // Pictures may be too long to say it.
-        let [high, low] = u16::try_from(length).unwrap_or(0).to_be_bytes();
+        let length = length.and_then(|length| u16::try_from(length).ok()).unwrap_or(0);
+        let [high, low] = length.to_be_bytes();
         let times_bytes = u8::try_from(times.len()).unwrap_or(0);
         // Aligned: what begins first begins with its first byte.
         let mut header = vec![0, 0, 1, self.stream_id, high, low, 0x84, flags, times_bytes];
@@ -84,8 +87,9 @@ pub(super) fn clock(pid: u16, pcr: [u8; 6], out: &mut Vec<u8>) {
     }
 }
 
-/// Numbers the packets that begin at `made` so that those of each PID lead up to its first other one.
-pub(super) fn number(out: &mut [u8], made: &[usize]) {
+/// Numbers the packets that begin at `made` so that those of each PID lead up to its first other one;
+/// where there is none, up to what comes after the segment.
+pub(super) fn number(out: &mut [u8], made: &[usize], segment: &[u8]) {
     // Of each PID the number that the packet before must have.
     let mut wanted: Vec<(u16, u8)> = Vec::new();
     let mut made = made.iter().rev().copied().peekable();
@@ -95,7 +99,8 @@ pub(super) fn number(out: &mut [u8], made: &[usize]) {
         let pid = u16::from_be_bytes([*high & 0x1f, *low]);
         let known = wanted.iter_mut().find(|(other, _)| *other == pid);
         if made.next_if_eq(&(at * PACKET_BYTES)).is_some() {
-            *flags = *flags & 0xf0 | known.as_ref().map_or(0, |(_, number)| *number);
+            let number = known.as_ref().map(|(_, number)| *number);
+            *flags = *flags & 0xf0 | number.unwrap_or_else(|| last_number(segment, pid));
         }
         let before = if *flags & 0x10 == 0 { *flags } else { flags.wrapping_sub(1) } & 0x0f;
         match known {
@@ -103,4 +108,13 @@ pub(super) fn number(out: &mut [u8], made: &[usize]) {
             None => wanted.push((pid, before)),
         }
     }
+}
+
+/// The number of a PID's last packet.
+fn last_number(segment: &[u8], wanted: u16) -> u8 {
+    let number = |bytes: &[u8]| {
+        let [_, high, low, flags, ..] = *bytes else { return None };
+        (u16::from_be_bytes([high & 0x1f, low]) == wanted).then_some(flags & 0x0f)
+    };
+    segment.rchunks_exact(PACKET_BYTES).find_map(number).unwrap_or(0)
 }

@@ -11,16 +11,18 @@ mod make;
 mod pes;
 mod pictures;
 mod read;
+mod sets;
+mod starts;
 mod tables;
 
 use bytes::Bytes;
 
-use super::{Content, Damage, Ticks};
+use super::{Content, Damage, Joint};
 
 pub(super) fn inspect(segment: &[u8]) -> Result<Content, Damage> {
     read::read(segment)?.content()
 }
 
-pub(super) fn cut(segment: &Bytes, pts: Ticks) -> Result<Bytes, Damage> {
-    cut::cut(segment, pts)
+pub(super) fn cut(segment: &Bytes, joint: Joint) -> Result<Bytes, Damage> {
+    cut::cut(segment, joint)
 }

@@ -13,6 +13,8 @@ pub(super) struct Header {
     pub(super) stream_id: u8,
     pub(super) pts: Option<u64>,
     pub(super) dts: Option<u64>,
+    /// It says how long its PES packet is.
+    pub(super) is_bounded: bool,
 }
 
 /// What one packet holds of a PES packet.
@@ -30,6 +32,8 @@ pub(super) struct Assembler<'a> {
     last: Option<(u8, &'a [u8])>,
     /// What the open PES packet still lacks.
     left: Option<Left>,
+    /// A picture with a hole in it cannot be told by its length: packets are counted.
+    counts: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,17 +44,26 @@ enum Left {
 }
 
 impl<'a> Assembler<'a> {
+    pub(super) fn new(counts: bool) -> Self {
+        Self { counts, ..Self::default() }
+    }
+
     /// None: nothing in it, a repetition, or a rest of what began before the segment.
     pub(super) fn push(&mut self, packet: &Packet<'a>) -> Result<Option<Piece<'a>>, Damage> {
         let Some(payload) = packet.payload() else { return Ok(None) };
         let this = (packet.continuity_counter().count(), payload);
-        if self.last.replace(this) == Some(this) {
+        let before = self.last.replace(this);
+        if before == Some(this) {
             return Ok(None);
+        }
+        let jumps = before.is_some_and(|(number, _)| (number + 1) & 15 != this.0);
+        if jumps && self.counts && self.left.is_some() && !may_jump(packet) {
+            return Err(Damage::Malformed("packets of a picture are lost"));
         }
         if !packet.payload_unit_start_indicator() {
             return Ok(self.left.map(|_| Piece { begins: None, bytes: self.take(payload) }));
         }
-        if self.lacks() {
+        if self.lacks() > 0 {
             return Err(Damage::Malformed("a PES packet lacks bytes"));
         }
         let (header, length, body) = header(payload)?;
@@ -58,9 +71,12 @@ impl<'a> Assembler<'a> {
         Ok(Some(Piece { begins: Some(header), bytes: self.take(body) }))
     }
 
-    /// The open PES packet is not whole.
-    pub(super) fn lacks(&self) -> bool {
-        matches!(self.left, Some(Left::Bytes(1..)))
+    /// How many bytes the open PES packet still lacks, as far as it says.
+    pub(super) fn lacks(&self) -> usize {
+        match self.left {
+            Some(Left::Bytes(left)) => left,
+            Some(Left::Unknown) | None => 0,
+        }
     }
 
     /// What stands after the end of a PES packet is nothing.
@@ -72,13 +88,18 @@ impl<'a> Assembler<'a> {
     }
 }
 
+/// The multiplexer says so.
+fn may_jump(packet: &Packet<'_>) -> bool {
+    packet.adaptation_field().is_some_and(|field| field.discontinuity_indicator())
+}
+
 /// A header, how much of the PES packet follows it, and what of that is here. A header that does not
 /// fit into its packet is not believed: none is that long.
 fn header(payload: &[u8]) -> Result<(Header, Left, &[u8]), Damage> {
     const UNREADABLE: Damage = Damage::Malformed("a PES packet begins without its header");
     let header = PesHeader::from_bytes(payload).ok_or(UNREADABLE)?;
     let [_, _, _, stream_id, _, _, ref rest @ ..] = *payload else { return Err(UNREADABLE) };
-    let mut read = Header { stream_id, pts: None, dts: None };
+    let mut read = Header { stream_id, pts: None, dts: None, is_bounded: true };
     let body = match header.contents() {
         PesContents::Payload(body) => body,
         PesContents::Parsed(None) => return Err(UNREADABLE),
@@ -91,7 +112,10 @@ fn header(payload: &[u8]) -> Result<(Header, Left, &[u8]), Damage> {
         }
     };
     let length = match header.pes_packet_length() {
-        PesLength::Unbounded => Left::Unknown,
+        PesLength::Unbounded => {
+            read.is_bounded = false;
+            Left::Unknown
+        }
         PesLength::Bounded(length) => {
             let before = rest.len() - body.len();
             Left::Bytes(usize::from(length.get()).checked_sub(before).ok_or(UNREADABLE)?)

@@ -2,6 +2,7 @@
 
 use super::super::nal::{
     AnnexB, Found, ParameterSets, PictureHasher, Unit, begins_picture, head, kind_of_set,
+    needed_sets,
 };
 use super::super::{Codec, Damage, Keyframe, PictureHash, Span, Ticks, Video};
 use super::read::{Pes, Place};
@@ -18,9 +19,9 @@ pub(super) struct Picture {
     pub(super) dts: i64,
     /// Decoding can begin with it: its hash.
     key: Option<PictureHash>,
-    /// Its parameter sets are with it.
-    has_sets: bool,
-    /// Nothing after it is shown before it, and nothing before it is needed.
+    /// Not all parameter sets are with it; they came before.
+    pub(super) lacks_sets: bool,
+    /// Nothing after it is shown before it, and nothing before it is needed but parameter sets.
     pub(super) closed: bool,
 }
 
@@ -36,6 +37,8 @@ struct Collected {
     codec: Codec,
     sets: ParameterSets,
     hasher: PictureHasher,
+    /// Which parameter sets have come, a bit for each type.
+    seen: u64,
     open: Option<Open>,
     pictures: Vec<Picture>,
     too_many: bool,
@@ -57,6 +60,7 @@ impl<'a> Pictures<'a> {
             codec,
             sets: ParameterSets::default(),
             hasher: PictureHasher::default(),
+            seen: 0,
             open: None,
             pictures: Vec::new(),
             too_many: false,
@@ -110,7 +114,8 @@ impl Collected {
         let Some(open) = &mut self.open else { return };
         match unit {
             Unit::ParameterSet => {
-                open.sets |= 1 << kind_of_set(self.codec, found.pieces);
+                let kind = 1 << kind_of_set(self.codec, found.pieces);
+                (open.sets, self.seen) = (open.sets | kind, self.seen | kind);
                 self.sets.add(self.codec, found.pieces);
             }
             Unit::Key | Unit::Slice => {
@@ -142,22 +147,18 @@ impl Collected {
             self.too_many = true;
             return;
         }
-        let wanted: u64 = match self.codec {
-            Codec::H265 => 1 << 32 | 1 << 33 | 1 << 34,
-            _ => 1 << 7 | 1 << 8,
-        };
+        let has = |sets: u64| sets & needed_sets(self.codec) == needed_sets(self.codec);
+        let lacks_sets = !has(sets);
+        // Whether nothing before it is needed; that nothing after it is shown before it, is seen at the end.
+        let closed = is_key && has(self.seen);
         let key = is_key.then(|| self.hasher.finish());
-        self.pictures.push(Picture {
-            key,
-            has_sets: sets & wanted == wanted,
-            ..Picture::at(place)
-        });
+        self.pictures.push(Picture { key, lacks_sets, closed, ..Picture::at(place) });
     }
 }
 
 impl Picture {
     fn at(place: Place) -> Self {
-        Self { place, pts: 0, dts: 0, key: None, has_sets: false, closed: false }
+        Self { place, pts: 0, dts: 0, key: None, lacks_sets: false, closed: false }
     }
 }
 
@@ -204,7 +205,7 @@ pub(super) fn usual_distance(times: &mut [i64]) -> i64 {
 fn closed(pictures: &mut [Picture]) {
     let mut earliest = i64::MAX;
     for picture in pictures.iter_mut().rev() {
-        picture.closed = picture.key.is_some() && picture.has_sets && earliest >= picture.pts;
+        picture.closed &= earliest >= picture.pts;
         earliest = earliest.min(picture.pts);
     }
 }
@@ -212,7 +213,7 @@ fn closed(pictures: &mut [Picture]) {
 /// The pictures of a segment.
 #[derive(Debug)]
 pub(super) struct Shown {
-    codec: Codec,
+    pub(super) codec: Codec,
     sets: Option<PictureHash>,
     pub(super) pictures: Vec<Picture>,
     frame: i64,

@@ -2,7 +2,7 @@
 
 use mpeg2ts_reader::packet::Packet;
 
-use super::super::{Content, Damage};
+use super::super::{Content, Damage, Ticks};
 use super::frames::{Frames, Heard};
 use super::pes::Assembler;
 use super::pictures::{Pictures, Shown};
@@ -13,7 +13,7 @@ pub(super) const PACKET_BYTES: usize = 188;
 const TIMES: i64 = 1 << 33;
 
 /// Where something begins: in which PES packet of its stream, and how far into what that carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) pes: usize,
     pub(super) offset: usize,
@@ -35,6 +35,8 @@ pub(super) struct Reading {
     /// As the programme has them.
     pub(super) streams: Vec<Stream>,
     pcr: Option<u64>,
+    /// What times are unwrapped by.
+    first: Option<i64>,
 }
 
 /// A stream that has been read.
@@ -138,23 +140,29 @@ impl<'a> Pass<'a> {
     }
 
     fn finish(self, length: usize) -> Result<Reading, Damage> {
-        let Self { programme, streams, pcr, .. } = self;
+        let Self { programme, streams, pcr, first } = self;
         if !programme.is_known() {
             return Err(Damage::Empty);
         }
-        if streams.iter().any(|stream| stream.assembler.lacks()) {
+        // Segments that are cut at packets end in the middle of sound; a picture must be whole.
+        let shows = |stream: &Open<'_>| matches!(stream.takes, Takes::Pictures(_));
+        if streams.iter().any(|stream| shows(stream) && stream.assembler.lacks() > 0) {
             return Err(Damage::Truncated(length));
         }
         let streams = streams.into_iter().map(Open::finish).collect::<Result<_, _>>()?;
-        Ok(Reading { programme, streams, pcr })
+        Ok(Reading { programme, streams, pcr, first })
     }
 }
 
 /// The time nearest to the segment's first that has these 33 bits.
 fn unwrapped(first: &mut Option<i64>, time: u64) -> i64 {
     let time = i64::try_from(time).unwrap_or(0);
-    let first = *first.get_or_insert(time);
-    first + (time - first + TIMES / 2).rem_euclid(TIMES) - TIMES / 2
+    near(*first.get_or_insert(time), time)
+}
+
+fn near(first: i64, time: i64) -> i64 {
+    let since = time.wrapping_sub(first).wrapping_add(TIMES / 2);
+    first + since.rem_euclid(TIMES) - TIMES / 2
 }
 
 impl<'a> Open<'a> {
@@ -166,7 +174,8 @@ impl<'a> Open<'a> {
             Carries::Sections => Takes::Sections,
         };
         let pid = declared.pid;
-        Self { pid, assembler: Assembler::default(), pes: Vec::new(), offset: 0, takes }
+        let assembler = Assembler::new(matches!(takes, Takes::Pictures(_)));
+        Self { pid, assembler, pes: Vec::new(), offset: 0, takes }
     }
 
     fn push(
@@ -209,6 +218,11 @@ impl<'a> Open<'a> {
 }
 
 impl Reading {
+    /// A time that may have been unwrapped by another segment's first.
+    pub(super) fn unwrapped(&self, time: Ticks) -> i64 {
+        near(self.first.unwrap_or(time.0), time.0)
+    }
+
     /// The first stream of pictures counts.
     pub(super) fn shown(&self) -> Option<&Shown> {
         self.streams.iter().find_map(|stream| match &stream.holds {

@@ -81,20 +81,21 @@ impl Programme {
             return Ok(false); // of another programme on the same PID
         }
         self.pcr = pmt.pcr_pid().into();
-        self.streams = declared(&pmt)?;
+        self.streams = declared(&pmt, pid)?;
         self.packets.append(&mut self.section.packets);
         Ok(self.is_known())
     }
 }
 
-fn declared(pmt: &PmtSection<'_>) -> Result<Vec<Declared>, Damage> {
+fn declared(pmt: &PmtSection<'_>, own: u16) -> Result<Vec<Declared>, Damage> {
     let mut streams: Vec<Declared> = Vec::new();
     for info in pmt.streams() {
         let pid = u16::from(info.elementary_pid());
         if streams.len() == STREAMS_MAX {
             return Err(Damage::Malformed("it has more streams than a programme has"));
         }
-        if streams.iter().all(|other| other.pid != pid) {
+        // No stream lies among the tables.
+        if pid != PAT && pid != own && streams.iter().all(|other| other.pid != pid) {
             streams.push(Declared { pid, carries: carries(&info)? });
         }
     }
