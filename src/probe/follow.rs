@@ -14,8 +14,10 @@ use crate::model::playlist::{parse_with, shape};
 use crate::model::probe::{Arrival, Inside, Probe, Seen, Wanted, Which};
 use crate::outside::client::Url;
 
-/// Before a packager that failed, or waits for the other one, is asked again.
+/// Before a packager that failed is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Between looks at whether the other one has answered.
+const WAITS: Duration = Duration::from_millis(100);
 /// Failures in a row after which its multivariant playlist may say where the list is now.
 const LOST: u32 = 3;
 /// Segments kept of a list: borders and lengths are judged by its end.
@@ -45,7 +47,7 @@ pub async fn packager(context: Arc<Context>, which: Which, url: Url) {
                 context.note(|probe| probe.failed(which, now, &why));
             }
         }
-        if context.note(|probe| probe.has_ended(which)) {
+        if context.ask(|probe| probe.has_ended(which)) {
             return;
         }
         tokio::time::sleep(AGAIN).await;
@@ -88,10 +90,10 @@ async fn list(context: &Context, which: Which, url: &Url, entry: &Entry) {
     let mut failures = 0;
     let mut asked_before: Option<UnixMs> = None;
     let mut init: Option<Init> = None;
-    while failures < LOST && !context.note(|probe| probe.has_ended(which)) {
-        let chosen = context.note(|probe| probe.chosen(which).map(|found| found.uri.clone()));
+    while failures < LOST && !context.ask(|probe| probe.has_ended(which)) {
+        let chosen = context.ask(|probe| probe.chosen(which).map(|found| found.uri.clone()));
         let Some(uri) = chosen else {
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(WAITS).await;
             continue;
         };
         let asked = context.now();
@@ -105,7 +107,7 @@ async fn list(context: &Context, which: Which, url: &Url, entry: &Entry) {
                     context.note(|probe| probe.looked(which, Seen { wanted, inside }));
                 }
                 let now = context.now();
-                let pause = context.note(|probe| probe.pause(which, now));
+                let pause = context.ask(|probe| probe.pause(which, now));
                 tokio::time::sleep(pause).await;
             }
             Err(why) => {

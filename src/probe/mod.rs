@@ -128,6 +128,11 @@ impl Context {
         changed
     }
 
+    /// Asks for something that changes nothing.
+    fn ask<T>(&self, question: impl FnOnce(&Probe) -> T) -> T {
+        question(&self.known.lock().0)
+    }
+
     fn finish(&self) -> Findings {
         let (probe, report) = &mut *self.known.lock();
         let findings = probe.findings(self.now());

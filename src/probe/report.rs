@@ -116,7 +116,7 @@ impl Report {
         });
         for (label, text) in parts {
             let gist = gist(&label, &text, looking);
-            if self.said.get(&label) != Some(&gist) {
+            if text != "-" && self.said.get(&label) != Some(&gist) {
                 self.line(&format!("{} {label:<12} {text}", time_of_day()));
                 self.said.insert(label, gist);
             }
@@ -129,12 +129,13 @@ impl Report {
     }
 }
 
-/// What of a text is worth a new line: counters are not, once there is a verdict.
+/// What of a text is worth a new line: counters are not, once there is a verdict, nor what wanders.
 fn gist(label: &str, text: &str, looking: bool) -> String {
+    let until = |end: char| text.split(end).next().unwrap_or_default().to_owned();
     match label {
-        "a state" | "b state" if !looking => text.chars().filter(|c| !c.is_ascii_digit()).collect(),
-        "media time" => text.splitn(3, ", ").take(2).collect(),
-        "listing" | "verdict" if !looking => text.split('(').next().unwrap_or_default().to_owned(),
+        "a state" | "b state" if !looking => text.replace(|c: char| c.is_ascii_digit(), ""),
+        "a segments" | "b segments" => text.rsplit(", ").next().unwrap_or_default().to_owned(),
+        "media time" | "listing" | "verdict" => until('('),
         _ => text.to_owned(),
     }
 }

@@ -45,7 +45,8 @@ fn sides(findings: &Findings) -> Vec<Part> {
     let (a, b) = (&findings.a, &findings.b);
     let both =
         |label, of: fn(&Packager) -> String| Part::Sides(label, plain(&of(a)), plain(&of(b)));
-    let mut parts = vec![both("url", |p| p.url.clone()), both("state", state)];
+    let mut parts =
+        vec![both("url", |p| p.url.trim_start_matches("http://").to_owned()), both("state", state)];
     if let Some(Paired { a, b, .. }) = &findings.rendition {
         let name = |name: &Option<String>| plain(name.as_deref().unwrap_or("-"));
         parts.push(Part::Sides("rendition", name(a), name(b)));
@@ -143,9 +144,8 @@ fn facts(f: &Findings) -> Vec<(&'static str, String)> {
         facts.push(("numbers", text + steady));
     }
     if let (Some(lag), Some(spread)) = (f.lag_ms, f.lag_spread_ms) {
-        let when = tenths_later(lag);
-        let spread = tenths(spread.saturating_abs());
-        facts.push(("listing", format!("b lists the same content {when} (within {spread})")));
+        let (when, within) = (tenths_later(lag, spread), tenths(spread));
+        facts.push(("listing", format!("b lists the same content {when} (within {within})")));
     }
     if f.method.is_some() {
         let drift = f.drift_ppm.map_or("known after two minutes".to_owned(), |ppm| match ppm {
@@ -173,10 +173,8 @@ fn offset_text(f: &Findings, offset: i64, method: &str) -> String {
         _ => tenths(offset),
     };
     let how = match method {
-        "keyframe" => format!("by keyframe hash, exact: {equal} of {compared} are the same"),
-        "pts" => {
-            "by PTS, exact: keyframes were the same, and none was compared for a minute".to_owned()
-        }
+        "keyframe" => format!("by keyframe hash, exact ({equal} of {compared} are the same)"),
+        "pts" => "by PTS, exact (pictures were the same, none was compared of late)".to_owned(),
         "program_date_time" => format!("by EXT-X-PROGRAM-DATE-TIME, within {within} ms"),
         _ => {
             let within = tenths(within.max(100).cast_signed());
@@ -184,7 +182,7 @@ fn offset_text(f: &Findings, offset: i64, method: &str) -> String {
         }
     };
     let signed = offset.strip_prefix('-').map_or(format!("+ {offset}"), |back| format!("- {back}"));
-    format!("b's clock = a's {signed}, {how}")
+    format!("b = a {signed}, {how}")
 }
 
 /// What is not the same on both, or that all is.
@@ -228,9 +226,10 @@ fn later(ms: i64, same: &str, than: &str) -> String {
     }
 }
 
-fn tenths_later(ms: i64) -> String {
+/// What is less than it varies by is nothing.
+fn tenths_later(ms: i64, within: i64) -> String {
     match ms {
-        -50..=50 => "at the same time".to_owned(),
+        ms if ms.saturating_abs() <= within.max(50) => "at the same time".to_owned(),
         ms if ms > 0 => format!("{} later", tenths(ms)),
         ms => format!("{} earlier", tenths(-ms)),
     }

@@ -67,6 +67,8 @@ const BORDERS: &str = "or give both the same segment length and make them begin 
 
 /// Segments to see of each before nothing in common means anything.
 const ENOUGH: u32 = 3;
+/// Fewer keyframes may be the same by chance: black, or a test picture.
+const ENOUGH_KEYFRAMES: usize = 3;
 /// Borders of encrypted segments that are no further apart are taken for one.
 const TOGETHER_MS: u64 = 50;
 
@@ -83,7 +85,7 @@ pub(super) fn verdict(
     let Some(measured) = measured else { return looking(a, b) };
     let segment = longest(a, b);
     let method = measured.relation.method;
-    let proven = method <= Method::Pts;
+    let proven = method <= Method::Pts && measured.agreement.compared >= ENOUGH_KEYFRAMES;
     let settled = a.looks.min(b.looks) >= ENOUGH && measured.shared >= segment;
     if a.encrypted || b.encrypted {
         return if settled { encrypted(measured, segment) } else { looking(a, b) };
