@@ -35,8 +35,10 @@ pub enum Encoder {
     One,
     /// Another bit rate: no picture is coded like one of the first.
     Other,
-    /// Pictures that need what comes before them.
+    /// Segments begin with pictures that need what comes before them.
     Open,
+    /// No picture but the first can be joined at.
+    Keyless,
 }
 
 impl Cut {
@@ -68,19 +70,22 @@ impl Cut {
 /// What an encoder sends.
 fn encoded(encoder: Encoder) -> &'static Path {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
-    static FILES: [OnceLock<std::path::PathBuf>; 3] = [const { OnceLock::new() }; 3];
+    static FILES: [OnceLock<std::path::PathBuf>; 4] = [const { OnceLock::new() }; 4];
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap()).path();
     FILES[encoder as usize].get_or_init(|| {
         let to = folder.join(format!("{encoder:?}.ts"));
         let mut ffmpeg = ffmpeg(folder);
         let pictures = format!("testsrc2=size=160x90:rate={RATE}");
         ffmpeg.args(["-f", "lavfi", "-i", &pictures, "-f", "lavfi", "-i", "sine", "-t", LENGTH]);
-        ffmpeg.args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "2"]);
+        let coder = if encoder == Encoder::Open { "libx265" } else { "libx264" };
+        ffmpeg.args(["-pix_fmt", "yuv420p", "-c:v", coder, "-preset", "ultrafast", "-bf", "2"]);
         ffmpeg.args(["-threads", "1", "-g", GOP, "-keyint_min", GOP, "-sc_threshold", "0"]);
+        let open = "log-level=error:keyint=12:min-keyint=12:scenecut=0:open-gop=1";
         ffmpeg.args(match encoder {
             Encoder::One => ["-crf", "23"],
             Encoder::Other => ["-crf", "33"],
-            Encoder::Open => ["-x264-params", "open_gop=1"],
+            Encoder::Open => ["-x265-params", open],
+            Encoder::Keyless => ["-x264-params", "open_gop=1"],
         });
         run(ffmpeg.args(["-c:a", "aac", "-muxdelay", "0"]).arg(&to));
         to

@@ -89,7 +89,7 @@ async fn one_encoder_and_two_packagers_are_exact() {
         let end = said.last().unwrap();
         assert_eq!(class, Class::Exact, "{end:#}");
         assert_eq!(exit_code(class), 0);
-        assert_eq!((&end["method"], &end["offset_ticks"]), (&"keyframe".into(), &0.into()));
+        assert_eq!((&end["method"], &end["offset_ms"]), (&"keyframe".into(), &0.into()));
         assert_eq!(end["border_phase_ms"], 500, "{end:#}");
         assert_eq!(
             (&end["border_phase_constant"], &end["msn_difference"]),
@@ -156,6 +156,14 @@ async fn open_gops_are_near() {
     let end = said.last().unwrap();
     assert_eq!((class, &end["method"]), (Class::Near, &"keyframe".into()), "{end:#}");
     assert_eq!((&end["a"]["closed"], &end["gap_max_ms"]), (&false.into(), &500.into()));
+    assert_eq!(end["a"]["video"], "H.265");
+    // H.264 marks none of them as a keyframe.
+    let cut = Cut::of(Encoder::Keyless);
+    let (a, b) = (Packager::of(&cut.make(), 0), Packager::of(&cut.make(), 0));
+    let (class, said) = probe(&a.start().await, &b.start().await).await;
+    let end = said.last().unwrap();
+    assert_eq!((class, &end["a"]["keyframe_ms"]), (Class::Unaligned, &Value::Null), "{end:#}");
+    assert!(end["why"].as_str().unwrap().contains("no keyframe"), "{end:#}");
 }
 
 #[tokio::test]

@@ -110,7 +110,9 @@ fn segments(p: &Packager) -> String {
 }
 
 fn keyframes(p: &Packager) -> String {
-    let Some(gop) = p.keyframe_ms else { return "-".to_owned() };
+    let Some(gop) = p.keyframe_ms else {
+        return if p.video.is_some() { "none found" } else { "-" }.to_owned();
+    };
     let closed = match p.closed {
         Some(true) => ", closed",
         Some(false) => ", open at borders",

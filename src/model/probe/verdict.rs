@@ -180,8 +180,17 @@ fn by_dates(a: &Watched, b: &Watched, segment: Duration) -> Verdict {
 }
 
 fn by_arrival(a: &Watched, b: &Watched, measured: &Measured, segment: Duration) -> Verdict {
-    let pictures = a.gop().is_some() && b.gop().is_some();
-    let pictures = match (pictures, measured.agreement.equal) {
+    let keyless =
+        |w: &Watched| w.content.as_ref().is_some_and(|c| c.video.is_some()) && w.gop().is_none();
+    if keyless(a) || keyless(b) {
+        let who = if keyless(a) { "a" } else { "b" };
+        let why = format!(
+            "no keyframe that players can join at (IDR) was found in {who}, so pictures are not \
+             compared: all that is known is when segments come"
+        );
+        return Verdict::new(Class::Unaligned, why).gap(segment).advise(&[CLOSED, DATES]);
+    }
+    let pictures = match (a.gop().is_some() && b.gop().is_some(), measured.agreement.equal) {
         (false, _) => "there are no pictures to compare",
         (true, 0) => "no picture of one is in the other",
         (true, _) => "only few pictures of one are in the other",

@@ -239,10 +239,10 @@ impl Watched {
         let video = content.and_then(|c| c.video.as_ref());
         let closed =
             video.map(|v| v.keyframes.first().is_some_and(|k| k.closed && k.pts == v.pts.first));
-        let gop = video.map(|v| {
+        let gop = video.and_then(|v| {
             let times = v.keyframes.iter().map(|k| k.pts.0);
             let next = times.clone().skip(1).chain([ends.0]);
-            Ticks(times.zip(next).map(|(one, next)| next.saturating_sub(one)).max().unwrap_or(0))
+            times.zip(next).map(|(one, next)| Ticks(next.saturating_sub(one))).max()
         });
         Cut { msn: wanted.segment.msn.0, begins, ends, arrival, closed, gop }
     }
