@@ -47,6 +47,9 @@ impl Report {
     pub fn update(&mut self, at: Duration, findings: &Findings) {
         let mut timeless = findings.clone();
         (timeless.a.error_ms, timeless.b.error_ms) = (None, None);
+        if timeless.verdict == Class::Impossible {
+            timeless.why.retain(|c| !c.is_ascii_digit()); // for how long
+        }
         let changed = timeless != self.told;
         self.told = timeless;
         if self.json {
@@ -107,7 +110,6 @@ impl Report {
 
     /// What is not as it was, a line each.
     fn changes(&mut self, findings: &Findings) {
-        let looking = findings.verdict == Class::Looking;
         let parts = panel(findings).into_iter().flat_map(|part| match part {
             Part::Sides(label, a, b) => vec![(format!("a {label}"), a), (format!("b {label}"), b)],
             Part::Fact(label, text) => vec![(label.to_owned(), text)],
@@ -115,7 +117,7 @@ impl Report {
             Part::Advice(_) => Vec::new(),
         });
         for (label, text) in parts {
-            let gist = gist(&label, &text, looking);
+            let gist = gist(&label, &text);
             if text != "-" && self.said.get(&label) != Some(&gist) {
                 self.line(&format!("{} {label:<12} {text}", time_of_day()));
                 self.said.insert(label, gist);
@@ -129,13 +131,15 @@ impl Report {
     }
 }
 
-/// What of a text is worth a new line: counters are not, once there is a verdict, nor what wanders.
-fn gist(label: &str, text: &str, looking: bool) -> String {
+/// What of a text is worth a new line: counters are not, nor what wanders.
+fn gist(label: &str, text: &str) -> String {
     let until = |end: char| text.split(end).next().unwrap_or_default().to_owned();
     match label {
-        "a state" | "b state" if !looking => text.replace(|c: char| c.is_ascii_digit(), ""),
+        "a state" | "b state" => text.replace(|c: char| c.is_ascii_digit(), ""),
         "a segments" | "b segments" => text.rsplit(", ").next().unwrap_or_default().to_owned(),
-        "media time" | "listing" | "verdict" => until('('),
+        "media time" | "listing" => until('('),
+        "verdict" if text.starts_with("NO ") => text.replace(|c: char| c.is_ascii_digit(), ""),
+        "verdict" => until('('),
         _ => text.to_owned(),
     }
 }

@@ -210,7 +210,7 @@ async fn a_packager_that_is_not_there_is_told() {
     assert_eq!((class, exit_code(class)), (Class::Looking, 2));
     assert!(text.contains("b state      cannot connect"), "{text}");
     assert!(
-        text.contains("a state      answered") && text.contains("b has not answered"),
+        text.contains("a state      answered") && text.contains("looking for an answer of b"),
         "{text}"
     );
     assert_eq!(text.matches("b state").count(), 2, "an error is told once: {text}");

@@ -1,3 +1,5 @@
+//! Runs that are made up, and how they relate.
+
 use std::time::Duration;
 
 use super::{Agreement, Look, Method, Pair, Relation, Side};

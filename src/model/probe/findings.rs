@@ -13,6 +13,9 @@ use crate::model::align::Method;
 use crate::model::multivariant::Found;
 use crate::model::names::UnixMs;
 
+/// After that a packager is gone, and not just slow.
+const SILENT: Duration = Duration::from_secs(10);
+
 /// What is known of two packagers. What is not known is null; of two numbers it is always B less A.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Findings {
@@ -76,6 +79,7 @@ pub struct Paired {
 }
 
 /// What is known of one packager.
+#[allow(clippy::struct_excessive_bools)] // each is told, none is a state
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Packager {
     /// As it was given.
@@ -127,7 +131,8 @@ pub(super) fn findings(
     measured: Option<Measured>,
 ) -> Findings {
     let (a, b) = (&sides.a.watched, &sides.b.watched);
-    let verdict = unmatched(sides, matching).unwrap_or_else(|| {
+    let gone = || gone(now, "a", &sides.a).or_else(|| gone(now, "b", &sides.b));
+    let verdict = unmatched(sides, matching).or_else(gone).unwrap_or_else(|| {
         let same = matching.is_none_or(Matching::main_is_exact);
         verdict(a, b, measured.as_ref(), same)
     });
@@ -196,12 +201,25 @@ fn unmatched(sides: &Both<Known>, matching: Option<&Matching>) -> Option<Verdict
     }
     let waits = |known: &Known| known.renditions.is_none();
     let who = match (waits(&sides.a), waits(&sides.b)) {
-        (true, true) => "neither has answered yet",
-        (true, false) => "a has not answered yet",
-        (false, true) => "b has not answered yet",
+        (true, true) => "for an answer of a and b",
+        (true, false) => "for an answer of a",
+        (false, true) => "for an answer of b",
         (false, false) => return None,
     };
     Some(Verdict { why: who.to_owned(), ..Verdict::default() })
+}
+
+/// One of them is not what a failover could lead to, now.
+fn gone(now: UnixMs, who: &str, known: &Known) -> Option<Verdict> {
+    let silent = known.failing.as_ref().map(|(since, _)| now.since(*since));
+    let (what, since) = match silent.filter(|silent| *silent >= SILENT) {
+        Some(silent) => ("has not answered", silent),
+        None if known.ended => return None,
+        None => ("has listed nothing new", known.watched.stands_still(now)?),
+    };
+    let why = format!("{who} {what} for {} s: nothing comes of it now", since.as_secs());
+    let advice = vec![format!("see whether {who} runs and gets its feed")];
+    Some(Verdict { class: Class::Impossible, why, gap_max: None, advice })
 }
 
 fn renditions(sides: &Both<Known>, matching: Option<&Matching>) -> Vec<Paired> {

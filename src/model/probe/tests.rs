@@ -1,3 +1,5 @@
+//! Packagers that are made up, and what a probe says of them.
+
 use std::time::Duration;
 
 use super::{Arrival, Class, Findings, Inside, Part, Probe, Seen, Which, panel};
@@ -195,8 +197,17 @@ fn a_packager_that_fails_is_told_with_its_time() {
     let found = probe.findings(UnixMs(BEGAN + 5000));
     assert_eq!((found.b.error.as_deref(), found.b.error_ms), (Some("answered 503"), Some(5000)));
     assert_eq!(found.verdict, Class::Exact, "what is known is still known");
+    let found = probe.findings(UnixMs(BEGAN + 10_000));
+    assert_eq!((found.verdict, found.offset_ms), (Class::Impossible, Some(0)), "{}", found.why);
     A.show(&mut probe, Which::B, 4);
-    assert_eq!(probe.findings(UnixMs(BEGAN + 6000)).b.error, None);
+    let found = probe.findings(UnixMs(BEGAN + 28_000));
+    assert_eq!((found.b.error, found.verdict), (None, Class::Exact));
+    // A list that stands still answers, and is of no use either.
+    let found = probe.findings(UnixMs(BEGAN + 37_000));
+    assert_eq!(
+        (found.verdict, found.why.starts_with("a has listed nothing")),
+        (Class::Impossible, true)
+    );
 }
 
 #[test]

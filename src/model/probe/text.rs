@@ -209,7 +209,7 @@ fn matched(renditions: &[Paired]) -> impl Iterator<Item = String> {
 fn verdict(f: &Findings) -> (Tone, String) {
     let gap = f.gap_max_ms.map(|gap| seconds(gap.cast_signed())).unwrap_or_default();
     let (tone, head) = match f.verdict {
-        Class::Looking => return (Tone::Neutral, format!("looking: {}", f.why)),
+        Class::Looking => return (Tone::Neutral, format!("looking {}", f.why)),
         Class::Exact => (Tone::Good, "EXACT failover, nothing lost or repeated".to_owned()),
         Class::Near => (Tone::Fair, format!("NEAR failover, at most {gap} lost or repeated")),
         Class::Unaligned => {

@@ -113,7 +113,7 @@ pub(super) fn verdict(
 
 fn looking(a: &Watched, b: &Watched) -> Verdict {
     let count = |n: u32| if n == 1 { "1 segment".to_owned() } else { format!("{n} segments") };
-    let why = format!("looked into {} of a and {} of b", count(a.looks), count(b.looks));
+    let why = format!("into a: {}, b: {}", count(a.looks), count(b.looks));
     Verdict::new(Class::Looking, why)
 }
 

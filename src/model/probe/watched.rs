@@ -113,6 +113,13 @@ impl Watched {
         self.list.last().map(|(msn, _, _)| *msn)
     }
 
+    /// For how long nothing has come, if that is far too long.
+    pub(super) fn stands_still(&self, now: UnixMs) -> Option<Duration> {
+        let since = now.since(self.grew_at?);
+        let (_, longest) = self.lengths()?;
+        (since > longest * 3).then_some(since)
+    }
+
     pub(super) const fn listed_count(&self) -> usize {
         self.list.len()
     }
@@ -273,7 +280,7 @@ impl Watched {
         let (Some(grew), false) = (self.grew_at, length.is_zero()) else { return PAUSE_MIN };
         let since = now.since(grew);
         if since < length * 7 / 10 {
-            return (length * 7 / 10 - since).clamp(PAUSE_MIN, PAUSE_MAX);
+            return (length * 7 / 10).saturating_sub(since).clamp(PAUSE_MIN, PAUSE_MAX);
         }
         if since < length * 3 { PAUSE_MIN } else { (length / 4).clamp(PAUSE_MIN, PAUSE_MAX) }
     }
