@@ -134,12 +134,12 @@ impl Report {
 /// What of a text is worth a new line: counters are not, nor what wanders.
 fn gist(label: &str, text: &str) -> String {
     let until = |end: char| text.split(end).next().unwrap_or_default().to_owned();
+    let without_digits = text.replace(|c: char| c.is_ascii_digit(), "");
     match label {
-        "a state" | "b state" => text.replace(|c: char| c.is_ascii_digit(), ""),
         "a segments" | "b segments" => text.rsplit(", ").next().unwrap_or_default().to_owned(),
-        "media time" | "listing" => until('('),
-        "verdict" if text.starts_with("NO ") => text.replace(|c: char| c.is_ascii_digit(), ""),
-        "verdict" => until('('),
+        "a state" | "b state" => without_digits,
+        "verdict" if text.starts_with("NO ") => without_digits,
+        "media time" | "listing" | "verdict" => until('('),
         _ => text.to_owned(),
     }
 }

@@ -213,6 +213,7 @@ async fn a_packager_that_is_not_there_is_told() {
         text.contains("a state      answered") && text.contains("looking for an answer of b"),
         "{text}"
     );
+    assert!(text.contains("  - b: see whether it runs"), "{text}");
     assert_eq!(text.matches("b state").count(), 2, "an error is told once: {text}");
     let (class, text) = text_of(&Options { b: "rtmp://x/y".to_owned(), ..options }, false).await;
     assert_eq!(class, Class::Looking);

@@ -206,17 +206,37 @@ fn unmatched(sides: &Both<Known>, matching: Option<&Matching>) -> Option<Verdict
         (false, true) => "for an answer of b",
         (false, false) => return None,
     };
-    Some(Verdict { why: who.to_owned(), ..Verdict::default() })
+    let advice = |who: &str, known: &Known| {
+        let (_, why) = known.failing.as_ref().filter(|_| waits(known))?;
+        Some(format!("{who}: {}", hint(why)))
+    };
+    let advice = advice("a", &sides.a).into_iter().chain(advice("b", &sides.b)).collect();
+    Some(Verdict { why: who.to_owned(), advice, ..Verdict::default() })
+}
+
+/// What to see to where a packager's URL leads to nothing.
+fn hint(why: &str) -> &'static str {
+    if why.contains("connect") || why.contains("cannot be found") || why.contains("no answer") {
+        "see whether it runs, and answers at this host and port"
+    } else if why.contains("401") || why.contains("403") {
+        "have it let this machine read, or give the URL with its token"
+    } else if why.contains("answered") {
+        "see whether the path is right and the stream is on air"
+    } else {
+        "give the URL of its HLS playlist, as a player would be given it"
+    }
 }
 
 /// One of them is not what a failover could lead to, now.
 fn gone(now: UnixMs, who: &str, known: &Known) -> Option<Verdict> {
-    let silent = known.failing.as_ref().map(|(since, _)| now.since(*since));
-    let (what, since) = match silent.filter(|silent| *silent >= SILENT) {
-        Some(silent) => ("has not answered", silent),
+    let (what, since) = match &known.failing {
+        Some((since, _)) => ("has not answered", now.since(*since)),
         None if known.ended => return None,
         None => ("has listed nothing new", known.watched.stands_still(now)?),
     };
+    if known.failing.is_some() && since < SILENT {
+        return None;
+    }
     let why = format!("{who} {what} for {} s: nothing comes of it now", since.as_secs());
     let advice = vec![format!("see whether {who} runs and gets its feed")];
     Some(Verdict { class: Class::Impossible, why, gap_max: None, advice })

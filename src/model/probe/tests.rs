@@ -1,5 +1,6 @@
 //! Packagers that are made up, and what a probe says of them.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Arrival, Class, Findings, Inside, Part, Probe, Seen, Which, panel};
@@ -43,14 +44,11 @@ impl Made {
         if let Some(off) = self.dates {
             let ms = 4000 * n + off;
             let (s, ms) = (ms / 1000, ms % 1000);
-            list += &format!(
-                "#EXT-X-PROGRAM-DATE-TIME:2027-01-15T08:{:02}:{:02}.{ms:03}Z\n",
-                s / 60,
-                s % 60
-            );
+            let clock = format!("08:{:02}:{:02}.{ms:03}", s / 60, s % 60);
+            writeln!(list, "#EXT-X-PROGRAM-DATE-TIME:2027-01-15T{clock}Z").unwrap();
         }
         for k in n..n + 3 {
-            list += &format!("#EXTINF:4,\n{}.ts\n", self.msn + k);
+            writeln!(list, "#EXTINF:4,\n{}.ts", self.msn + k).unwrap();
         }
         list
     }
@@ -183,6 +181,9 @@ fn a_new_run_is_related_anew() {
     // The numbers go on and the timeline does not.
     Made { clock: 5000, ..A }.show(&mut probe, Which::A, 8);
     assert_eq!(probe.findings(UnixMs(BEGAN + 44_000)).a.restarts, 1);
+    // The timeline goes on and the numbers fall.
+    Made { clock: 5000, msn: 0, ..A }.show(&mut probe, Which::A, 9);
+    assert_eq!(probe.findings(UnixMs(BEGAN + 48_000)).a.restarts, 2);
 }
 
 #[test]

@@ -127,14 +127,7 @@ fn facts(f: &Findings) -> Vec<(&'static str, String)> {
         facts.push(("media time", offset_text(f, offset, method)));
     }
     if let Some(phase) = f.border_phase_ms {
-        let steady = match (f.border_phase_constant, f.border_phase_spread_ms) {
-            (Some(false), Some(spread)) => format!(", wandering by {}", seconds(spread)),
-            _ => ", always".to_owned(),
-        };
-        facts.push((
-            "borders",
-            format!("b cuts {}{steady}", later(phase, "where a does", "after a")),
-        ));
+        facts.push(("borders", borders(f, phase)));
     }
     if let Some(apart) = f.msn_difference {
         let steady = if f.msn_difference_constant == Some(false) { ", not always" } else { "" };
@@ -165,6 +158,22 @@ fn facts(f: &Findings) -> Vec<(&'static str, String)> {
         facts.extend(matched(&f.renditions).map(|text| ("renditions", text)));
     }
     facts
+}
+
+/// No more exact than the offset is.
+fn borders(f: &Findings, phase: i64) -> String {
+    let steady = match (f.border_phase_constant, f.border_phase_spread_ms) {
+        (Some(false), Some(spread)) => format!(", wandering by {}", seconds(spread)),
+        _ => ", always".to_owned(),
+    };
+    let rough = f.method == Some("arrival");
+    let about = if rough { "about " } else { "" };
+    let shown = |ms: i64| if rough { tenths(ms) } else { seconds(ms) };
+    match phase {
+        0 => format!("b cuts {about}where a does{steady}"),
+        ms if ms > 0 => format!("b cuts {about}{} after a{steady}", shown(ms)),
+        ms => format!("b cuts {about}{} before a{steady}", shown(-ms)),
+    }
 }
 
 fn offset_text(f: &Findings, offset: i64, method: &str) -> String {
@@ -218,14 +227,6 @@ fn verdict(f: &Findings) -> (Tone, String) {
         Class::Impossible => (Tone::Poor, "NO failover from one to the other".to_owned()),
     };
     (tone, format!("{head}: {}", f.why))
-}
-
-fn later(ms: i64, same: &str, than: &str) -> String {
-    match ms {
-        0 => same.to_owned(),
-        ms if ms > 0 => format!("{} {than}", seconds(ms)),
-        ms => format!("{} {}", seconds(-ms), than.replace("after", "before")),
-    }
 }
 
 /// What is less than it varies by is nothing.

@@ -148,10 +148,11 @@ impl Watched {
         self.listed_at = Some(at.before);
         let before = self.newest();
         let newest = list.segments.last()?;
-        if self.fell_back(list) {
+        let is_other = self.fell_back(list);
+        if is_other {
             self.restart();
         }
-        let is_new = before != Some(newest.msn.0) || self.list.is_empty();
+        let is_new = is_other || before != Some(newest.msn.0);
         let named = |s: &Segment| (s.msn.0, s.uri.clone(), s.duration);
         self.list = list.segments.iter().map(named).collect();
         self.dated = list.segments.iter().any(|s| s.program_date_time.is_some());
@@ -195,7 +196,6 @@ impl Watched {
         }
         self.run = Side::default();
         self.cuts.clear();
-        self.list.clear();
     }
 
     pub(super) fn looked(&mut self, seen: Seen) {
