@@ -164,7 +164,7 @@ fn lines(findings: &Findings, colors: bool) -> Vec<String> {
             }
             Part::Advice(text) => {
                 if !std::mem::replace(&mut advised, true) {
-                    lines.push("To get better:".to_owned());
+                    lines.push("What helps:".to_owned());
                 }
                 beside(&mut lines, "  -", &text);
             }
