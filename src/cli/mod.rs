@@ -54,6 +54,9 @@ pub enum Command {
     },
     /// Poll a live HLS stream and report every breach of the rules; exit 1 if there was one.
     Watch(segue::watch::Options),
+    /// Compare two packagers of one stream: how far they are apart, and what a failover between them
+    /// would be like.
+    Probe(segue::probe::Options),
     /// Two built-in packagers, the proxy before them, and a page to kill them from.
     Demo(segue::demo::Options),
     /// Ask a running proxy whether it is alive; exit 1 if it does not say so within 2 s.

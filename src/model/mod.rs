@@ -7,6 +7,7 @@ pub mod media;
 pub mod multivariant;
 pub mod names;
 pub mod playlist;
+pub mod probe;
 pub mod rendition;
 pub mod route;
 pub mod selection;

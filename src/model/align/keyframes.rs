@@ -18,6 +18,15 @@ const ROUNDING: i64 = 2;
 #[derive(Clone, Debug, Default)]
 pub struct Keyframes(VecDeque<(Ticks, PictureHash)>);
 
+/// Of the keyframes that two runs have at the same moment, how many are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// The same coded picture.
+    pub equal: usize,
+    /// All of them.
+    pub compared: usize,
+}
+
 impl Keyframes {
     /// Remembers these, as far as they are new.
     pub(super) fn add(&mut self, keyframes: &[Keyframe]) {
@@ -32,17 +41,19 @@ impl Keyframes {
         }
     }
 
-    /// The offset at which most pictures of `theirs` are ours, if no other has as many. Where only a few
-    /// speak for it, `plausible` is asked: pictures that stand still look all alike.
+    /// The offset at which most pictures of `theirs` are ours, if no other has as many, and if they are not
+    /// outnumbered by pictures that should then be the same and are not: two encoders may begin with
+    /// the same black. Where only a few speak for it, `plausible` is asked: pictures that stand still look
+    /// all alike.
     pub(super) fn offset_to(
         &self,
         theirs: &Self,
         plausible: impl Fn(Ticks) -> bool,
     ) -> Option<Ticks> {
-        let (ours, theirs) = (self.by_hash(), theirs.by_hash());
+        let (ours, by_hash) = (self.by_hash(), theirs.by_hash());
         let mut votes: BTreeMap<i64, usize> = BTreeMap::new();
         for (hash, ours) in &ours {
-            let Some(theirs) = theirs.get(hash) else { continue };
+            let Some(theirs) = by_hash.get(hash) else { continue };
             for (o, t) in ours.iter().flat_map(|o| theirs.iter().map(move |t| (o, t))) {
                 *votes.entry(t.0.saturating_sub(o.0)).or_default() += 1;
             }
@@ -54,7 +65,23 @@ impl Keyframes {
         let far = |other: &&i64| (**other - best).abs() > 2 * ROUNDING;
         let second = votes.keys().filter(far).map(counted).max().unwrap_or(0);
         let sure = counted(&best) > second && (counted(&best) >= ENOUGH || plausible(Ticks(best)));
-        sure.then_some(Ticks(best))
+        let Agreement { equal, compared } = self.agreement(theirs, Ticks(best));
+        (sure && equal * 2 > compared).then_some(Ticks(best))
+    }
+
+    /// Compares the pictures that are shown at the same time if `offset` is right.
+    pub(super) fn agreement(&self, theirs: &Self, offset: Ticks) -> Agreement {
+        let mut times: BTreeMap<i64, PictureHash> = BTreeMap::new();
+        times.extend(theirs.0.iter().map(|(pts, hash)| (pts.0, *hash)));
+        let mut agreement = Agreement::default();
+        for (pts, hash) in &self.0 {
+            let there = pts.0.saturating_add(offset.0);
+            let near = there.saturating_sub(ROUNDING)..=there.saturating_add(ROUNDING);
+            let Some((_, theirs)) = times.range(near).next() else { continue };
+            agreement.compared += 1;
+            agreement.equal += usize::from(theirs == hash);
+        }
+        agreement
     }
 
     /// Pictures that come so often that they tell nothing are left out.

@@ -13,7 +13,7 @@ use crate::model::media::{Keyframe, Ticks};
 use crate::model::names::UnixMs;
 
 pub use clocks::Clock;
-pub use keyframes::Keyframes;
+pub use keyframes::{Agreement, Keyframes};
 
 /// One run, as far as it was looked into.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,12 @@ impl Side {
         self.keyframes.add(look.keyframes);
         self.dates.add(look.begins, look.date);
         self.arrivals.add(look.begins, look.arrival);
+    }
+
+    /// What pictures say of an offset to another run, however it was found.
+    #[must_use]
+    pub fn agreement(&self, theirs: &Self, offset: Ticks) -> Agreement {
+        self.keyframes.agreement(&theirs.keyframes, offset)
     }
 }
 

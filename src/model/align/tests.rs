@@ -1,8 +1,8 @@
-//! Runs that are related as real ones are: by pictures, by dates, by arrival.
+//! Runs that are made up, and how they relate.
 
 use std::time::Duration;
 
-use super::{Look, Method, Pair, Relation, Side};
+use super::{Agreement, Look, Method, Pair, Relation, Side};
 use crate::model::media::{Keyframe, PictureHash, Ticks};
 use crate::model::names::UnixMs;
 
@@ -92,12 +92,28 @@ fn pictures_that_stand_still_are_no_proof() {
 #[test]
 fn few_pictures_must_agree_with_arrival() {
     let ours = side(0, |n| n, None, |_| Some(0));
-    let once = |n| if n == 5 { 5 } else { n + 1000 };
-    let theirs = side(300, once, None, |_| Some(0));
-    assert_eq!(relate(&ours, &theirs).unwrap().1, Method::Keyframe);
+    let few = |arrival: i64| {
+        let mut few = Side::default();
+        let made = Made { n: 5, clock: 300, picture: 5 };
+        let keyframes = made.keyframes();
+        let (begins, arrival) = (keyframes[0].pts, Some(at(10, arrival)));
+        few.looked(&Look { begins, keyframes: &keyframes, date: None, arrival });
+        few
+    };
+    assert_eq!(relate(&ours, &few(0)).unwrap().1, Method::Keyframe);
     // A test picture that comes again an hour later.
-    let theirs = side(300, once, None, |_| Some(3_600_000));
+    assert_eq!(relate(&ours, &few(3_600_000)).unwrap().1, Method::Arrival);
+}
+
+#[test]
+fn two_encoders_that_began_with_the_same_black_are_two() {
+    let ours = side(0, |n| n, None, |_| Some(0));
+    let theirs = side(300, |n| if n < 4 { n } else { n + 1000 }, None, |_| Some(0));
     assert_eq!(relate(&ours, &theirs).unwrap().1, Method::Arrival);
+    let offset = Ticks(300 * S);
+    assert_eq!(ours.agreement(&theirs, offset), Agreement { equal: 8, compared: 20 });
+    assert_eq!(ours.agreement(&theirs, Ticks(301 * S)).compared, 19);
+    assert_eq!(ours.agreement(&theirs, Ticks(300 * S + 4500)).compared, 0);
 }
 
 #[test]
