@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use segue::model::lane::{
-    Action, Candidate, Header, Held, Listed, Log, Resource, Situation, Snapshot, Track, next, print,
+    Action, Candidate, Header, Held, Listed, Log, Resource, Situation, Snapshot, SpliceReason,
+    Track, next, print,
 };
 use segue::model::names::{ContentHash, PackagerId, RenditionId, UnixMs};
 use segue::model::playlist::{Key, Limits, Segment, parse};
@@ -114,6 +115,9 @@ impl Shown {
 pub struct Show {
     pub log: Log,
     pub packagers: Vec<(PackagerId, Vec<Option<Shown>>)>,
+    /// Per packager: why it is not to be used, and since when it says that the stream is over.
+    pub barred: Vec<Option<SpliceReason>>,
+    pub over_since: Vec<Option<UnixMs>>,
     /// What stands in long lists before that which is looked at, per rendition of the first.
     pub depth: Vec<Vec<Listed>>,
 }
@@ -130,13 +134,17 @@ impl Show {
             })
             .collect();
         change(&mut header);
-        Self { log: Log::new(Arc::new(header)), packagers: Vec::new(), depth: Vec::new() }
+        let log = Log::new(Arc::new(header));
+        let (barred, over_since) = (Vec::new(), Vec::new());
+        Self { log, packagers: Vec::new(), barred, over_since, depth: Vec::new() }
     }
 
     /// One more packager; folders of its renditions, none where it has no such.
     pub fn with(mut self, id: &str, folders: &[Option<&'static str>]) -> Self {
         let shown = folders.iter().map(|f| f.map(Shown::new)).collect();
         self.packagers.push((PackagerId::new(id), shown));
+        self.barred.push(None);
+        self.over_since.push(None);
         self
     }
 
@@ -157,8 +165,8 @@ impl Show {
                     let depth = if n == 0 { &self.depth } else { &none };
                     Candidate {
                         id,
-                        barred: None,
-                        over_since: None,
+                        barred: self.barred[n],
+                        over_since: self.over_since[n],
                         tracks: shown.iter().map(|s| s.as_ref().map(|s| &s.track)).collect(),
                         lacks: shown.iter().map(Option::is_none).collect(),
                         depth: depth.iter().map(Vec::as_slice).collect(),
