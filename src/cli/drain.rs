@@ -86,21 +86,28 @@ pub fn undrain(options: &Options) -> anyhow::Result<()> {
     let admin = Admin::of(&options.conf)?;
     let path = path(&options.id)?;
     let id = &options.id;
-    let mut told = None;
-    while options.wait {
-        let state = look(&admin, &path)?;
-        if state.health == "up" {
-            break;
-        }
-        if told.as_ref() != Some(&state.health) {
-            tell(options, &state, &format!("{id} is {}: waiting until it is up", state.health));
-            told = Some(state.health);
-        }
+    if options.wait {
+        wait_until_up(options, &admin, &path)?;
     }
     let state = read(admin.post(&format!("{path}/undrain"))?)?;
     let down = if state.health == "down" { " once it is up" } else { "" };
     tell(options, &state, &format!("{id} gets new viewers again{down}."));
     Ok(())
+}
+
+fn wait_until_up(options: &Options, admin: &Admin, path: &str) -> anyhow::Result<()> {
+    let mut told = None;
+    loop {
+        let state = look(admin, path)?;
+        let (id, health) = (&options.id, state.health.clone());
+        if health == "up" {
+            return Ok(());
+        }
+        if told.as_ref() != Some(&health) {
+            tell(options, &state, &format!("{id} is {health}: waiting until it is up"));
+            told = Some(health);
+        }
+    }
 }
 
 fn lanes(count: u64) -> String {

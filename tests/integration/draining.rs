@@ -64,7 +64,7 @@ async fn taken_out_and_brought_back_while_viewers_play() {
 
     let down = || async { proxy.metric("segue_packager_up{packager=\"a\"}").await == 0.0 };
     wait_for("a to be known as down", Duration::from_secs(10), down).await.unwrap();
-    assert_eq!(proxy.metric("segue_packager_drained{packager=\"a\"}").await, 1.0);
+    assert!(proxy.metric("segue_packager_drained{packager=\"a\"}").await > 0.0);
     assert!(drained(&proxy.status().await, "a"));
     // That it is away was meant.
     assert_eq!(proxy.logged(&["WARN"]), Vec::<String>::new());
