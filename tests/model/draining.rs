@@ -17,16 +17,17 @@ fn plain(numbers: std::ops::Range<u64>) -> String {
 struct Two {
     show: Show,
     late: u64,
-    /// Neither lists anything after this.
-    a_until: u64,
+    /// `b` lists nothing after this.
     b_until: u64,
+    /// `a` refuses.
+    a_dead: bool,
     now: u64,
 }
 
 impl Two {
     fn new(late: u64) -> Self {
         let show = Show::of(&[Kind::Video], |_| {}).with("a", &[Some("a")]).with("b", &[Some("b")]);
-        Self { show, late, a_until: u64::MAX, b_until: u64::MAX, now: 0 }
+        Self { show, late, b_until: u64::MAX, a_dead: false, now: 0 }
     }
 
     /// Plays until then, with a look every 50 ms.
@@ -34,7 +35,14 @@ impl Two {
         while self.now < end {
             self.now += 50;
             let begun = 20 * MS;
-            for (packager, late, until) in [(0, 0, self.a_until), (1, self.late, self.b_until)] {
+            if self.a_dead {
+                let shown = self.show.packagers[0].1[0].as_mut().unwrap();
+                shown.track.failed(crate::show::at(self.now), false);
+            }
+            for (packager, late, until) in [(0, 0, u64::MAX), (1, self.late, self.b_until)] {
+                if packager == 0 && self.a_dead {
+                    continue;
+                }
                 let newest = (begun + self.now.min(until) - late) / MS;
                 let text = plain(newest - 4..newest + 1);
                 self.show.shows(packager, 0, self.now, &text);
@@ -171,7 +179,7 @@ fn a_drained_packager_is_the_last_resort() {
     assert_eq!(two.splices()[1].0.reason, SpliceReason::Drained);
 }
 
-/// One that was drained and stopped too early is left as any that stands still.
+/// One that was drained and stopped too early is left as any that has failed: operators see why.
 #[test]
 fn a_drained_packager_that_stops_is_left_for_that() {
     let mut two = Two::new(1000);
@@ -179,11 +187,29 @@ fn a_drained_packager_that_stops_is_left_for_that() {
     two.b_until = two.now;
     two.until(40_000);
     two.drained(0);
-    two.a_until = two.now;
+    two.a_dead = true;
     two.until(44_000);
     two.b_until = u64::MAX;
     two.until(60_000);
     assert_eq!(two.serving(), "b");
+    assert_eq!(two.splices()[0].0.reason, SpliceReason::Failed);
+}
+
+/// The sibling lists all that it should and its segments never come: they are waited for, and the lane
+/// does not fall behind by that.
+#[test]
+fn a_lane_that_waits_in_vain_does_not_fall_behind() {
+    let mut two = Two::new(2000);
+    two.show.packagers[1].1[0].as_mut().unwrap().bytes_after = u64::MAX;
+    two.until(20_000);
+    let steps = two.show.log.steps().count() - 1;
+    two.drained(0);
+    two.until(200_000);
+    assert_eq!(two.splices(), []);
+    assert!(two.longest_wait(steps) <= MS * 3 / 2, "{}", two.longest_wait(steps));
+    let newest = two.show.packagers[0].1[0].as_ref().unwrap().track.newest().unwrap().msn().0;
+    let tail = *two.show.sources(0).last().unwrap().last().unwrap();
+    assert!(tail + 1 >= newest, "{tail} of {newest}");
 }
 
 /// All others say that the stream is gone: the lane does not end while the drained one carries it.
