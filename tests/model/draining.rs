@@ -17,8 +17,11 @@ fn plain(numbers: std::ops::Range<u64>) -> String {
 struct Two {
     show: Show,
     late: u64,
-    /// `b` lists nothing after this.
+    /// Neither lists anything after this.
+    a_until: u64,
     b_until: u64,
+    /// What is wanted of `b` comes by the next look.
+    comes: bool,
     /// `a` refuses.
     a_dead: bool,
     now: u64,
@@ -26,8 +29,18 @@ struct Two {
 
 impl Two {
     fn new(late: u64) -> Self {
-        let show = Show::of(&[Kind::Video], |_| {}).with("a", &[Some("a")]).with("b", &[Some("b")]);
-        Self { show, late, b_until: u64::MAX, a_dead: false, now: 0 }
+        let mut show =
+            Show::of(&[Kind::Video], |_| {}).with("a", &[Some("a")]).with("b", &[Some("b")]);
+        show.packagers[1].1[0].as_mut().unwrap().bytes_after = u64::MAX;
+        Self {
+            show,
+            late,
+            a_until: u64::MAX,
+            b_until: u64::MAX,
+            comes: true,
+            a_dead: false,
+            now: 0,
+        }
     }
 
     /// Plays until then, with a look every 50 ms.
@@ -39,7 +52,7 @@ impl Two {
                 let shown = self.show.packagers[0].1[0].as_mut().unwrap();
                 shown.track.failed(crate::show::at(self.now), false);
             }
-            for (packager, late, until) in [(0, 0, u64::MAX), (1, self.late, self.b_until)] {
+            for (packager, late, until) in [(0, 0, self.a_until), (1, self.late, self.b_until)] {
                 if packager == 0 && self.a_dead {
                     continue;
                 }
@@ -48,6 +61,9 @@ impl Two {
                 self.show.shows(packager, 0, self.now, &text);
             }
             self.show.carry(self.now);
+            if self.comes {
+                self.show.fetch();
+            }
         }
     }
 
@@ -200,7 +216,7 @@ fn a_drained_packager_that_stops_is_left_for_that() {
 #[test]
 fn a_lane_that_waits_in_vain_does_not_fall_behind() {
     let mut two = Two::new(2000);
-    two.show.packagers[1].1[0].as_mut().unwrap().bytes_after = u64::MAX;
+    two.comes = false;
     two.until(20_000);
     let steps = two.show.log.steps().count() - 1;
     two.drained(0);
@@ -222,6 +238,11 @@ fn a_lane_on_a_drained_packager_does_not_end_with_the_others() {
     two.drained(0);
     two.show.over_since[1] = Some(crate::show::at(two.now));
     two.until(140_000);
+    // Late once.
+    two.a_until = two.now;
+    two.until(148_000);
+    two.a_until = u64::MAX;
+    two.until(160_000);
     assert!(!two.show.log.tail().unwrap().end);
     assert_eq!(two.serving(), "a");
 }

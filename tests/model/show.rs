@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use segue::model::lane::{
     Action, Candidate, Header, Held, Listed, Log, Resource, Situation, Snapshot, SpliceReason,
-    Track, next, print,
+    Track, Want, What, next, print,
 };
 use segue::model::names::{ContentHash, PackagerId, RenditionId, UnixMs};
 use segue::model::playlist::{Key, Limits, Segment, parse};
@@ -118,6 +118,8 @@ pub struct Show {
     /// Per packager: why it is not to be used, and since when it says that the stream is over.
     pub barred: Vec<Option<SpliceReason>>,
     pub over_since: Vec<Option<UnixMs>>,
+    /// What the last decision waits for.
+    pub wants: Vec<Want>,
     /// What stands in long lists before that which is looked at, per rendition of the first.
     pub depth: Vec<Vec<Listed>>,
 }
@@ -136,7 +138,14 @@ impl Show {
         change(&mut header);
         let log = Log::new(Arc::new(header));
         let (barred, over_since) = (Vec::new(), Vec::new());
-        Self { log, packagers: Vec::new(), barred, over_since, depth: Vec::new() }
+        Self {
+            log,
+            packagers: Vec::new(),
+            barred,
+            over_since,
+            wants: Vec::new(),
+            depth: Vec::new(),
+        }
     }
 
     /// One more packager; folders of its renditions, none where it has no such.
@@ -182,9 +191,25 @@ impl Show {
                 carried_since: at(0),
                 end_after: std::time::Duration::from_secs(60),
             });
-            let Action::Append(steps) = decision.action else { return appended };
+            let Action::Append(steps) = decision.action else {
+                self.wants = decision.wants;
+                return appended;
+            };
             appended += steps.len();
             steps.into_iter().for_each(|step| self.log.push(step).unwrap());
+        }
+    }
+
+    /// All that the last decision waits for comes.
+    pub fn fetch(&mut self) {
+        for want in std::mem::take(&mut self.wants) {
+            let (_, shown) =
+                self.packagers.iter_mut().find(|(id, _)| *id == want.packager).unwrap();
+            let Some(shown) = shown[want.rendition].as_mut() else { continue };
+            let held = shown.held(want.what.resource());
+            if let What::Segment { msn, .. } = want.what {
+                shown.track.fetched(want.run, msn, Some(held));
+            }
         }
     }
 
