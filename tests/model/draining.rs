@@ -1,7 +1,7 @@
 //! A packager that is taken out: its lane goes where nothing is lost by it, new lanes open elsewhere,
 //! and it is the last resort.
 
-use segue::model::lane::{Splice, SpliceReason};
+use segue::model::lane::{Splice, SpliceReason, Want};
 use segue::model::rendition::Kind;
 
 use crate::show::{SECONDS, Show, list};
@@ -20,8 +20,9 @@ struct Two {
     /// Neither lists anything after this.
     a_until: u64,
     b_until: u64,
-    /// What is wanted of `b` comes by the next look.
-    comes: bool,
+    /// What is wanted of `b` comes after so long.
+    comes_after: u64,
+    coming: Vec<(u64, Vec<Want>)>,
     /// `a` refuses.
     a_dead: bool,
     now: u64,
@@ -37,7 +38,8 @@ impl Two {
             late,
             a_until: u64::MAX,
             b_until: u64::MAX,
-            comes: true,
+            comes_after: 50,
+            coming: vec![],
             a_dead: false,
             now: 0,
         }
@@ -61,8 +63,10 @@ impl Two {
                 self.show.shows(packager, 0, self.now, &text);
             }
             self.show.carry(self.now);
-            if self.comes {
-                self.show.fetch();
+            self.coming.push((self.now + self.comes_after, std::mem::take(&mut self.show.wants)));
+            let now = self.now;
+            for (_, wants) in self.coming.extract_if(.., |(at, _)| *at <= now) {
+                self.show.give(wants);
             }
         }
     }
@@ -91,8 +95,9 @@ impl Two {
 /// than any splice may.
 #[test]
 fn a_drained_packager_is_left_at_the_tails_end() {
-    for late in (0..MS).step_by(100) {
+    for (late, comes_after) in (0..MS).step_by(100).flat_map(|late| [(late, 50), (late, 900)]) {
         let mut two = Two::new(late);
+        two.comes_after = comes_after;
         two.until(30_000);
         assert_eq!(two.serving(), "a", "{late}");
         let steps = two.show.log.steps().count() - 1;
@@ -216,7 +221,7 @@ fn a_drained_packager_that_stops_is_left_for_that() {
 #[test]
 fn a_lane_that_waits_in_vain_does_not_fall_behind() {
     let mut two = Two::new(2000);
-    two.comes = false;
+    two.comes_after = u64::MAX / 2;
     two.until(20_000);
     let steps = two.show.log.steps().count() - 1;
     two.drained(0);

@@ -200,9 +200,9 @@ impl Show {
         }
     }
 
-    /// All that the last decision waits for comes.
-    pub fn fetch(&mut self) {
-        for want in std::mem::take(&mut self.wants) {
+    /// What a decision waited for comes.
+    pub fn give(&mut self, wants: Vec<Want>) {
+        for want in wants {
             let (_, shown) =
                 self.packagers.iter_mut().find(|(id, _)| *id == want.packager).unwrap();
             let Some(shown) = shown[want.rendition].as_mut() else { continue };

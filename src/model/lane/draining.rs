@@ -2,7 +2,7 @@
 //! that one carries on as well, and stays where none does.
 
 use super::leaving::{found, has_all, nearer_comes, splice};
-use super::patience::{gaps_after, leave_after, prefetch_after, waited};
+use super::patience::{gaps_after, leave_after, waited};
 use super::readiness::Readiness;
 use super::standing::last_entry;
 use super::{Candidate, Decision, Situation, SpliceMethod, SpliceReason, Step, Want};
@@ -38,12 +38,6 @@ pub(super) fn drain(s: &Situation, tail: &Step) -> Draining {
         if f.ready.missing() <= away {
             return Draining::Leaves(splice(s, tail, SpliceReason::Drained, f));
         }
-    }
-    if waited >= prefetch_after(s) && !pending && !last_chance {
-        // What the last chance would take is ready by then.
-        let then = found(s, tail, SpliceReason::Drained, true);
-        let good = then.into_iter().find(|f| good(f.c, f.place.method, &f.ready, away));
-        wants.extend(good.into_iter().flat_map(|f| f.ready.wants));
     }
     let comes = |c: &Candidate| has_all(s, tail, c) && nearer_comes(s, tail, c);
     let soon = !last_chance && s.candidates.iter().any(comes);
