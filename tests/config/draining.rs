@@ -143,3 +143,26 @@ fn what_goes_wrong_is_told() {
     let (code, _, err) = segue(&["drain", "a b"], port, TOKEN);
     assert!(code == 1 && err.contains("`a b` is no packager's id"), "{err}");
 }
+
+/// The example's commands are commands.
+#[test]
+fn the_crontab_says_what_can_be_done() {
+    let cron = std::fs::read_to_string(crate::repository("conf/packagers.cron")).unwrap();
+    let jobs: Vec<&str> =
+        cron.lines().filter(|l| l.starts_with(|c: char| c.is_ascii_digit())).collect();
+    let mut done = Vec::new();
+    for job in jobs {
+        assert!(!job.contains('%'), "a line feed to cron: {job}");
+        assert_eq!(job.split_whitespace().nth(5), Some("root"));
+        let segue = job
+            .split(" && ")
+            .find_map(|c| c.split_once("segue ").filter(|_| c.contains("timeout")));
+        let args: Vec<&str> = segue.unwrap().1.split_whitespace().collect();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_segue"));
+        let output = command.args(&args).output().unwrap();
+        // There is no such file here: 1. What is no command is 2.
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        done.push(args[0].to_owned());
+    }
+    assert_eq!(done, ["undrain", "drain"]);
+}
