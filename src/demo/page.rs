@@ -63,13 +63,13 @@ async fn answer(request: &Request, packagers: &[Packager], proxy: &Proxy) -> Res
 }
 
 fn state(packagers: &[Packager], proxy: &Proxy) -> Value {
-    let states: Vec<_> = packagers
-        .iter()
-        .map(|p| {
-            let mut state = json!(p.state());
-            state["drained"] = (proxy.drained)(p.id()).into();
-            state
-        })
-        .collect();
+    let of = |p: &Packager| {
+        let mut state = json!(p.state());
+        if let Some(state) = state.as_object_mut() {
+            state.insert("drained".to_owned(), (proxy.drained)(p.id()).into());
+        }
+        state
+    };
+    let states: Vec<_> = packagers.iter().map(of).collect();
     json!({ "stream": proxy.entry, "packagers": states, "status": (proxy.status)() })
 }

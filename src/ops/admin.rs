@@ -240,7 +240,7 @@ mod tests {
     async fn packagers_are_taken_out_and_brought_back() {
         let (with, without) = (admin(Some("secret")), admin(None));
         let right = Some("Bearer secret");
-        let cases: [(&Admin<Stand>, Method, &str, Option<&str>, u16, bool); 12] = [
+        let cases = [
             (&with, Method::GET, "/packagers/a/drain", None, 200, false),
             (&without, Method::GET, "/packagers/a/drain", None, 200, false),
             (&without, Method::POST, "/packagers/a/drain", right, 404, false),
