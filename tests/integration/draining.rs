@@ -196,6 +196,27 @@ async fn a_lane_stays_while_its_sibling_does_not_have_the_stream() {
     viewer.check_all_listed().await;
 }
 
+/// Its sibling has no audio of its own: the lane stays for it. Who is new does not know of any, and
+/// gets all of the sibling's long window.
+#[tokio::test]
+async fn a_lane_stays_for_a_rendition_and_new_viewers_do_without() {
+    let a = Packager::fake("a").dvr(1000).audio("en", 1000).live();
+    let b = Packager::fake("b").dvr(1000).shifted(500).live();
+    let proxy = Proxy::over(&[&a, &b]).with_admin_token().pool_setting(QUICK).start().await;
+    let mut viewer = proxy.viewer("cam").await.with_all_renditions();
+    viewer.fetching_one_in(200, 0);
+    viewer.more(1).await;
+    proxy.change("/packagers/a/drain").await;
+    let mut new = proxy.viewer("cam").await;
+    new.fetching_one_in(200, 0);
+    new.more(1).await;
+    assert!(new.token().split('.').nth(2).unwrap().starts_with("b-"), "{}", new.token());
+    assert!(new.playlist().segments.len() >= 1000);
+    viewer.more(4).await;
+    assert_eq!(lanes(&proxy, "a").await, 1);
+    assert_eq!(proxy.logged(&["splice"]), Vec::<String>::new());
+}
+
 /// The other dies while one is out: it is taken, rather than that viewers lose anything, and left
 /// again.
 #[tokio::test]
