@@ -91,6 +91,39 @@ async fn taken_out_and_brought_back_while_viewers_play() {
     assert!(out.len() >= 2 && out.iter().all(|l| l.contains("INFO")), "{out:?}");
 }
 
+/// Several streams: one lane after another leaves, and the command waits for the last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lanes_leave_one_after_another_and_the_command_waits() {
+    let a = Packager::fake("a").live();
+    let b = Packager::fake("b").shifted(500).live();
+    let proxy = Proxy::over(&[&a, &b]).with_admin_token().pool_setting(QUICK);
+    let proxy = proxy.pool_setting("origin: { requests: 1 }").start().await;
+    let streams = ["one", "two", "three"];
+    let playing = streams.map(|stream| async {
+        let mut viewer = proxy.viewer(stream).await;
+        viewer.more(2).await;
+        viewer
+    });
+    let mut viewers = futures_util::future::join_all(playing).await;
+    assert_eq!(lanes(&proxy, "a").await, 3);
+    let file = proxy.file();
+    let drain = tokio::task::spawn_blocking(move || {
+        let mut segue = std::process::Command::new(env!("CARGO_BIN_EXE_segue"));
+        segue.args(["drain", "a", "--wait", "--conf"]).arg(file).output().unwrap()
+    });
+    for viewer in &mut viewers {
+        viewer.until_on("b").await;
+        viewer.more(1).await;
+    }
+    let output = drain.await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.starts_with("a is drained; 3 lanes leave it.\n"), "{said}");
+    assert!(said.ends_with("a has no lane any more: it can be stopped.\n"), "{said}");
+    assert_eq!(proxy.logged(&["packager is drained", "spread_ms=3000"]).len(), 1);
+    assert!(viewers.iter().all(|v| v.borders().len() == 1));
+}
+
 /// Killed, started, upgraded in place: it stays out.
 #[tokio::test]
 async fn it_stays_out_over_a_restart_and_an_upgrade_of_the_proxy() {
