@@ -16,6 +16,8 @@ fn main() -> ExitCode {
     let done = match args.command {
         Some(Command::Check { conf }) => return cli::check::check(&conf),
         Some(Command::Reload { conf }) => cli::reload::reload(&conf),
+        Some(Command::Drain(options)) => cli::drain::drain(&options),
+        Some(Command::Undrain(options)) => cli::drain::undrain(&options),
         Some(Command::Health { url }) => cli::health::health(&url),
         Some(Command::Watch(options)) => return watch(&options),
         Some(Command::Probe(options)) => return probe(&options),

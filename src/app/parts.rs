@@ -32,6 +32,11 @@ pub fn capacity(config: &Config) -> Capacity {
     Capacity { streams: config.limits.streams, lanes: config.limits.lanes }
 }
 
+/// What a packager of each pool is asked at one time.
+pub fn requests(config: &Config) -> HashMap<PoolName, usize> {
+    config.pools.iter().map(|pool| (pool.name.clone(), pool.origin.requests)).collect()
+}
+
 /// One store holds the lanes of all pools: the longest counts.
 pub fn lane_expires_s(config: &Config) -> u64 {
     config.pools.iter().map(|p| p.lane_expires.as_secs()).max().unwrap_or(86_400)

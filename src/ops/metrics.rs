@@ -43,6 +43,8 @@ pub struct PackagerGauge {
     pub packager: PackagerId,
     /// Its checks say that it is usable.
     pub up: bool,
+    /// An operator has taken it out.
+    pub drained: bool,
     /// Lanes that it carries.
     pub lanes: u64,
 }
@@ -99,6 +101,7 @@ struct Scraped {
     segment_bytes: IntGaugeVec,
     access_log_dropped: IntGauge,
     packager_up: IntGaugeVec,
+    packager_drained: IntGaugeVec,
     packager_lanes: IntGaugeVec,
     stream_state: IntGaugeVec,
     playlist_age: IntGaugeVec,
@@ -313,6 +316,11 @@ impl Scraped {
                 "1 while a packager's checks say that it is usable.",
                 &["packager"],
             )?,
+            packager_drained: make.gauges(
+                "packager_drained",
+                "1 while a packager is taken out: that it is down is no alarm then.",
+                &["packager"],
+            )?,
             packager_lanes: make.gauges(
                 "packager_lanes",
                 "Lanes that a packager carries.",
@@ -343,14 +351,19 @@ impl Scraped {
         set(&self.segment_bytes.with_label_values(&["memory"]), now.segment_bytes_memory);
         set(&self.segment_bytes.with_label_values(&["disk"]), now.segment_bytes_disk);
         set(&self.memory, resident_bytes().unwrap_or(0));
-        for vector in
-            [&self.packager_up, &self.packager_lanes, &self.stream_state, &self.playlist_age]
-        {
+        for vector in [
+            &self.packager_up,
+            &self.packager_drained,
+            &self.packager_lanes,
+            &self.stream_state,
+            &self.playlist_age,
+        ] {
             vector.reset();
         }
         for one in &now.packagers {
             let label = [one.packager.as_str()];
             set(&self.packager_up.with_label_values(&label), u64::from(one.up));
+            set(&self.packager_drained.with_label_values(&label), u64::from(one.drained));
             set(&self.packager_lanes.with_label_values(&label), one.lanes);
         }
         for one in &now.stream_states {
@@ -389,7 +402,12 @@ mod tests {
         metrics.lane_opened();
         let mut gauges = Gauges {
             ready: true,
-            packagers: vec![PackagerGauge { packager: a.clone(), up: true, lanes: 2 }],
+            packagers: vec![PackagerGauge {
+                packager: a.clone(),
+                up: true,
+                drained: true,
+                lanes: 2,
+            }],
             stream_states: vec![StreamGauge {
                 stream: "/live/cam.m3u8".into(),
                 packager: a,
@@ -411,6 +429,7 @@ mod tests {
             r#"segue_stream_state{packager="a",state="live",stream="/live/cam.m3u8"} 1"#,
             r#"segue_playlist_age_milliseconds{packager="a",stream="/live/cam.m3u8"} 1500"#,
             r#"segue_packager_up{packager="a"} 1"#,
+            r#"segue_packager_drained{packager="a"} 1"#,
             "segue_ready 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

@@ -10,7 +10,7 @@ use super::source::Source;
 use super::status::{Decided, PackagerStatus};
 use super::worker::Worker;
 use crate::model::lane::{
-    Action, Candidate, Decision, Entry, Log, Situation, SpliceReason, Step, empty_subtitles, next,
+    Action, Candidate, Decision, Entry, Log, Situation, Step, empty_subtitles, next,
 };
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, UnixMs};
 use crate::model::rendition::{Kind, Rendition};
@@ -207,8 +207,7 @@ impl Worker {
         let matched: Matched =
             self.sources.iter().map(|(p, s)| (p.clone(), s.matched(header))).collect();
         let order = self.order_for(lane);
-        // Checks that fail everywhere are more likely wrong than every packager is.
-        let all_down = order.iter().all(|p| self.barred(p).is_some());
+        let barred = self.barred(lane, &order);
         let listed: Vec<Option<bool>> = (0..header.renditions.len())
             .map(|r| {
                 let steps = lane.log.steps().rev().take(LOOKED_BACK);
@@ -218,9 +217,9 @@ impl Worker {
             .collect();
         let candidates: Vec<Candidate> = order
             .iter()
-            .filter_map(|p| {
+            .zip(barred)
+            .filter_map(|(p, barred)| {
                 let source = self.sources.get(p)?;
-                let barred = self.barred(p).filter(|r| !all_down || *r != SpliceReason::Unhealthy);
                 Some(source.candidate(header, matched.get(p)?, &listed, barred))
             })
             .collect();
@@ -251,18 +250,6 @@ impl Worker {
             order.sort_by_key(|id| id != first);
         }
         order
-    }
-
-    fn barred(&self, id: &PackagerId) -> Option<SpliceReason> {
-        let pool = self.deps.pools.get(&self.key.pool)?;
-        let packager = pool.packagers().iter().find(|p| p.id == *id).cloned();
-        match packager {
-            None => Some(SpliceReason::Drained),
-            Some(p) if p.health() == crate::packagers::Health::Down => {
-                Some(SpliceReason::Unhealthy)
-            }
-            Some(_) => None,
-        }
     }
 
     /// Prints what is new, keeps what is listed, drops what has left long ago.

@@ -35,6 +35,9 @@ impl Which {
     }
 }
 
+/// What a change of the running proxy must show: `segue drain` finds it in the configuration.
+const ADMIN_TOKEN: &str = "a-secret-of-16-letters";
+
 /// A running proxy.
 pub struct Proxy {
     pub which: Which,
@@ -145,6 +148,25 @@ impl Proxy {
         self.wait_ready();
     }
 
+    /// `segue drain`: returns when no lane is on that packager.
+    pub fn drain(&self, packager: &str) {
+        self.command(&["drain", packager, "--wait"]);
+    }
+
+    /// `segue undrain`, once its checks say that it is up.
+    pub fn undrain(&self, packager: &str) {
+        self.command(&["undrain", packager, "--wait"]);
+    }
+
+    /// A command to the running proxy; ends well within a minute or panics.
+    fn command(&self, args: &[&str]) {
+        let mut segue = Command::new(env!("CARGO_BIN_EXE_segue"));
+        segue.args(args).arg("--conf").arg(self.config_file()).current_dir(&self.folder);
+        let mut process = Process::spawn("segue-command", segue, self.folder.parent().unwrap());
+        let status = process.wait_end(Duration::from_secs(60));
+        assert!(status.success(), "segue {args:?}: {status}: {}", process.log_text());
+    }
+
     /// Waits for the end of the process that was left behind by [`Proxy::upgrade`].
     pub fn former_ended(&mut self, limit: Duration) {
         if let Some(mut former) = self.former.take() {
@@ -222,7 +244,7 @@ impl Proxy {
             })
             .collect();
         format!(
-            "listen: [\"{}\"]\nadmin: \"{}\"\nzone: az1\nstore: \"sqlite:{}\"\n\
+            "listen: [\"{}\"]\nadmin: \"{}\"\nadmin_token: {ADMIN_TOKEN}\nzone: az1\nstore: \"sqlite:{}\"\n\
              segments: {{ dir: \"{}\", memory: \"256MiB\", disk: \"512MiB\" }}\n\
              server: {{ threads: 2, drain_delay_seconds: 2, grace_period_seconds: 10, \
              upgrade_sock: \"{}\" }}\n\

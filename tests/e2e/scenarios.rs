@@ -10,6 +10,7 @@ use crate::player::ALL;
 use crate::run::Run;
 use crate::stage::Stage;
 
+mod draining;
 mod features;
 mod proxy;
 

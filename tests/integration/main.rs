@@ -39,6 +39,7 @@ mod capacity;
 mod clients;
 mod containers;
 mod crowd;
+mod draining;
 mod encryption;
 mod iframes;
 mod lifecycle;

@@ -25,6 +25,7 @@
 )]
 
 mod dates;
+mod draining;
 mod gaps;
 mod history;
 #[allow(dead_code)] // shared with the simulation

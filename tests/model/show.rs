@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use segue::model::lane::{
-    Action, Candidate, Header, Held, Listed, Log, Resource, Situation, Snapshot, Track, next, print,
+    Action, Candidate, Header, Held, Listed, Log, Resource, Situation, Snapshot, SpliceReason,
+    Track, Want, What, next, print,
 };
 use segue::model::names::{ContentHash, PackagerId, RenditionId, UnixMs};
 use segue::model::playlist::{Key, Limits, Segment, parse};
@@ -114,6 +115,11 @@ impl Shown {
 pub struct Show {
     pub log: Log,
     pub packagers: Vec<(PackagerId, Vec<Option<Shown>>)>,
+    /// Per packager: why it is not to be used, and since when it says that the stream is over.
+    pub barred: Vec<Option<SpliceReason>>,
+    pub over_since: Vec<Option<UnixMs>>,
+    /// What the last decision waits for.
+    pub wants: Vec<Want>,
     /// What stands in long lists before that which is looked at, per rendition of the first.
     pub depth: Vec<Vec<Listed>>,
 }
@@ -130,13 +136,24 @@ impl Show {
             })
             .collect();
         change(&mut header);
-        Self { log: Log::new(Arc::new(header)), packagers: Vec::new(), depth: Vec::new() }
+        let log = Log::new(Arc::new(header));
+        let (barred, over_since) = (Vec::new(), Vec::new());
+        Self {
+            log,
+            packagers: Vec::new(),
+            barred,
+            over_since,
+            wants: Vec::new(),
+            depth: Vec::new(),
+        }
     }
 
     /// One more packager; folders of its renditions, none where it has no such.
     pub fn with(mut self, id: &str, folders: &[Option<&'static str>]) -> Self {
         let shown = folders.iter().map(|f| f.map(Shown::new)).collect();
         self.packagers.push((PackagerId::new(id), shown));
+        self.barred.push(None);
+        self.over_since.push(None);
         self
     }
 
@@ -157,8 +174,8 @@ impl Show {
                     let depth = if n == 0 { &self.depth } else { &none };
                     Candidate {
                         id,
-                        barred: None,
-                        over_since: None,
+                        barred: self.barred[n],
+                        over_since: self.over_since[n],
                         tracks: shown.iter().map(|s| s.as_ref().map(|s| &s.track)).collect(),
                         lacks: shown.iter().map(Option::is_none).collect(),
                         depth: depth.iter().map(Vec::as_slice).collect(),
@@ -174,9 +191,25 @@ impl Show {
                 carried_since: at(0),
                 end_after: std::time::Duration::from_secs(60),
             });
-            let Action::Append(steps) = decision.action else { return appended };
+            let Action::Append(steps) = decision.action else {
+                self.wants = decision.wants;
+                return appended;
+            };
             appended += steps.len();
             steps.into_iter().for_each(|step| self.log.push(step).unwrap());
+        }
+    }
+
+    /// What a decision waited for comes.
+    pub fn give(&mut self, wants: Vec<Want>) {
+        for want in wants {
+            let (_, shown) =
+                self.packagers.iter_mut().find(|(id, _)| *id == want.packager).unwrap();
+            let Some(shown) = shown[want.rendition].as_mut() else { continue };
+            let held = shown.held(want.what.resource());
+            if let What::Segment { msn, .. } = want.what {
+                shown.track.fetched(want.run, msn, Some(held));
+            }
         }
     }
 

@@ -287,6 +287,14 @@ impl LaneStore for SimStore {
         let result = self.reach().await?.target_duration(stream, seconds).await;
         self.back(result).await
     }
+    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        let result = self.reach().await?.drained().await;
+        self.back(result).await
+    }
+    async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
+        let result = self.reach().await?.drain(packager, since).await;
+        self.back(result).await
+    }
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.database.held.lock().changes()
     }

@@ -1,6 +1,6 @@
 //! One simulation, from its seed to its trace.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,14 +41,15 @@ struct Stage {
     database: Arc<Database>,
     segments: Arc<Segments>,
     pools: Arc<Pools>,
-    /// Every packager, and whether it is taken out.
+    /// Every packager, and whether it is removed from the configuration.
     packagers: Vec<(&'static str, bool)>,
+    drained: BTreeMap<PackagerId, UnixMs>,
     standbys: usize,
     lives: u64,
 }
 
 fn pool(packagers: &[(&'static str, bool)]) -> PoolSpec {
-    let stay = packagers.iter().filter(|(_, drained)| !drained);
+    let stay = packagers.iter().filter(|(_, removed)| !removed);
     let spec = |id: &str| PackagerSpec {
         id: PackagerId::new(id),
         zone: String::new(),
@@ -105,6 +106,7 @@ async fn simulate(seed: u64) -> Done {
         segments: segments.clone(),
         pools,
         packagers,
+        drained: BTreeMap::new(),
         standbys,
         lives: 0,
     };
@@ -194,8 +196,17 @@ fn apply(sim: &Sim, stage: &mut Stage, doors: &[Door], fault: Fault) {
             stage.pools.set_health(&PackagerId::new(stage.packagers[p].0), health);
             world[p].usable = up;
         }
+        // Viewers lose nothing by it: whoever is drained is there, as the last resort.
         Fault::Drain(p) | Fault::Undrain(p) => {
-            stage.packagers[p].1 = matches!(fault, Fault::Drain(_));
+            let id = PackagerId::new(stage.packagers[p].0);
+            stage.drained.remove(&id);
+            if matches!(fault, Fault::Drain(_)) {
+                stage.drained.insert(id, UnixMs(BASE + now));
+            }
+            stage.pools.drain(&stage.drained, |_| Duration::from_secs(1));
+        }
+        Fault::Remove(p) | Fault::Restore(p) => {
+            stage.packagers[p].1 = matches!(fault, Fault::Remove(_));
             stage.pools.reload(&[pool(&stage.packagers)]);
             world[p].usable = !stage.packagers[p].1;
         }
@@ -209,7 +220,9 @@ fn apply(sim: &Sim, stage: &mut Stage, doors: &[Door], fault: Fault) {
         p.settle(now);
     }
     drop(world);
-    if matches!(fault, Fault::Health(..) | Fault::Drain(_) | Fault::Undrain(_)) {
+    let pools = matches!(fault, Fault::Drain(_) | Fault::Undrain(_))
+        || matches!(fault, Fault::Remove(_) | Fault::Restore(_));
+    if pools || matches!(fault, Fault::Health(..)) {
         for door in doors {
             if let Some((streams, _)) = &*door.lock() {
                 streams.look();

@@ -24,6 +24,9 @@ pub enum Fault {
     Health(usize, bool),
     Drain(usize),
     Undrain(usize),
+    /// Out of the configuration, and back into it.
+    Remove(usize),
+    Restore(usize),
     StoreFails(bool),
     StoreLost,
 }
@@ -144,6 +147,7 @@ fn fault(rng: &mut StdRng, script: &mut Script, at: u64, crashes: bool, store: b
             }
         }
         12 => f.extend([(at, Fault::Health(p, false)), (long, Fault::Health(p, true))]),
+        13 if at % 2 == 0 => f.extend([(at, Fault::Remove(p)), (long, Fault::Restore(p))]),
         13 => f.extend([(at, Fault::Drain(p)), (long, Fault::Undrain(p))]),
         _ => {}
     }

@@ -3,11 +3,13 @@
 //!
 //! `header` what is frozen at opening; `step` what the log is made of; `log` the log itself;
 //! `track` what one packager shows of one rendition; `next` the one pure function that decides
-//! the next step, `leaving` what it takes when its packager does not carry on, `splice` where it
-//! goes on in another run, `patience` for how long it waits; `print` a log to a media playlist.
+//! the next step, `leaving` what it takes when its packager does not carry on, `draining` when its
+//! packager is taken out, `splice` where it goes on in another run, `patience` for how long it
+//! waits; `print` a log to a media playlist.
 
 mod dates;
 mod depth;
+mod draining;
 mod header;
 mod leaving;
 mod log;

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::depth;
-use super::leaving::{Leaving, leave, overdue, try_splice};
+use super::draining::{Draining, drain};
+use super::leaving::{Leaving, leave, overdue};
 use super::making::{Making, append, append_all};
 use super::moment::{Portion, Portions, moment, succession};
 use super::patience::{gaps_after, leave_after, prefetch_after, wait, waited};
@@ -30,10 +31,11 @@ pub fn next(s: &Situation) -> Decision {
 }
 
 /// The last three target durations of the first packager that can give them; all that it has,
-/// where that is whole from the beginning.
+/// where that is whole from the beginning. Who is taken out comes last.
 fn opening(s: &Situation) -> Decision {
     let mut wants = Vec::new();
-    for c in s.candidates.iter().filter(|c| c.barred.is_none()) {
+    let barred = |by: Option<SpliceReason>| s.candidates.iter().filter(move |c| c.barred == by);
+    for c in barred(None).chain(barred(Some(SpliceReason::Drained))) {
         let Some((r, track)) = reference(s, c) else { continue };
         // It fails already: the next one may not.
         if track.unsure() {
@@ -144,13 +146,32 @@ fn going_on(s: &Situation, tail: &Step) -> Decision {
     }
 }
 
-/// The tail is in its packager's run: the segment after it is the direct successor.
+/// The tail is in its packager's run: the segment after it is the direct successor, unless the
+/// packager is taken out and a sibling carries on.
 fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Decision {
-    if c.barred == Some(SpliceReason::Drained)
-        && let Some(d) = try_splice(s, tail, Leaving::by(SpliceReason::Drained), &mut Vec::new())
-    {
-        return d;
+    if c.barred != Some(SpliceReason::Drained) || failure(c).is_some() {
+        return carry_on(s, tail, c, r, at);
     }
+    // One segment is held back at the most, so that the lane does not fall behind.
+    let newest = track_of(c, r).is_some_and(|track| at + 2 == track.segments().len());
+    let (ahead, waits) = match drain(s, tail) {
+        Draining::Leaves(decision) => return decision,
+        Draining::Waits(wants) => (wants, newest),
+        Draining::Stays(wants) => (wants, false),
+    };
+    let mut decision = carry_on(s, tail, c, r, at);
+    if waits {
+        // Its own next is fetched meanwhile, for when the sibling is late after all.
+        decision = wait(s, "drained: a sibling carries on soon", decision.wants);
+    } else if decision.action == Action::Wait {
+        decision.why = "drained: no sibling carries on yet";
+    }
+    decision.wants.extend(ahead);
+    decision
+}
+
+/// The segment after the tail, in its packager's run.
+fn carry_on(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Decision {
     let Some(track) = track_of(c, r) else { return wait(s, "no track", Vec::new()) };
     if at + 1 < track.segments().len() {
         let portions = succession(s, c, tail, r, at + 1);

@@ -101,8 +101,9 @@ pub(super) fn comes(s: &Situation, r: usize) -> bool {
 }
 
 pub(super) fn failure(c: &Candidate) -> Option<SpliceReason> {
-    if c.barred.is_some() {
-        return c.barred;
+    // Who is taken out has not failed by that.
+    if let Some(reason) = c.barred.filter(|reason| *reason != SpliceReason::Drained) {
+        return Some(reason);
     }
     let tracks = || c.tracks.iter().flatten();
     if tracks().any(|t| t.failing().is_some_and(|f| f.count >= FAILING)) {
