@@ -220,8 +220,8 @@ impl Worker {
             }
             // One that lacks something is used when nothing else is: another is watched beside it.
             let works = self.sources.get(&p.id).is_none_or(|s| {
-                let has_all = self.lanes.values().all(|l| s.has_all(l.log.header()));
-                !s.failed() && s.over_since().is_none() && has_all
+                let has_all = || self.lanes.values().all(|l| s.has_all(l.log.header()));
+                !s.failed() && s.over_since().is_none() && has_all()
             });
             standbys += usize::from(works);
             needed.push(p.id.clone());

@@ -93,24 +93,23 @@ pub(super) fn try_splice(
         append(s, Making { c, r, portions, fills, discontinuity: true, splice, before: vec![] })
     };
     let incomplete = missing.is_none();
-    let in_time = waited(s, tail) < leave_after(s);
+    let last_chance = waited(s, tail) >= leave_after(s);
     let (mut second, mut nearer_is_late) = (None, false);
-    for f in found(s, tail, reason) {
+    for f in found(s, tail, reason, last_chance) {
         let lacking = f.ready.lacking();
         if missing.is_some_and(|missing| lacking >= missing) {
             continue;
         }
-        if f.ready.lagging && !f.ready.lost() && in_time {
-            nearer_is_late = true;
-            wants.extend(f.ready.wants.iter().cloned());
-        }
         if f.ready.lost() || f.ready.lagging || (lacking > 0 && complete_one_comes(s, tail)) {
+            let comes = f.ready.lagging && !f.ready.lost() && !last_chance;
+            nearer_is_late |= comes;
             // With a gap where something stays away: better than nothing, once it is late.
-            if incomplete && f.ready.fills.get(f.r) == Some(&Fill::Whole) {
-                second = second.or(Some(f));
-            } else if incomplete && waited(s, tail) >= prefetch_after(s) {
-                wants.extend(f.ready.wants);
+            let will_do = incomplete && f.ready.fills.get(f.r) == Some(&Fill::Whole);
+            let due = incomplete && !will_do && waited(s, tail) >= prefetch_after(s);
+            if comes || due {
+                wants.extend(f.ready.wants.iter().cloned());
             }
+            second = second.or(Some(f).filter(|_| will_do));
             continue;
         }
         if nearer_is_late && loses(f.place) {
@@ -146,8 +145,12 @@ impl Found<'_> {
 
 /// All that carries the lane on now. First the one that lacks least, then the one that costs least;
 /// where they are alike, the order of preference.
-fn found<'a>(s: &'a Situation, tail: &Step, reason: SpliceReason) -> Vec<Found<'a>> {
-    let last_chance = waited(s, tail) >= leave_after(s);
+fn found<'a>(
+    s: &'a Situation,
+    tail: &Step,
+    reason: SpliceReason,
+    last_chance: bool,
+) -> Vec<Found<'a>> {
     let nearer_comes = !last_chance && s.candidates.iter().any(|c| nearer_comes(s, tail, c));
     let usable = s.candidates.iter().filter(|c| {
         c.barred.is_none() && (*c.id != tail.packager || reason != SpliceReason::Drained)
