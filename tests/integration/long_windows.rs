@@ -63,8 +63,10 @@ async fn an_event_keeps_its_beginning() {
 /// The end of one packager is not the end of the lane; the end of all is, in every rendition.
 #[tokio::test]
 async fn all_renditions_end_when_all_packagers_have() {
-    let a = Packager::fake("a").segments_of(1000, 1).audio("en", 1000).live();
-    let b = Packager::fake("b").segments_of(1000, 1).shifted(300).audio("en", 1000).live();
+    let a = Packager::fake("a").segments_of(2000, 2).audio("en", 2000).live();
+    // Its borders are a little before those of a, so that audio, which is listed after the picture,
+    // is there well before the lane must go on with what there is.
+    let b = Packager::fake("b").segments_of(2000, 2).shifted(1500).audio("en", 2000).live();
     let proxy = Proxy::over(&[&a, &b]).pool_setting("end_after_seconds: 5").start().await;
     let mut viewer = proxy.viewer("cam").await.with_all_renditions();
     viewer.more(1).await;
