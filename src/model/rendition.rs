@@ -90,6 +90,12 @@ impl Kind {
         }
     }
 
+    /// Viewers play it, as opposed to searching by it.
+    #[must_use]
+    pub const fn is_played(self) -> bool {
+        !matches!(self, Self::IFrames)
+    }
+
     /// What its ids begin with: another camera angle is a `v` too.
     #[must_use]
     pub const fn letter(self) -> char {

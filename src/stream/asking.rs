@@ -11,7 +11,7 @@ use crate::model::lane::{Failing, Observed};
 use crate::model::multivariant::{Asked, Multivariant};
 use crate::model::names::{PackagerId, UnixMs};
 use crate::model::playlist::{self, Extent, Shape};
-use crate::model::rendition::{Kind, Rendition};
+use crate::model::rendition::Rendition;
 use crate::model::uri;
 use crate::origin::{OriginError, PlaylistAnswer};
 
@@ -102,7 +102,7 @@ impl Worker {
             // Of a long window the list of every rendition goes on; of what is whole it is read
             // once.
             let whole = header.extent == Extent::Whole;
-            let played = |r: &Rendition| whole || r.traits.kind != Kind::IFrames;
+            let played = |r: &Rendition| whole || r.traits.kind.is_played();
             if header.is_deep() {
                 for (asked, rendition) in asked.iter_mut().zip(&header.renditions) {
                     *asked |= played(rendition);

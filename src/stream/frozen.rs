@@ -65,7 +65,7 @@ impl Worker {
         let seen = track.segments().iter().skip(track.listed_from()).map(Seen::duration);
         let list: Duration = old.iter().map(|l| l.segment.duration).chain(seen).sum();
         let extent = extent(source, shown, again);
-        let long = list > self.settings.hold && self.settings.window.is_none();
+        let long = self.settings.is_long(list);
         let deep = !again && (long || extent != Extent::Sliding);
         let dates = track.newest().is_some_and(|s| s.wall_end.is_some());
         let start = shown.head.start.clone();

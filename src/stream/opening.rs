@@ -144,8 +144,8 @@ impl Worker {
     /// new gets another, with all of it.
     pub(super) fn cut_short(&self, header: &Header, on: &PackagerId) -> bool {
         let deep = |s: &Source| {
-            let long = self.settings.window.is_none() && s.listed() > self.settings.hold;
-            long || s.shown.values().any(|s| s.head.extent != Extent::Sliding)
+            self.settings.is_long(s.listed())
+                || s.shown.values().any(|s| s.head.extent != Extent::Sliding)
         };
         header.reopened() && self.sources.get(on).is_some_and(deep)
     }
@@ -193,7 +193,7 @@ impl Worker {
         self.hold_empty_subtitles(&header).await;
         // Players begin with one rendition and turn to another within seconds: they find all but
         // the I-frames, which only those who search ask for.
-        let played = |r: &Rendition| r.traits.kind != Kind::IFrames;
+        let played = |r: &Rendition| r.traits.kind.is_played();
         for (r, _) in header.renditions.iter().enumerate().filter(|(_, r)| played(r)) {
             shared.ask(r);
         }

@@ -41,6 +41,14 @@ impl Default for PoolSettings {
     }
 }
 
+impl PoolSettings {
+    /// A packager's list of that much content is listed whole, and not all of it is held.
+    #[must_use]
+    pub fn is_long(&self, list: Duration) -> bool {
+        self.window.is_none() && list > self.hold
+    }
+}
+
 /// How many there may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {

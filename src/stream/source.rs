@@ -114,7 +114,7 @@ impl Source {
     pub fn has_all(&self, header: &Header) -> bool {
         let matched = self.matched(header);
         let mut played =
-            header.renditions.iter().zip(matched).filter(|(r, _)| r.traits.kind != Kind::IFrames);
+            header.renditions.iter().zip(matched).filter(|(r, _)| r.traits.kind.is_played());
         matches!(self.entry, EntryState::Unknown) || played.all(|(_, found)| found.is_some())
     }
 
@@ -126,7 +126,7 @@ impl Source {
         let played = |at: &usize| {
             let kind = m.found.get(*at).map(|f| f.rendition.traits.kind);
             let there = paths.get(*at).is_some_and(Option::is_some);
-            there && (whole || kind != Some(Kind::IFrames))
+            there && (whole || kind.is_none_or(Kind::is_played))
         };
         (0..m.found.len()).filter(played).collect()
     }

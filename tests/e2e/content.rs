@@ -30,8 +30,6 @@ const CLOCK_TOLERANCE: f64 = 0.1;
 pub struct Verdict {
     pub findings: Vec<String>,
     pub borders: Vec<Border>,
-    /// Where a discontinuity is due, however well all goes on.
-    splices: BTreeSet<u64>,
     /// Stretches that were decoded.
     pub decoded: usize,
 }
@@ -75,22 +73,22 @@ impl Clock {
 pub fn judge(recording: &Recording, splices: &BTreeSet<u64>, folder: &Path) -> Verdict {
     let folder = folder.join("content");
     std::fs::create_dir_all(&folder).unwrap();
-    let mut verdict = Verdict { splices: splices.clone(), ..Verdict::default() };
+    let mut verdict = Verdict::default();
     let mut pictures: Vec<Placed> = Vec::new();
     for (i, rendition) in of(recording, Kind::Variant) {
         let placed = verdict.pictures(rendition, &folder.join(format!("{i}-variant")));
-        verdict.borders_of(&format!("variant {i}"), &placed);
+        verdict.borders_of(&format!("variant {i}"), &placed, splices);
         if pictures.is_empty() {
             pictures = placed;
         }
     }
     for (i, rendition) in of(recording, Kind::Sound) {
         let placed = verdict.sound(rendition, &pictures, &folder.join(format!("{i}-sound")));
-        verdict.borders_of(&format!("sound {i}"), &placed);
+        verdict.borders_of(&format!("sound {i}"), &placed, splices);
     }
     for (i, rendition) in of(recording, Kind::Captions) {
         let placed = verdict.captions(rendition, &pictures);
-        verdict.borders_of(&format!("captions {i}"), &placed);
+        verdict.borders_of(&format!("captions {i}"), &placed, splices);
     }
     verdict
 }
@@ -222,7 +220,8 @@ impl Verdict {
         }
     }
 
-    fn borders_of(&mut self, rendition: &str, placed: &[Placed]) {
+    /// At `splices` a discontinuity is due, however well all goes on.
+    fn borders_of(&mut self, rendition: &str, placed: &[Placed], splices: &BTreeSet<u64>) {
         for pair in placed.windows(2) {
             let lost = pair[1].begin - pair[0].end;
             let (msn, rendition) = (pair[1].first, rendition.to_owned());
@@ -233,7 +232,7 @@ impl Verdict {
             }
             let apart = pair[1].clock.programme(0.0) - pair[0].clock.programme(0.0);
             let one = lost.abs() < ONE_CLOCK_SECONDS && apart.abs() < ONE_CLOCK_SECONDS;
-            if one && !self.splices.contains(&msn) {
+            if one && !splices.contains(&msn) {
                 self.find(format!("{rendition}, MSN {msn}: a discontinuity where all goes on"));
             }
             self.borders.push(Border { rendition, msn, lost_seconds: lost });

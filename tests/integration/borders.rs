@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use segue::model::watch::Listed;
+
 use crate::content::Label;
 use crate::viewer::{Viewer, Watched};
 
@@ -81,6 +83,15 @@ fn borders(watched: &BTreeMap<u64, Watched>) -> Vec<Border> {
             gap_ms: b.label.start_ms.cast_signed() - a.label.end_ms().cast_signed(),
         })
         .collect()
+}
+
+impl Viewer {
+    /// The moment that a segment must show which the first life of `a` listed: seconds are counted
+    /// from what he watched of it.
+    pub fn moment_of_a(&self, listed: &Listed) -> u64 {
+        let known = self.watched().values().rfind(|w| w.label.run() == ("a", 1)).unwrap();
+        known.label.start_ms - (known.listed.msn - listed.msn) * 1000
+    }
 }
 
 impl std::fmt::Display for Viewer {

@@ -47,8 +47,7 @@ async fn an_init_segment_is_there_after_its_packager_died() {
     // A newcomer to the list needs it: the same URI, the same bytes.
     let uri = viewer.text().lines().find_map(|l| l.strip_prefix("#EXT-X-MAP:")).unwrap();
     let name = uri.split('"').nth(1).unwrap().to_owned();
-    let folder = viewer.path().rsplit_once('/').unwrap().0.to_owned();
-    let reply = proxy.get(&format!("{folder}/{name}")).await.unwrap();
+    let reply = proxy.get(&viewer.path_of(&name)).await.unwrap();
     assert_eq!(reply.status, 200);
     assert!(crate::content::read_init(&reply.body).is_ok_and(|(packager, ..)| packager == "a"));
     viewer.check_all_listed().await;

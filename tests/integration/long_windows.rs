@@ -4,12 +4,6 @@ use crate::packager::Packager;
 use crate::proxy::Proxy;
 use crate::viewer::Viewer;
 
-/// The moment that a listed segment must show, counted from the newest that was watched.
-fn moment_of(viewer: &Viewer, msn: u64) -> u64 {
-    let newest = viewer.newest();
-    newest.label.start_ms - (newest.listed.msn - msn) * 1000
-}
-
 fn segments_asked(packager: &Packager) -> usize {
     packager.requests().iter().filter(|(_, path)| path.ends_with(".ts")).count()
 }
@@ -28,7 +22,7 @@ async fn a_window_of_hours_is_fetched_on_demand_and_from_a_sibling_after_a_kill(
         let label = viewer.listed("v0", &listed[n]).await;
         assert_eq!(
             (label.packager.as_str(), label.start_ms),
-            ("a", moment_of(&viewer, listed[n].msn))
+            ("a", viewer.moment_of_a(&listed[n]))
         );
     }
     a.kill().await;
@@ -38,7 +32,7 @@ async fn a_window_of_hours_is_fetched_on_demand_and_from_a_sibling_after_a_kill(
     // Not one that was fetched before: it is asked of the sibling by its content.
     for n in [300, listed.len() / 2 + 7, listed.len() - 4_000] {
         let label = viewer.listed("v0", &listed[n]).await;
-        let moment = moment_of_before(&viewer, &listed[n]);
+        let moment = viewer.moment_of_a(&listed[n]);
         assert_eq!((label.packager.as_str(), label.start_ms), ("b", moment), "{}", listed[n].uri);
     }
     // What is at the live edge is held as ever.
@@ -47,12 +41,6 @@ async fn a_window_of_hours_is_fetched_on_demand_and_from_a_sibling_after_a_kill(
     for listed in newest {
         viewer.listed("v0", &listed).await;
     }
-}
-
-/// The same, counted on the side of the splice on which the segment lies.
-fn moment_of_before(viewer: &Viewer, listed: &segue::model::watch::Listed) -> u64 {
-    let of_a = viewer.watched_of("v0").values().rfind(|w| w.label.packager == "a").unwrap();
-    of_a.label.start_ms - (of_a.listed.msn - listed.msn) * 1000
 }
 
 #[tokio::test]
@@ -75,8 +63,10 @@ async fn an_event_keeps_its_beginning() {
 /// The end of one packager is not the end of the lane; the end of all is, in every rendition.
 #[tokio::test]
 async fn all_renditions_end_when_all_packagers_have() {
-    let a = Packager::fake("a").segments_of(1000, 1).audio("en", 1000).live();
-    let b = Packager::fake("b").segments_of(1000, 1).shifted(300).audio("en", 1000).live();
+    let a = Packager::fake("a").segments_of(2000, 2).audio("en", 2000).live();
+    // Its borders are a little before those of a, so that audio, which is listed after the picture,
+    // is there well before the lane must go on with what there is.
+    let b = Packager::fake("b").segments_of(2000, 2).shifted(1500).audio("en", 2000).live();
     let proxy = Proxy::over(&[&a, &b]).pool_setting("end_after_seconds: 5").start().await;
     let mut viewer = proxy.viewer("cam").await.with_all_renditions();
     viewer.more(1).await;
@@ -120,8 +110,7 @@ async fn another_file_of_that_name_is_no_sibling() {
     viewer.refresh().await;
     let first = viewer.playlist().segments[0].uri.clone();
     a.kill().await;
-    let folder = viewer.path().rsplit_once('/').unwrap().0.to_owned();
-    let reply = proxy.get(&format!("{folder}/{first}")).await.unwrap();
+    let reply = proxy.get(&viewer.path_of(&first)).await.unwrap();
     if reply.status == 200 {
         let label = crate::content::Label::read(&reply.body).unwrap();
         assert_eq!(label.start_ms % 1000, 0, "it was held: {label:?}");

@@ -26,16 +26,8 @@ fn deep(viewer: &Viewer, n: usize) -> Listed {
     viewer.playlist().segments[30 + n].clone()
 }
 
-/// The moment that a segment of the first life of `a` must show.
-fn moment_of(viewer: &Viewer, listed: &Listed) -> u64 {
-    let of_a = |run: (&str, u32)| run == ("a", 1);
-    let known = viewer.watched().values().rfind(|w| of_a(w.label.run())).unwrap();
-    known.label.start_ms - (known.listed.msn - listed.msn) * 1000
-}
-
 async fn asked(proxy: &Proxy, viewer: &Viewer, listed: &Listed) -> Reply {
-    let folder = viewer.path().rsplit_once('/').unwrap().0;
-    proxy.get(&format!("{folder}/{}", listed.uri)).await.unwrap()
+    proxy.get(&viewer.path_of(&listed.uri)).await.unwrap()
 }
 
 /// After a restart the same names mean other bytes.
@@ -67,7 +59,7 @@ async fn after_a_restart_a_sibling_gives_what_was_listed() {
     for n in [0, 20] {
         let listed = deep(&viewer, n);
         let label = viewer.listed("v0", &listed).await;
-        assert_eq!((label.packager.as_str(), label.start_ms), ("b", moment_of(&viewer, &listed)));
+        assert_eq!((label.packager.as_str(), label.start_ms), ("b", viewer.moment_of_a(&listed)));
     }
 }
 
@@ -113,7 +105,7 @@ async fn a_run_that_the_lane_left_still_gives_its_own() {
     viewer.until_on("b").await;
     let listed = deep(&viewer, 0);
     let label = viewer.listed("v0", &listed).await;
-    assert_eq!((label.run(), label.start_ms), (("a", 1), moment_of(&viewer, &listed)));
+    assert_eq!((label.run(), label.start_ms), (("a", 1), viewer.moment_of_a(&listed)));
 }
 
 /// Thousands of steps at once, and each of them is there again.
@@ -137,7 +129,7 @@ async fn a_long_window_is_the_same_after_a_restart_of_the_proxy() {
     for n in [0, 4000] {
         let listed = deep(&viewer, n);
         let label = viewer.listed("v0", &listed).await;
-        assert_eq!((label.run(), label.start_ms), (("a", 1), moment_of(&viewer, &listed)));
+        assert_eq!((label.run(), label.start_ms), (("a", 1), viewer.moment_of_a(&listed)));
     }
     assert!(viewer.borders().is_empty(), "{viewer}");
 }
@@ -183,7 +175,7 @@ async fn a_rendition_of_a_long_window_that_nobody_asks_for_can_be_had_later() {
         let label = viewer.listed("v1", &listed).await;
         assert_eq!((label.packager.as_str(), label.rendition.as_str()), ("b", "640x360"));
         let video = viewer.watched().get(&listed.msn);
-        let moment = video.map_or_else(|| moment_of(&viewer, &listed), |w| w.label.start_ms);
+        let moment = video.map_or_else(|| viewer.moment_of_a(&listed), |w| w.label.start_ms);
         assert_eq!(label.start_ms, moment, "{}", listed.uri);
     }
 }
@@ -192,12 +184,12 @@ async fn a_rendition_of_a_long_window_that_nobody_asks_for_can_be_had_later() {
 #[tokio::test]
 async fn a_rendition_that_nobody_asks_for_has_its_init_segments() {
     let (proxy, viewer, text, _b) = unasked(Packager::fmp4).await;
-    let folder = viewer.path().rsplit_once('/').unwrap().0.replace("/v0", "/v1");
     let inits: Vec<&str> = text.split("#EXT-X-MAP:URI=\"").skip(1).collect();
     assert_eq!(inits.len(), 2, "{text}");
     let inits = inits.iter().map(|rest| rest.split('"').next().unwrap());
     for uri in inits.chain(text.lines().last()) {
-        let reply = proxy.get(&format!("{folder}/{uri}")).await.unwrap();
+        let path = viewer.path_of(uri).replace("/v0/", "/v1/");
+        let reply = proxy.get(&path).await.unwrap();
         assert_eq!(reply.status, 200, "{uri}: {text}");
     }
 }
@@ -234,7 +226,7 @@ async fn log_is_lost(a: Packager) {
     assert!(listed >= 119, "{listed}: {}", newcomer.text());
     let oldest = deep(&newcomer, 0);
     let label = newcomer.listed("v0", &oldest).await;
-    assert_eq!(label.start_ms, moment_of(&newcomer, &oldest));
+    assert_eq!(label.start_ms, newcomer.moment_of_a(&oldest));
     // Both go on.
     viewer.more(1).await;
     assert_eq!(proxy.viewer("cam").await.token(), newcomer.token());

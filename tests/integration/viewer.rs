@@ -148,7 +148,11 @@ impl Viewer {
 
     /// The path of the newest segment.
     pub fn segment_path(&self) -> String {
-        join(self.path(), &self.newest().listed.uri)
+        self.path_of(&self.newest().listed.uri)
+    }
+    /// The path of what his first media playlist names.
+    pub fn path_of(&self, uri: &str) -> String {
+        join(self.path(), uri)
     }
 
     /// The path of his first media playlist.

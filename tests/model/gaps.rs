@@ -92,14 +92,6 @@ fn with_a_sibling_the_lane_splices() {
     assert_eq!(show.sources(0).concat(), (3..10).collect::<Vec<_>>(), "nothing lost or repeated");
 }
 
-/// Both refreshes of a packager fail: it is left at once.
-fn fails(show: &mut Show, packager: usize, now: u64) {
-    for shown in show.packagers[packager].1.iter_mut().flatten() {
-        shown.track.failed(crate::show::at(now), false);
-        shown.track.failed(crate::show::at(now + 100), false);
-    }
-}
-
 /// Whatever the order of preference, however near the other is, and though it has the next segment
 /// first.
 #[test]
@@ -113,7 +105,7 @@ fn what_lacks_something_is_the_last_resort() {
             show.shows(1, 0, n * 4000, &list(n - 5..n + 1, plain));
             show.carry(n * 4000);
             if n == 8 {
-                fails(&mut show, 0, 32_100);
+                show.fails(0, 32_100);
                 show.carry(32_300);
             }
             let now = n * 4000 + behind;
@@ -139,7 +131,7 @@ fn what_has_all_is_not_waited_for_too_long() {
         show.shows(p, r, 28_000, &list(2..8, plain));
     }
     show.shows(1, 0, 32_000, &list(3..9, plain));
-    fails(&mut show, 0, 31_000);
+    show.fails(0, 31_000);
     assert_eq!(show.carry(31_900), 0, "c goes on");
     assert_eq!(show.carry(28_000 + 6000), 1);
     assert_eq!(show.log.tail().unwrap().packager.as_str(), "b");
@@ -176,7 +168,7 @@ fn the_one_that_lacks_least_is_chosen() {
             show.shows(p, r, n * 4000 + behind, &text);
         }
         if n == 8 {
-            fails(&mut show, 0, 32_100);
+            show.fails(0, 32_100);
         } else {
             (0..3).for_each(|r| show.shows(0, r, n * 4000 + 100, &text));
         }

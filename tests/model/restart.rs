@@ -11,14 +11,16 @@ fn dated(n: u64) -> String {
     format!("{}\n#EXTINF:4.0,", date(n * STEP))
 }
 
-/// Up to second 52 both have listed all; the lane is on `a`.
-fn both_until_52() -> Show {
-    let mut show = Show::of(&[Kind::Variant], |h| h.dates = true)
-        .with("a", &[Some("a")])
-        .with("b", &[Some("b")]);
+/// Up to second 52 both have listed all of each rendition; the lane is on `a`.
+fn both_until_52(kinds: &[Kind]) -> Show {
+    let folders = |all: &[&'static str]| all.iter().map(|f| Some(*f)).collect::<Vec<_>>();
+    let mut show = Show::of(kinds, |h| h.dates = true)
+        .with("a", &folders(&["av", "aa"][..kinds.len()]))
+        .with("b", &folders(&["bv", "ba"][..kinds.len()]));
     for n in 9..13 {
-        for packager in [0, 1] {
-            show.shows(packager, 0, (n + 1) * STEP, &list(n - 5..n + 1, dated));
+        for (packager, r) in [0, 1].into_iter().flat_map(|p| (0..kinds.len()).map(move |r| (p, r)))
+        {
+            show.shows(packager, r, (n + 1) * STEP, &list(n - 5..n + 1, dated));
         }
         show.carry((n + 1) * STEP);
     }
@@ -27,7 +29,7 @@ fn both_until_52() -> Show {
 
 /// Then `a` begins again with two seconds of content from second 54 on.
 fn restarted() -> Show {
-    let mut show = both_until_52();
+    let mut show = both_until_52(&[Kind::Variant]);
     show.packagers[0].1[0].as_mut().unwrap().life = 2;
     show.shows(0, 0, 56_000, &again(54_000, 56_000));
     show
@@ -69,7 +71,7 @@ fn again(begins: u64, ends: u64) -> String {
 #[test]
 fn what_is_lost_is_worse_than_what_is_shown_twice() {
     for begins in [53_000, 51_000] {
-        let mut show = both_until_52();
+        let mut show = both_until_52(&[Kind::Variant]);
         let off = |n: u64| format!("{}\n#EXTINF:4.0,", date(n * STEP - 2000));
         show.packagers[1].1[0].as_mut().unwrap().life = 2;
         show.shows(1, 0, 54_000, &list(1009..1014, off));
@@ -83,16 +85,7 @@ fn what_is_lost_is_worse_than_what_is_shown_twice() {
 
 #[test]
 fn what_a_sibling_has_not_listed_of_one_rendition_is_waited_for() {
-    let kinds = [Kind::Variant, Kind::Audio];
-    let mut show = Show::of(&kinds, |h| h.dates = true)
-        .with("a", &[Some("av"), Some("aa")])
-        .with("b", &[Some("bv"), Some("ba")]);
-    for n in 9..13 {
-        for (packager, r) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-            show.shows(packager, r, (n + 1) * STEP, &list(n - 5..n + 1, dated));
-        }
-        show.carry((n + 1) * STEP);
-    }
+    let mut show = both_until_52(&[Kind::Variant, Kind::Audio]);
     for r in [0, 1] {
         show.packagers[0].1[r].as_mut().unwrap().life = 2;
         show.shows(0, r, 56_000, &again(54_000, 56_000));

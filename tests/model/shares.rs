@@ -92,10 +92,7 @@ fn over_a_splice(ms: u64, last: u64) -> Show {
         if n <= last {
             both(&mut show, 0, n, ms);
         } else {
-            for shown in show.packagers[0].1.iter_mut().flatten() {
-                shown.track.failed(crate::show::at(n * STEP + 100), false);
-                shown.track.failed(crate::show::at(n * STEP + 200), false);
-            }
+            show.fails(0, n * STEP + 100);
         }
         both(&mut show, 1, n, ms);
         show.carry((n + 1) * STEP);
@@ -178,10 +175,7 @@ fn two_discontinuities_without_an_entry_are_counted_in_it() {
                 both(&mut show, p, n, 12_000);
                 continue;
             }
-            for shown in show.packagers[p].1.iter_mut().flatten() {
-                shown.track.failed(crate::show::at(n * STEP + 100), false);
-                shown.track.failed(crate::show::at(n * STEP + 200), false);
-            }
+            show.fails(p, n * STEP + 100);
         }
         show.carry((n + 1) * STEP);
         show.carry((n + 1) * STEP + 1100);

@@ -161,6 +161,14 @@ impl Show {
         self.packagers[packager].1[rendition].as_mut().unwrap().shows(now, text);
     }
 
+    /// Two refreshes of all that a packager shows fail in a row: it is left at once.
+    pub fn fails(&mut self, packager: usize, now: u64) {
+        for shown in self.packagers[packager].1.iter_mut().flatten() {
+            shown.track.failed(at(now), false);
+            shown.track.failed(at(now + 100), false);
+        }
+    }
+
     /// Lets the lane go on as far as it can. Returns how many steps that gave.
     pub fn carry(&mut self, now: u64) -> usize {
         let mut appended = 0;

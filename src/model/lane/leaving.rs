@@ -114,17 +114,16 @@ pub(super) fn try_splice(
             wants.extend(f.ready.wants);
             continue;
         }
-        if f.ready.lagging && !f.ready.lost() && !last_chance {
-            nearer_is_late = true;
-            wants.extend(f.ready.wants.iter().cloned());
-        }
         if f.ready.lost() || f.ready.lagging || (lacking > 0 && complete_one_comes(s, tail)) {
+            let comes = f.ready.lagging && !f.ready.lost() && !last_chance;
+            nearer_is_late |= comes;
             // With a gap where something stays away: better than nothing, once it is late.
-            if incomplete && f.ready.fills.get(f.r) == Some(&Fill::Whole) {
-                second = second.or(Some(f));
-            } else if incomplete && waited(s, tail) >= prefetch_after(s) {
-                wants.extend(f.ready.wants);
+            let will_do = incomplete && f.ready.fills.get(f.r) == Some(&Fill::Whole);
+            let due = incomplete && !will_do && waited(s, tail) >= prefetch_after(s);
+            if comes || due {
+                wants.extend(f.ready.wants.iter().cloned());
             }
+            second = second.or(Some(f).filter(|_| will_do));
             continue;
         }
         if nearer_is_late && loses(f.place) {

@@ -4,7 +4,6 @@
 use super::moment::{Portion, Portions};
 use super::standing::{comes, track_of};
 use super::{Candidate, Situation, Track, Want, What};
-use crate::model::rendition::Kind;
 
 /// What a step has of one rendition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +76,7 @@ pub(super) fn readiness(s: &Situation, c: &Candidate, by: usize, portions: &Port
 /// would end its list. I-frames are not even refreshed then.
 pub(super) fn goes_on(s: &Situation, r: usize) -> bool {
     let header = s.log.header();
-    let played = header.renditions.get(r).is_some_and(|r| r.traits.kind != Kind::IFrames);
+    let played = header.renditions.get(r).is_some_and(|r| r.traits.kind.is_played());
     header.is_deep() && played && s.log.tail().is_some_and(|t| t.lists(r))
 }
 

@@ -15,28 +15,40 @@ const IN_BROWSERS: [&str; 3] = ["hls.js", "shaka", "video.js"];
 
 /// Players before packagers that show what is on air, the control window behind them.
 fn feature(name: &str, what: &str, stage: Stage, players: &[&str], orders: &[Order]) -> Run {
+    let mut run = begun(name, what, stage, players, orders);
+    run.control();
+    run
+}
+
+/// The same before the control window.
+fn begun(name: &str, what: &str, stage: Stage, players: &[&str], orders: &[Order]) -> Run {
     let upstreams = stage.direct();
     let mut run = Run::begin_with(name, stage, &upstreams, players, orders);
     what.clone_into(&mut run.feature);
     run.judge_content();
-    run.control();
     run
 }
 
 /// The packager that serves is killed and comes back; the other, which serves then, is restarted:
 /// its numbers begin again.
 fn killed_and_restarted(mut run: Run) {
-    killed(&mut run);
+    let id = kill(&mut run);
+    comes_back(&mut run, &id);
     restarted(&mut run);
     run.finish();
 }
 
-fn killed(run: &mut Run) {
+/// Which one it was.
+fn kill(run: &mut Run) -> String {
     let id = run.serving("a");
     run.fault("kill -9", |run| run.stage.packager(&id).kill());
-    run.stage.packager(&id).start();
-    run.stage.packager(&id).wait_for_new_run();
-    run.stage.packager(&id).wait_for_listed(3);
+    id
+}
+
+fn comes_back(run: &mut Run, id: &str) {
+    run.stage.packager(id).start();
+    run.stage.packager(id).wait_for_new_run();
+    run.stage.packager(id).wait_for_listed(3);
 }
 
 fn restarted(run: &mut Run) {
@@ -92,10 +104,7 @@ fn abr_ts_of_their_own_clocks_with_a_switch() {
 }
 
 fn switched_after_each(name: &str, what: &str, players: &[&str], stage: Stage) {
-    let upstreams = stage.direct();
-    let mut run = Run::begin(name, stage, &upstreams, players);
-    what.clone_into(&mut run.feature);
-    run.judge_content();
+    let mut run = begun(name, what, stage, players, &[]);
     run.control_with_a_switch();
     let id = run.serving("a");
     run.fault("kill -9, then a switch", |run| {
@@ -103,9 +112,7 @@ fn switched_after_each(name: &str, what: &str, players: &[&str], stage: Stage) {
         wait_for_splice(run, &id);
         run.order(Order::Switch);
     });
-    run.stage.packager(&id).start();
-    run.stage.packager(&id).wait_for_new_run();
-    run.stage.packager(&id).wait_for_listed(3);
+    comes_back(&mut run, &id);
     run.fault("kill -9 and start, then a switch", |run| {
         let id = run.serving(other(&id));
         run.stage.packager(&id).kill();
@@ -170,8 +177,7 @@ fn aes_128_killed() {
     let b = Muxer { keys: Some(Iv::Explicit), ..Muxer::second() };
     let stage = Stage::on_air(1, [a, b]);
     let mut run = feature("aes_128_killed", "AES-128, rotated", stage, &ALL, &[]);
-    let id = run.serving("a");
-    run.fault("kill -9", |run| run.stage.packager(&id).kill());
+    kill(&mut run);
     run.finish();
 }
 
@@ -243,7 +249,6 @@ fn abr_fmp4_with_audio_and_subtitles() {
     let name = "abr_fmp4_with_audio_and_subtitles";
     let what = "ABR, fMP4, audio apart, subtitles";
     let mut run = feature(name, what, stage, &ALL, &[Order::Captions]);
-    let id = run.serving("a");
-    run.fault("kill -9", |run| run.stage.packager(&id).kill());
+    kill(&mut run);
     run.finish();
 }
