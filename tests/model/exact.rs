@@ -131,12 +131,12 @@ impl Two {
         first
     }
 
-    /// The number, what was cut, and the seconds of the first entry after the splice.
-    fn first(&self) -> (u64, Option<Joint>, f64) {
+    /// The number, what was cut, and the milliseconds of the first entry after the splice.
+    fn first(&self) -> (u64, Option<Joint>, u128) {
         let step = self.show.log.steps().find(|s| s.splice.is_some()).unwrap();
         let entry = &step.entries(0)[0];
         let joint = entry.cut.as_ref().map(|cut| cut.joint);
-        (entry.source.msn.0, joint, entry.duration.as_secs_f64())
+        (entry.source.msn.0, joint, entry.duration.as_millis())
     }
 }
 
@@ -147,8 +147,8 @@ fn the_tail_from_where_the_lane_ended() {
     let Splice { method, gap_ms, .. } = two.splice();
     assert_eq!((method, gap_ms), (SpliceMethod::Keyframe, 0));
     // a ended at second 40; b's segment from 38 to 42 is cut there.
-    let (msn, joint, seconds) = two.first();
-    assert_eq!((msn, seconds), (4, 2.0));
+    let (msn, joint, length) = two.first();
+    assert_eq!((msn, length), (4, 2000));
     let joint = joint.unwrap();
     assert_eq!(joint.video, Some(Ticks(5040 * S)));
     assert!((joint.audio.unwrap().0 - 5040 * S).abs() <= SOUND, "{joint:?}");
@@ -163,8 +163,8 @@ fn equal_borders_need_no_cut() {
     let two = Two::of(A, Made { begins: 20, base: 10, ..A }).killed();
     let Splice { method, gap_ms, .. } = two.splice();
     assert_eq!((method, gap_ms), (SpliceMethod::Keyframe, 0));
-    let (msn, joint, seconds) = two.first();
-    assert_eq!((msn, seconds), (5, 4.0));
+    let (msn, joint, length) = two.first();
+    assert_eq!((msn, length), (5, 4000));
     assert_eq!(joint.and_then(|joint| joint.video), Some(Ticks(50 * S)));
 }
 
@@ -188,7 +188,7 @@ fn other_pictures_prove_nothing() {
 /// Two encoders by whose dates content can be placed, but no keyframe is where the lane ended.
 #[test]
 fn by_dates_the_next_keyframe_or_the_one_before() {
-    for (overlap, joint, seconds, gap) in [(false, 4040, 1.0, 500), (true, 4039, 2.0, -500)] {
+    for (overlap, joint, length, gap) in [(false, 4040, 1000, 500), (true, 4039, 2000, -500)] {
         let b = Made { begins: 21, base: 4000, encoder: 2, phase: S / 2, late: 0 };
         let mut two = Two::of(A, b);
         two.show.overlap = overlap;
@@ -214,9 +214,9 @@ fn by_dates_the_next_keyframe_or_the_one_before() {
         }
         let Splice { method, gap_ms, .. } = two.splice();
         assert_eq!((method, gap_ms), (SpliceMethod::ProgramDateTime, gap));
-        let (_, cut, length) = two.first();
+        let (_, cut, shown) = two.first();
         assert_eq!(cut.unwrap().video, Some(Ticks(joint * S + S / 2)));
-        assert_eq!(length, seconds);
+        assert_eq!(shown, length);
     }
 }
 
@@ -237,7 +237,7 @@ fn content_that_a_restart_lost_is_taken_from_a_sibling() {
     two.play(44_500, 60_000, &[1]);
     let Splice { method, gap_ms, .. } = two.splice();
     assert_eq!((method, gap_ms), (SpliceMethod::Keyframe, 0));
-    assert_eq!(two.first().2, 2.0);
+    assert_eq!(two.first().2, 2000);
 }
 
 /// A process that reads the log finds the place again, and the run.
@@ -259,6 +259,6 @@ fn what_was_cut_stands_in_the_log() {
     again.play(60_000, 75_000, &[0, 1]);
     again.show.fails(1, 75_000);
     again.play(75_000, 90_000, &[0]);
-    let last = again.show.log.steps().filter_map(|s| s.splice.clone()).last().unwrap();
+    let last = again.show.log.steps().rev().find_map(|s| s.splice.clone()).unwrap();
     assert_eq!((last.from.as_str(), last.method, last.gap_ms), ("b", SpliceMethod::Keyframe, 0));
 }
