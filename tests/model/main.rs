@@ -35,6 +35,8 @@ mod keys;
 mod lane;
 mod multivariant;
 mod playlist;
+#[path = "../programme/mod.rs"]
+mod programme;
 mod restart;
 mod shares;
 mod show;

@@ -16,6 +16,7 @@
     clippy::cast_sign_loss,
     clippy::similar_names,
     dead_code,
+    unused_imports,
     reason = "a test may, and none needs all of it"
 )]
 

@@ -77,7 +77,7 @@ fn streams(segment: &[u8]) -> Result<BTreeMap<u16, Vec<Pes>>, String> {
     let (mut streams, mut counters) = (BTreeMap::<u16, Vec<Pes>>::new(), BTreeMap::new());
     for packet in segment.chunks(PACKET) {
         if packet.len() < PACKET || packet[0] != 0x47 {
-            return Err(format!("no packet of a transport stream: {:02x?}", &packet[..4]));
+            return Err(format!("no packet of a transport stream: {:02x?}", packet.get(..4)));
         }
         let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
         let adapts = packet[3] & 0x20 != 0;
