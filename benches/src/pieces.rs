@@ -101,6 +101,8 @@ fn step(msn: u64, n: u64, on_demand: bool) -> Step {
         on_demand,
         map: None,
         keys: Vec::new(),
+        media: None,
+        cut: None,
     };
     Step {
         format: FORMAT,

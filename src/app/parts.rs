@@ -106,6 +106,7 @@ pub fn streams(config: &Config) -> HashMap<PoolName, PoolSettings> {
         hold: pool.hold,
         end_after: pool.end_after,
         idle_after: pool.idle_after,
+        overlap: pool.overlap,
         url_base: pool.url_base.clone(),
         playlist: playlist::Limits {
             bytes: pool.origin.playlist_bytes.as_usize(),

@@ -10,7 +10,8 @@ use super::source::Source;
 use super::status::{Decided, PackagerStatus};
 use super::worker::Worker;
 use crate::model::lane::{
-    Action, Candidate, Decision, Entry, Log, Situation, Step, empty_subtitles, next,
+    Action, Candidate, Decision, Entry, Log, Relations, Situation, Step, Track, empty_subtitles,
+    next,
 };
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, UnixMs};
 use crate::model::rendition::{Kind, Rendition};
@@ -57,6 +58,8 @@ pub struct Carried {
     /// Listed on demand when it opened, and near enough to the edge to be held: still to be
     /// fetched, the newest last.
     pub backlog: Vec<Spot>,
+    /// How the runs of packagers relate to its own.
+    pub relations: Relations,
     /// The last decisions, newest last.
     pub decisions: Vec<Decided>,
 }
@@ -90,6 +93,7 @@ impl Carried {
             held_elsewhere,
             looked_at: UnixMs(0),
             backlog: Vec::new(),
+            relations: Relations::default(),
             decisions: Vec::new(),
             log,
         }
@@ -165,6 +169,7 @@ impl Worker {
         let mut changed = false;
         let mut wake = self.deps.clock.now().plus(Duration::from_secs(1));
         for _ in 0..APPENDS {
+            self.relate(id);
             let Some((decision, matched)) = self.decide(id) else { break };
             let now = self.deps.clock.now();
             wake = decision.wake;
@@ -199,6 +204,20 @@ impl Worker {
         }
     }
 
+    /// Looks at what was appended and fetched since the last time.
+    fn relate(&mut self, id: &LaneId) {
+        let now = self.deps.clock.now();
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        lane.relations.appended(&lane.log);
+        lane.relations.keep(|id| self.sources.contains_key(id));
+        for (id, source) in &self.sources {
+            let matched = source.matched(lane.log.header());
+            let shown = |at: &Option<usize>| Some(&source.shown.get(at.as_ref()?)?.track);
+            let tracks: Vec<Option<&Track>> = matched.iter().map(shown).collect();
+            lane.relations.shown(now, id, &tracks);
+        }
+    }
+
     fn decide(&self, id: &LaneId) -> Option<(Decision, Matched)> {
         let lane = self.lanes.get(id)?;
         let now = self.deps.clock.now();
@@ -220,7 +239,8 @@ impl Worker {
             .zip(barred)
             .filter_map(|(p, barred)| {
                 let source = self.sources.get(p)?;
-                Some(source.candidate(header, matched.get(p)?, &listed, barred))
+                let relation = lane.relations.to(p);
+                Some(source.candidate(header, matched.get(p)?, &listed, barred, relation))
             })
             .collect();
         let situation = Situation {
@@ -230,6 +250,7 @@ impl Worker {
             carried_since: lane.since,
             candidates: &candidates,
             end_after: self.settings.end_after,
+            overlap: self.settings.overlap,
         };
         let decision = next(&situation);
         drop(candidates);

@@ -6,7 +6,7 @@
 //! `streams` all of them, and a new viewer's way to one; `worker` the one task of each. It asks
 //! packagers (`asking`) at the `pace` their segments come, keeps what each shows (`source`,
 //! `reading`), opens lanes (`opening`, `frozen`), carries them on (`carry`, `fetching`, `taking`;
-//! `barring` says with whom not),
+//! `inside` looks into what came; `barring` says with whom not),
 //! fetches again what is listed and not held (`recall`), and keeps the store's copy of the logs
 //! (`saving`); `lane` what viewers' requests read; `status` what operators see.
 
@@ -16,6 +16,7 @@ mod carry;
 mod clock;
 mod fetching;
 mod frozen;
+mod inside;
 mod lane;
 mod observer;
 mod opening;

@@ -14,10 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::carry::Carried;
 use super::fetching::{Fetch, FetchError};
+use super::inside::Got;
 use super::recall::{Learnt, Recalled, Spot};
 use super::source::{Session, Source};
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
-use crate::model::lane::{Held, Observed, SessionResource};
+use crate::model::lane::{Observed, SessionResource};
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
 
@@ -42,7 +43,7 @@ pub enum Event {
     /// The media playlist of a packager's rendition.
     Refreshed(PackagerId, usize, Result<PlaylistAnswer, OriginError>),
     /// Bytes that a lane waits for.
-    Fetched(Fetch, Result<Held, FetchError>),
+    Fetched(Fetch, Result<Got, FetchError>),
     /// Bytes fetched again, to know whether a run goes on.
     /// (of which rendition, for which doubt).
     Proved(PackagerId, usize, u32, Option<ContentHash>),

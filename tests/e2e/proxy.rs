@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::http;
@@ -50,6 +51,19 @@ pub struct Proxy {
     /// The process that a hand-over left behind, draining.
     former: Option<Process>,
     first_packager: String,
+}
+
+/// A splice as `/status.json` tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Told {
+    pub lane: String,
+    pub msn: u64,
+    pub from: String,
+    pub to: String,
+    pub reason: String,
+    pub method: String,
+    /// Content lost, or repeated where negative, milliseconds.
+    pub gap_ms: i64,
 }
 
 /// A packager as the proxy is told of it.
@@ -188,18 +202,51 @@ impl Proxy {
         http::get(&url, Duration::from_secs(2)).map(|a| a.text()).unwrap_or_default()
     }
 
-    /// The splices of each lane that the status still knows: lane, MSN, gap in milliseconds.
-    pub fn splices(&self) -> Vec<(String, u64, i64)> {
+    /// The splices of each lane that the status still knows.
+    pub fn splices(&self) -> Vec<Told> {
         let status = self.status().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut found = Vec::new();
         for lane in lanes(&status) {
-            let id = lane["lane"].as_str().unwrap_or_default();
-            for splice in lane["splices"].as_array().into_iter().flatten() {
-                let msn = splice["msn"].as_u64().unwrap_or(0);
-                found.push((id.to_owned(), msn, splice["gap_ms"].as_i64().unwrap_or(0)));
-            }
+            let splices = lane["splices"].as_array().into_iter().flatten();
+            found.extend(splices.map(|splice| Told {
+                lane: text(&lane["lane"]),
+                msn: splice["msn"].as_u64().unwrap_or(0),
+                from: text(&splice["from"]),
+                to: text(&splice["to"]),
+                reason: text(&splice["reason"]),
+                method: text(&splice["method"]),
+                gap_ms: splice["gap_ms"].as_i64().unwrap_or(0),
+            }));
         }
         found
+    }
+
+    /// The newest number that a lane lists.
+    pub fn edge(&self) -> Option<u64> {
+        let status = self.status()?;
+        lanes(&status).iter().filter_map(|l| l["edge"].as_u64()).max()
+    }
+
+    /// The proxy sees the packager up, and its playlist move.
+    pub fn sees_moving(&self, packager: &str) -> bool {
+        let status = self.status().unwrap_or_default();
+        let is = |list: &Value, key: &str, value: &str| {
+            let mut list = list.as_array().into_iter().flatten();
+            list.any(|p| p["packager"] == packager && p[key] == value)
+        };
+        let streams = status["streams"].as_array().into_iter().flatten();
+        is(&status["packagers"], "health", "up")
+            && streams.into_iter().all(|s| is(&s["packagers"], "state", "moves"))
+    }
+
+    /// `POST /packagers/{id}/drain` or `undrain`, as the API's own users do it.
+    pub fn post(&self, packager: &str, act: &str) {
+        let url = format!("http://{}/packagers/{packager}/{act}", self.admin.address());
+        let token = format!("Bearer {ADMIN_TOKEN}");
+        let answer = http::post(&url, &[("Authorization", &token)], Duration::from_secs(5));
+        let answer = answer.unwrap_or_else(|e| panic!("POST {url}: {e}"));
+        assert_eq!(answer.status, 200, "POST {url}: {}", answer.text());
     }
 
     /// The packager that the lanes are on; none where they differ or there is no lane.

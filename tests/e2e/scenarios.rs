@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::expect::Splice;
 use crate::faults::{Fault, Kind};
 use crate::packagers::Muxer;
 use crate::player::ALL;
@@ -11,6 +12,7 @@ use crate::run::Run;
 use crate::stage::Stage;
 
 mod draining;
+mod exact;
 mod features;
 mod proxy;
 
@@ -20,11 +22,13 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Two nginx-rtmp packagers, all players, the control window behind them.
+/// Two nginx-rtmp packagers of one encoder, all players, the control window behind them. Both have the
+/// same pictures: no splice may lose or repeat one.
 fn real_case(name: &str, later: u64) -> Run {
     let stage = Stage::nginx_rtmp(later);
     let upstreams = stage.direct();
     let mut run = Run::begin(name, stage, &upstreams, &ALL);
+    run.expect(Splice::Exact);
     run.control();
     run
 }

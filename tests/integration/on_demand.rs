@@ -143,12 +143,15 @@ async fn unasked(change: impl Fn(Packager) -> Packager) -> (Proxy, Viewer, Strin
     let proxy = proxy.start().await;
     let mut viewer = proxy.viewer("cam").await;
     let low = |path: &str| path.contains("/low-");
-    // When a lane opens all are asked for.
+    let fetched = || a.requests().iter().filter(|(_, path)| low(path)).count();
+    // When a lane opens all are asked for, and some of the depth is still to be fetched.
     viewer.more(12).await;
-    let fetched = a.requests().iter().filter(|(_, path)| low(path)).count();
-    viewer.more(2).await;
-    let later = a.requests().iter().filter(|(_, path)| low(path)).count();
-    assert_eq!(later, fetched, "fetched for nobody");
+    let mut rounds = Vec::new();
+    while rounds.len() < 2 || rounds.last() != rounds.get(rounds.len() - 2) {
+        assert!(rounds.len() < 10, "fetched for nobody: {rounds:?}");
+        viewer.more(2).await;
+        rounds.push(fetched());
+    }
     a.kill().await;
     viewer.until_on("b").await;
     viewer.more(1).await;

@@ -217,6 +217,7 @@ impl Bench {
                 over_since: None,
                 tracks: s.tracks.iter().map(Some).collect(),
                 lacks: vec![],
+                relation: None,
                 depth: vec![],
             })
             .collect();
@@ -227,6 +228,7 @@ impl Bench {
             candidates: &candidates,
             carried_since: self.log.header().opened_at,
             end_after: Duration::from_secs(600),
+            overlap: false,
         })
     }
 

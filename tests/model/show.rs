@@ -186,6 +186,7 @@ impl Show {
                         over_since: self.over_since[n],
                         tracks: shown.iter().map(|s| s.as_ref().map(|s| &s.track)).collect(),
                         lacks: shown.iter().map(Option::is_none).collect(),
+                        relation: None,
                         depth: depth.iter().map(Vec::as_slice).collect(),
                     }
                 })
@@ -198,6 +199,7 @@ impl Show {
                 candidates: &candidates,
                 carried_since: at(0),
                 end_after: std::time::Duration::from_secs(60),
+                overlap: false,
             });
             let Action::Append(steps) = decision.action else {
                 self.wants = decision.wants;

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::making::{Making, append};
-use super::moment::{Portions, moment};
+use super::meeting::{Meetings, Meets, meetings, meets, placed};
+use super::moment::{Portions, moment, moment_from};
 use super::next::end_after;
 use super::patience::{gaps_after, leave_after, prefetch_after, wait, waited};
 use super::readiness::{Fill, Readiness, goes_on, readiness};
@@ -75,6 +76,8 @@ pub(super) struct Found<'a> {
     pub(super) c: &'a Candidate<'a>,
     pub(super) r: usize,
     pub(super) place: Place,
+    /// Where its renditions go on by content.
+    pub(super) meetings: Meetings,
     pub(super) portions: Portions,
     pub(super) ready: Readiness,
 }
@@ -90,8 +93,9 @@ impl Found<'_> {
 pub(super) fn splice(s: &Situation, tail: &Step, reason: SpliceReason, f: Found) -> Decision {
     let Place { method, gap_ms, .. } = f.place;
     let splice = Some(Splice { from: tail.packager.clone(), reason, method, gap_ms });
-    let Found { c, r, portions, ready: Readiness { fills, .. }, .. } = f;
-    append(s, Making { c, r, portions, fills, discontinuity: true, splice, before: vec![] })
+    let Found { c, r, portions, meetings, ready: Readiness { fills, .. }, .. } = f;
+    let before = Vec::new();
+    append(s, Making { c, r, portions, fills, discontinuity: true, splice, before, meetings })
 }
 
 /// A splice that can be appended now. Else what it waits for is added to `wants`.
@@ -175,11 +179,13 @@ pub(super) fn found<'a>(
     let mut found: Vec<Found> = usable
         .filter_map(|c| {
             let (r, place) = offered(s, tail, c, last_chance)?;
-            let portions = moment(s, c, r, place.at);
-            let ready = readiness(s, c, r, &portions);
+            let by_content = place.method <= SpliceMethod::ProgramDateTime;
+            let meetings = if by_content { meetings(s, c, tail) } else { vec![] };
+            let portions = moment_from(s, c, r, place.at, &meetings);
+            let ready = readiness(s, c, r, &portions, &meetings);
             // What this one would lose a sibling may list in time.
             let waits = loses(place) && nearer_comes;
-            (!waits).then_some(Found { c, r, place, portions, ready })
+            (!waits).then_some(Found { c, r, place, meetings, portions, ready })
         })
         .collect();
     found.sort_by_key(|f| {
@@ -210,7 +216,11 @@ pub(super) fn has_all(s: &Situation, tail: &Step, c: &Candidate) -> bool {
 
 /// A sibling will list next what carries on from `tail`.
 pub(super) fn nearer_comes(s: &Situation, tail: &Step, c: &Candidate) -> bool {
-    sibling(s, tail, c).is_some_and(|track| place(tail, track, false) == Offer::NotYet)
+    sibling(s, tail, c).is_some_and(|track| match meets(s, c, tail) {
+        Some((_, Meets::NotYet)) => true,
+        Some((_, Meets::At(_))) => false,
+        _ => place(tail, track, false) == Offer::NotYet,
+    })
 }
 
 /// What candidate `c` offers after `tail`. Its own run, where the tail's segment is lost, offers
@@ -224,6 +234,12 @@ fn offered(s: &Situation, tail: &Step, c: &Candidate, last_chance: bool) -> Opti
     let (r, track) = reference(s, c)?;
     if track.failing().is_some_and(|f| f.count >= FAILING) {
         return None;
+    }
+    match meets(s, c, tail) {
+        Some((r, Meets::At(meeting))) => return Some((r, placed(c, &meeting)?)),
+        // It will be listed soon: nothing else is as good.
+        Some((_, Meets::NotYet)) if waited(s, tail) < gaps_after(s) => return None,
+        _ => {}
     }
     match place(tail, track, last_chance) {
         Offer::Here(p) if p.method == SpliceMethod::Newest && !moves(s, track) => None,
@@ -241,7 +257,8 @@ fn after_lost(
     last_chance: bool,
 ) -> Option<Place> {
     let segments = track_of(c, r)?.segments();
-    let to = (at + 1..segments.len()).find(|&p| !readiness(s, c, r, &moment(s, c, r, p)).lost())?;
+    let to =
+        (at + 1..segments.len()).find(|&p| !readiness(s, c, r, &moment(s, c, r, p), &[]).lost())?;
     let gap: Duration = segments.iter().take(to).skip(at + 1).map(Seen::duration).sum();
     (last_chance && to > at + 1).then(|| Place {
         at: to,

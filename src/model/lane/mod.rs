@@ -4,21 +4,27 @@
 //! `header` what is frozen at opening; `step` what the log is made of; `log` the log itself;
 //! `track` what one packager shows of one rendition; `next` the one pure function that decides
 //! the next step, `leaving` what it takes when its packager does not carry on, `draining` when its
-//! packager is taken out, `splice` where it goes on in another run, `patience` for how long it
+//! packager is taken out, `splice` where it goes on in another run by borders and `meeting` by what is
+//! in the segments, with `relations` to know how their timelines relate; `cutting` the first
+//! entries then, `patience` for how long it
 //! waits; `print` a log to a media playlist.
 
+mod cutting;
 mod dates;
 mod depth;
 mod draining;
 mod header;
 mod leaving;
 mod log;
+mod looking;
 mod making;
+mod meeting;
 mod moment;
 mod next;
 mod patience;
 mod print;
 mod readiness;
+mod relations;
 mod seen;
 mod situation;
 mod splice;
@@ -31,10 +37,11 @@ pub use log::{Log, LogError};
 pub use making::{EMPTY_SUBTITLES, empty_subtitles};
 pub use next::next;
 pub use print::{GAP_SHORT, init_name, key_name, print, print_with, segment_name, short_on_demand};
-pub use seen::{Asset, Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot};
+pub use relations::Relations;
+pub use seen::{Asset, Cutting, Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot};
 pub use situation::{Action, Candidate, Decision, Situation, Want, What};
 pub use step::{
-    ByteRange, Entry, Held, Init, Key, KeyUri, Share, Source, Splice, SpliceMethod, SpliceReason,
-    Step,
+    ByteRange, Cut, Entry, Held, Init, Key, KeyUri, Mark, Media, Part, Share, Source, Splice,
+    SpliceMethod, SpliceReason, Step,
 };
 pub use track::Track;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::depth;
 use super::draining::{Draining, drain};
 use super::leaving::{Leaving, leave, overdue};
+use super::looking::looks;
 use super::making::{Making, append, append_all};
 use super::moment::{Portion, Portions, moment, succession};
 use super::patience::{gaps_after, leave_after, prefetch_after, wait, waited};
@@ -23,11 +24,14 @@ use crate::model::playlist::{Extent, Segment};
 /// Decides the next step of a lane.
 #[must_use]
 pub fn next(s: &Situation) -> Decision {
-    match s.log.tail() {
+    let mut decision = match s.log.tail() {
         None => opening(s),
         Some(tail) if tail.end => wait(s, "ended", Vec::new()),
         Some(tail) => going_on(s, tail),
-    }
+    };
+    // What may be needed one day comes after what is needed now.
+    decision.wants.extend(looks(s));
+    decision
 }
 
 /// The last three target durations of the first packager that can give them; all that it has,
@@ -47,7 +51,7 @@ fn opening(s: &Situation) -> Decision {
         }
         let Some(start) = opening_start(s, track) else { continue };
         let moments = (start..track.segments().len()).map(|at| moment(s, c, r, at));
-        let all: Vec<Readiness> = moments.map(|m| readiness(s, c, r, &m)).collect();
+        let all: Vec<Readiness> = moments.map(|m| readiness(s, c, r, &m, &[])).collect();
         let lagging = all.iter().any(|ready| ready.lagging);
         let missing: Vec<Want> = all.into_iter().flat_map(|ready| ready.wants).collect();
         if lagging && young {
@@ -71,7 +75,7 @@ fn open(s: &Situation, c: &Candidate, r: usize, start: usize, deep: Vec<Step>) -
     let portions = moment(s, c, r, start);
     // A rendition that is not seen in time begins later.
     let begins = |fill| if fill == Fill::Whole { fill } else { Fill::Absent };
-    let fills = readiness(s, c, r, &portions).fills.into_iter().map(begins).collect();
+    let fills = readiness(s, c, r, &portions, &[]).fills.into_iter().map(begins).collect();
     let discontinuity = s.log.header().reopened();
     let splice = (discontinuity && deep.is_empty()).then(|| Splice {
         from: c.id.clone(),
@@ -80,7 +84,10 @@ fn open(s: &Situation, c: &Candidate, r: usize, start: usize, deep: Vec<Step>) -
         gap_ms: 0,
     });
     let discontinuity = splice.is_some() || (!deep.is_empty() && marked(c, &portions));
-    append(s, Making { c, r, portions, fills, discontinuity, splice, before: deep })
+    append(
+        s,
+        Making { c, r, portions, fills, discontinuity, splice, before: deep, meetings: vec![] },
+    )
 }
 
 /// All lists of what is whole are waited for so long: players wait a little longer for an answer.
@@ -175,12 +182,20 @@ fn carry_on(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> D
     let Some(track) = track_of(c, r) else { return wait(s, "no track", Vec::new()) };
     if at + 1 < track.segments().len() {
         let portions = succession(s, c, tail, r, at + 1);
-        let mut ready = readiness(s, c, r, &portions);
+        let mut ready = readiness(s, c, r, &portions, &[]);
         let discontinuity = marked(c, &portions);
         let declared = declared(c, &portions);
         let go_on = |fills| {
-            let making =
-                Making { c, r, portions, fills, discontinuity, splice: None, before: vec![] };
+            let making = Making {
+                c,
+                r,
+                portions,
+                fills,
+                discontinuity,
+                splice: None,
+                before: vec![],
+                meetings: vec![],
+            };
             append(s, making)
         };
         if ready.whole() {

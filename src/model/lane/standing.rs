@@ -67,7 +67,7 @@ pub(super) fn proven(s: &Situation, track: &Track, r: usize) -> Option<bool> {
     for step in s.log.steps().rev() {
         if let Some(entry) = step.entries(r).last()
             && let Some(seen) = track.find(&entry.source).and_then(|at| track.segments().get(at))
-            && let (Some(logged), Some(held)) = (entry.held, seen.bytes.held)
+            && let (Some(logged), Some(held)) = (entry.whole(), seen.bytes.held)
         {
             return Some(logged == held);
         }

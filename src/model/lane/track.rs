@@ -2,9 +2,11 @@
 //! first seen, and which bytes are held. Fed with what was fetched; asks no questions itself.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Failing, Fetched, Held, Listed, Observed, Resource, Seen, Snapshot, Source};
+use super::{Cutting, Failing, Fetched, Held, Listed, Observed, Resource, Seen, Snapshot, Source};
+use crate::model::media::Content;
 use crate::model::names::{ContentHash, PackagerMsn, UnixMs};
 
 /// How many segments a track remembers beyond the packager's list, so that a tail that has just
@@ -12,6 +14,9 @@ use crate::model::names::{ContentHash, PackagerMsn, UnixMs};
 const REMEMBERED: usize = 64;
 /// How many arrivals the content clock looks at. Few, so that it follows a packager that drifts.
 const ARRIVALS: usize = 16;
+
+/// Tails that are remembered: a splice makes one for each rendition.
+const CUTS: usize = 64;
 
 /// Init segments and keys beyond so many are forgotten when nothing seen needs them.
 const ASSETS: usize = 256;
@@ -52,6 +57,8 @@ pub struct Track {
     emptied: bool,
     /// Init segments and keys.
     assets: HashMap<Resource, Fetched>,
+    /// Tails of segments.
+    cuts: HashMap<Cutting, Fetched>,
     target_duration: u32,
     ended_since: Option<UnixMs>,
     refreshed_at: Option<UnixMs>,
@@ -133,7 +140,49 @@ impl Track {
     /// All that is held of what is listed: it may be needed at any moment.
     pub fn held(&self) -> impl Iterator<Item = Held> {
         let listed = self.segments.iter().skip(self.listed_from());
-        listed.filter_map(|s| s.bytes.held).chain(self.assets.values().filter_map(|a| a.held))
+        let more = self.assets.values().chain(self.cuts.values());
+        listed.filter_map(|s| s.bytes.held).chain(more.filter_map(|a| a.held))
+    }
+
+    /// The bytes of a segment's tail.
+    #[must_use]
+    pub fn tail_of(&self, cutting: &Cutting) -> Fetched {
+        self.cuts.get(cutting).copied().unwrap_or_default()
+    }
+
+    /// The tail of a segment of run `run` was made, or not.
+    pub fn made_tail(&mut self, run: u32, cutting: Cutting, held: Option<Held>) {
+        if run != self.run {
+            return;
+        }
+        if self.cuts.len() >= CUTS && !self.cuts.contains_key(&cutting) {
+            self.cuts.clear();
+        }
+        note(self.cuts.entry(cutting).or_default(), held);
+    }
+
+    /// What is in a segment of run `run`.
+    pub fn looked(&mut self, run: u32, msn: PackagerMsn, content: Arc<Content>) {
+        if run != self.run || self.unsure() {
+            return;
+        }
+        if let Some(seen) = self.position(msn).and_then(|at| self.segments.get_mut(at)) {
+            seen.content = Some(content);
+        }
+    }
+
+    /// A segment with this content has other streams than the one before it, though nothing marks
+    /// that: its packager lost some. Two in a row that agree are believed.
+    #[must_use]
+    pub fn is_unlike(&self, msn: PackagerMsn, content: &Content) -> bool {
+        let Some(at) = self.position(msn) else { return false };
+        let marked =
+            |at: usize| self.segments.get(at).is_none_or(|s| s.listed.segment.discontinuity);
+        let before = at.checked_sub(1).and_then(|before| self.segments.get(before));
+        let Some(before) = before.and_then(|seen| seen.content.as_ref()) else { return false };
+        let shows = |c: &Content| c.video.as_ref().map(|video| video.codec);
+        let sounds = |c: &Content| !c.audio.is_empty();
+        !marked(at) && (shows(before) != shows(content) || (sounds(before) && !sounds(content)))
     }
 
     /// When, by arrival, the packager had made the segment at `at` whole. None before anything
@@ -335,6 +384,7 @@ impl Track {
         self.run = self.run.saturating_add(1);
         self.segments.clear();
         self.assets.clear();
+        self.cuts.clear();
         self.arrivals.clear();
         self.doubt = None;
         self.merge(now, None, list);
@@ -388,6 +438,7 @@ impl Track {
             wall_end: wall_start.map(|w| w.plus(d)),
             listed,
             bytes: Fetched::default(),
+            content: None,
         });
     }
 

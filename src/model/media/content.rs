@@ -1,13 +1,46 @@
 //! What a segment holds, whatever it is packed in.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 /// A moment on a packager's media timeline, 90 kHz. In MPEG-TS it is what the packets say, 33 bits, unwrapped
 /// within one segment from its first; in fMP4 it is rounded down from the track's own timescale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Ticks(pub i64);
 
 impl Ticks {
     /// A second.
     pub const SECOND: i64 = 90_000;
+    /// MPEG-TS counts to here, and begins again.
+    const ROUND: i64 = 1 << 33;
+
+    /// How long after `other` it is, negative where it is before: the shorter way round, since
+    /// timelines of MPEG-TS begin again every day.
+    #[must_use]
+    pub fn since(self, other: Self) -> i64 {
+        let ahead = self.0.wrapping_sub(other.0).rem_euclid(Self::ROUND);
+        if ahead > Self::ROUND / 2 { ahead - Self::ROUND } else { ahead }
+    }
+
+    /// So much later.
+    #[must_use]
+    pub const fn plus(self, ticks: i64) -> Self {
+        Self(self.0.saturating_add(ticks))
+    }
+
+    /// A length in ticks as time; nothing where it is negative.
+    #[must_use]
+    pub fn duration(ticks: i64) -> Duration {
+        Duration::from_nanos(u64::try_from(ticks).unwrap_or(0).saturating_mul(100_000) / 9)
+    }
+
+    /// A length as ticks.
+    #[must_use]
+    pub fn of(duration: Duration) -> i64 {
+        i64::try_from(duration.as_nanos().saturating_mul(9) / 100_000).unwrap_or(i64::MAX)
+    }
 }
 
 /// From the first to the last of something.
@@ -20,12 +53,14 @@ pub struct Span {
 }
 
 /// Where a tail begins: the pictures and the sound of a segment rarely end at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Joint {
     /// When the first picture that is kept is shown: a closed keyframe's time, exactly. None: all are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video: Option<Ticks>,
     /// Where the sound that came before it ended: of each track the first frame that is kept is the one whose
     /// start is nearest. None: nearest to the picture; without one, all is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio: Option<Ticks>,
 }
 
@@ -107,6 +142,22 @@ pub struct Keyframe {
 /// write as they like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PictureHash(pub [u8; 16]);
+
+/// In hex.
+impl Serialize for PictureHash {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&format_args!("{:032x}", u128::from_be_bytes(self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for PictureHash {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(d)?;
+        let number = u128::from_str_radix(&text, 16);
+        let number = number.map_err(|_| serde::de::Error::custom("not a picture's hash in hex"))?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
 
 /// The sound of one track.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,6 +17,9 @@ pub enum Damage {
     /// A track of pictures without one.
     #[error("it has no picture")]
     NoPicture,
+    /// The tables or the init segment that it is read with are not at hand, or say nothing that is understood.
+    #[error("nothing tells how to read it")]
+    Unreadable,
     /// Samples that are encrypted are spliced at borders.
     #[error("it is encrypted")]
     Encrypted,
@@ -26,4 +29,17 @@ pub enum Damage {
     /// What a reader of its container does not believe.
     #[error("{0}")]
     Malformed(&'static str),
+}
+
+impl Damage {
+    /// It is the segment that is at fault: players could not show it. What is only not understood here is
+    /// judged where other segments of its run were. `understood`: some were.
+    #[must_use]
+    pub const fn counts(&self, understood: bool) -> bool {
+        match self {
+            Self::NotMedia(_) | Self::Truncated(_) | Self::NoPicture => true,
+            Self::Empty | Self::Malformed(_) => understood,
+            Self::Unreadable | Self::Encrypted | Self::NoKeyframe(_) => false,
+        }
+    }
 }

@@ -142,7 +142,7 @@ impl<'a> Pass<'a> {
     fn finish(self, length: usize) -> Result<Reading, Damage> {
         let Self { programme, streams, pcr, first } = self;
         if !programme.is_known() {
-            return Err(Damage::Empty);
+            return Err(Damage::Unreadable);
         }
         // Segments that are cut at packets end in the middle of sound; a picture must be whole.
         let shows = |stream: &Open<'_>| matches!(stream.takes, Takes::Pictures(_));
