@@ -1,7 +1,7 @@
 //! What viewers of media received over a whole run: which pictures and which sound, told by what is
 //! coded. At each border it says what was lost or repeated, and whether the splice told the truth.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use segue::model::lane::{Splice, SpliceMethod};
@@ -32,17 +32,21 @@ pub struct Border {
     pub told: Option<(SpliceMethod, i64)>,
     /// It begins later than the packager's segment does.
     pub is_cut: bool,
+    /// Entries between the two that are listed as EXT-X-GAP.
+    pub missing: u64,
 }
 
 impl std::fmt::Display for Border {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { msn, from, to, pictures_ms, sound_ms, told, is_cut } = self;
+        let Self { msn, from, to, pictures_ms, sound_ms, told, is_cut, missing } = self;
         let of = |t: &Truth| format!("{}.{} {} ({}..{})", t.packager, t.run, t.n, t.start, t.end);
         let told = told.map(|(method, gap_ms)| format!("{gap_ms} ms by {}", method.as_str()));
         let cut = if *is_cut { ", cut" } else { "" };
+        let gaps =
+            if *missing > 0 { format!("{missing} times EXT-X-GAP, ") } else { String::new() };
         write!(
             f,
-            "{msn}, rendition {}: {} then {}{cut}: {pictures_ms} ms of pictures, {sound_ms} ms of \
+            "{msn}, rendition {}: {} then {gaps}{}{cut}: {pictures_ms} ms of pictures, {sound_ms} ms of \
              sound; told was {}",
             to.variant,
             of(from),
@@ -60,6 +64,8 @@ pub struct Content {
     /// What bytes are that were read before, by where they lie; held, so that nothing else comes to lie there.
     known: HashMap<(usize, usize), (Bytes, Truth)>,
     received: BTreeMap<Seat, BTreeMap<u64, Received>>,
+    /// EXT-X-GAP: nobody can have it.
+    missing: BTreeSet<(Seat, u64)>,
     splices: BTreeMap<(String, u64), Splice>,
 }
 
@@ -87,6 +93,11 @@ impl Content {
         Ok(truth)
     }
 
+    /// It is listed with EXT-X-GAP.
+    pub fn missing(&mut self, seat: &Seat, msn: u64) {
+        self.missing.insert((seat.clone(), msn));
+    }
+
     pub fn spliced(&mut self, lane: &str, msn: u64, splice: &Splice) {
         self.splices.insert((lane.to_owned(), msn), splice.clone());
     }
@@ -94,12 +105,15 @@ impl Content {
     /// All borders that somebody saw. An error where content is missing and nothing says so.
     pub fn borders(&self) -> Result<Vec<Border>, String> {
         let mut borders = Vec::new();
-        for ((lane, rendition), received) in &self.received {
+        for (seat, received) in &self.received {
+            let (lane, rendition) = seat;
             for (before, after) in received.values().zip(received.values().skip(1)) {
-                if after.item.msn != before.item.msn + 1 {
-                    continue;
+                let mut between = before.item.msn + 1..after.item.msn;
+                if !between.all(|msn| self.missing.contains(&(seat.clone(), msn))) {
+                    continue; // nobody looked for long
                 }
-                let splice = self.splices.get(&(lane.clone(), after.item.msn));
+                let mut numbers = before.item.msn + 1..=after.item.msn;
+                let splice = numbers.find_map(|msn| self.splices.get(&(lane.clone(), msn)));
                 let border = border(before, after, splice);
                 if splice.is_some() || !after.truth.follows(&before.truth) || after.truth.marked {
                     borders.push(border);
@@ -161,6 +175,7 @@ fn border(before: &Received, after: &Received, splice: Option<&Splice>) -> Borde
         sound_ms: (sound - end_of_sound) * SOUND_TICKS / 90,
         told: splice.map(|splice| (splice.method, splice.gap_ms)),
         is_cut: label.is_some_and(|label| label.start < after.truth.start),
+        missing: after.item.msn - before.item.msn - 1,
     }
 }
 

@@ -57,10 +57,11 @@ fn print(encoders: Encoders, splices: &[(u64, Border)]) {
             format!("{} .. {} .. {} .. {} .. {}", at(0), at(1), at(5), at(9), at(10))
         };
         println!(
-            "{encoders:?}: {} splices by {method}, {} cut; least, 1/10, half, 9/10, most:\n  pictures \
-             {} ms\n  sound {} ms\n  told wrong by {} ms",
+            "{encoders:?}: {} splices by {method}, {} cut, {} with EXT-X-GAP; least, 1/10, half, 9/10, \
+             most:\n  pictures {} ms\n  sound {} ms\n  told wrong by {} ms",
             borders.len(),
             borders.iter().filter(|border| border.is_cut).count(),
+            borders.iter().filter(|border| border.missing > 0).count(),
             tenths(&|border| border.pictures_ms),
             tenths(&|border| border.sound_ms),
             tenths(&|border| border.told.unwrap().1 - border.pictures_ms),

@@ -212,6 +212,7 @@ impl Player {
         let mut truths = Vec::new();
         for item in &list.segments {
             if item.gap {
+                self.sim.content.lock().missing(&seat, item.msn);
                 truths.push(None);
                 continue;
             }
