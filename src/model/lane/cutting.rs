@@ -14,7 +14,8 @@ const DATE: &str = "#EXT-X-PROGRAM-DATE-TIME:";
 /// What is missing of the tail of candidate `c`'s rendition `r`: bytes of what it is made of, or itself.
 pub(super) fn tail_wants(c: &Candidate, r: usize, track: &Track, meeting: &Meeting) -> Vec<Want> {
     let mut missing = Vec::new();
-    let Some(cutting) = meeting.cutting else { return missing };
+    // What it is cut at is not known before it was looked into.
+    let Some(cutting) = meeting.cutting else { return wants(c, r, track, meeting.at) };
     let before = meeting.at.checked_sub(1).filter(|_| cutting.with_before);
     if let Some(before) = before {
         missing.extend(wants(c, r, track, before));
