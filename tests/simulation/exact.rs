@@ -14,6 +14,8 @@ const SEEDS: u64 = 60;
 /// An exact splice is off by less than one of them.
 const PICTURE_MS: i64 = 40;
 const SOUND_MS: i64 = 21;
+/// By no more does sound lag differently.
+const LAG_MS: u64 = 300;
 
 /// Splices from one packager to the other, over so many seeds, of which each keeps the laws.
 fn splices(encoders: Encoders, seeds: u64) -> Vec<(u64, Border)> {
@@ -90,7 +92,6 @@ fn hold(
 }
 
 #[test]
-#[ignore = "until lanes cut: what stands here is lost or repeated at borders"]
 fn a_hundred_kills_at_random_moments_lose_nothing() {
     let splices = splices(Encoders::One, SEEDS);
     hold(Encoders::One, &splices, PICTURE_MS, |_, border| {
@@ -102,14 +103,14 @@ fn a_hundred_kills_at_random_moments_lose_nothing() {
 }
 
 #[test]
-#[ignore = "until lanes cut: what stands here is lost or repeated at borders"]
+#[ignore = "where the next keyframe is not listed in time a whole segment is repeated, and not from the one before it"]
 fn two_encoders_with_dates_lose_a_gop_at_most() {
     let splices = splices(Encoders::TwoWithDates, SEEDS / 3);
     hold(Encoders::TwoWithDates, &splices, PICTURE_MS, |shape, border| {
         let gop_ms = shape.media.unwrap().packaging.gop * PICTURE_MS.unsigned_abs();
-        // Sound and pictures are lost as one.
-        let apart = (border.sound_ms - border.pictures_ms).abs();
-        border.pictures_ms.unsigned_abs() <= gop_ms && apart < PICTURE_MS + SOUND_MS
+        // Where there is a gap sound begins with the pictures, however it lagged before.
+        let apart = (border.sound_ms - border.pictures_ms).unsigned_abs();
+        border.pictures_ms.unsigned_abs() <= gop_ms && apart < LAG_MS
     });
 }
 

@@ -37,14 +37,6 @@ pub fn draw(encoders: Encoders, seed: u64) -> Script {
     while at < LENGTH - 20_000 {
         let back = at + fault(&mut rng, &mut script, p, at);
         p = 1 - p;
-        if rng.random_bool(0.15) {
-            let down = at + rng.random_range(0..4000);
-            let up = down + rng.random_range(100..1000);
-            let proxy = rng.random_range(0..script.proxies);
-            script
-                .faults
-                .extend([(down, Fault::CrashProxy(proxy)), (up, Fault::StartProxy(proxy))]);
-        }
         at = back + rng.random_range(30_000..40_000);
     }
     script.faults.sort_by_key(|(at, _)| *at);
@@ -67,7 +59,7 @@ fn shapes(rng: &mut StdRng, encoders: Encoders) -> Vec<Shape> {
     let apart = [0, rng.random_range(1..gops)];
     let apart_base = if rng.random_bool(0.5) { 0 } else { rng.random::<u32>().into() };
     // Arrival cannot tell how late a packager is from what it shows.
-    let slowest = if encoders == Encoders::One { 1500 } else { 300 };
+    let slowest = if encoders == Encoders::One { 700 } else { 300 };
     ["a", "b"]
         .into_iter()
         .zip(0..)

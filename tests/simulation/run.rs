@@ -1,6 +1,6 @@
 //! One simulation, from its seed to its trace.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -241,7 +241,8 @@ fn apply(sim: &Sim, stage: &mut Stage, doors: &[Door], fault: Fault) {
 
 /// How well splices were placed, over all seeds.
 pub fn print_gaps(gaps: &[(i64, i64, SpliceMethod)]) {
-    for method in [SpliceMethod::ProgramDateTime, SpliceMethod::Arrival, SpliceMethod::Newest] {
+    let methods: BTreeSet<SpliceMethod> = gaps.iter().map(|gap| gap.2).collect();
+    for method in methods {
         let mut truly: Vec<i64> = gaps.iter().filter(|g| g.2 == method).map(|g| g.0).collect();
         let mut wrong: Vec<i64> =
             gaps.iter().filter(|g| g.2 == method).map(|g| (g.0 - g.1).abs()).collect();
