@@ -11,6 +11,15 @@ const KEPT: usize = 256;
 /// So many pictures that agree need no other witness.
 const ENOUGH: usize = 4;
 
+/// Moments that are remembered of one picture.
+const AGAIN: usize = 4;
+
+/// An offset this near to the expected one is plausible, ticks: packaging takes its time.
+const PLAUSIBLE: u64 = 10 * Ticks::SECOND.unsigned_abs();
+
+/// Where a programme comes round again, offsets are at least so far apart, ticks.
+const APART: u64 = 8 * Ticks::SECOND.unsigned_abs();
+
 /// Times of two containers that are rounded differently are one, ticks.
 const ROUNDING: i64 = 2;
 
@@ -41,41 +50,56 @@ impl Keyframes {
         }
     }
 
-    /// The offset at which most pictures of `theirs` are ours, if no other has as many, and if they are not
-    /// outnumbered by pictures that should then be the same and are not: two encoders may begin with
-    /// the same black. Where only a few speak for it, `plausible` is asked: pictures that stand still look
-    /// all alike.
-    pub(super) fn offset_to(
-        &self,
-        theirs: &Self,
-        plausible: impl Fn(Ticks) -> bool,
-    ) -> Option<Ticks> {
+    /// The offset at which most pictures of `theirs` are ours, if they are not outnumbered by pictures that
+    /// should then be the same and are not: two encoders may begin with the same black. Where others have
+    /// as many, as in a programme that comes round again, the one near to what is `expected` counts, unless
+    /// others are near to that one: pictures that stand still look all alike.
+    pub(super) fn offset_to(&self, theirs: &Self, expected: Option<Ticks>) -> Option<Ticks> {
+        let votes = self.votes(theirs);
+        let counted = |offset: i64| -> usize {
+            votes.range(offset - ROUNDING..=offset + ROUNDING).map(|(_, n)| *n).sum()
+        };
+        let off =
+            |offset: i64| expected.map_or(u64::MAX, |e| Ticks(offset).since(e).unsigned_abs());
+        let plausible = |offset: &i64| off(*offset) <= PLAUSIBLE;
+        let all = || votes.keys().copied();
+        let best = |offsets: &mut dyn Iterator<Item = i64>| {
+            offsets.max_by_key(|&offset| (counted(offset), std::cmp::Reverse(off(offset))))
+        };
+        let near = best(&mut all().filter(plausible));
+        let best = near.or_else(|| best(&mut all()))?;
+        // Of those that stand still the right one has a few more, by chance.
+        let rivals = all().filter(|&other| counted(other) * 2 >= counted(best));
+        let apart = rivals.map(|other| Ticks(other).since(Ticks(best)).unsigned_abs());
+        let nearest = apart.filter(|apart| *apart > 2 * ROUNDING.unsigned_abs()).min();
+        let sure = match near {
+            Some(_) => nearest.is_none_or(|apart| apart >= APART),
+            None => nearest.is_none() && counted(best) >= ENOUGH,
+        };
+        let Agreement { equal, compared } = self.agreement(theirs, Ticks(best));
+        (sure && equal * 2 > compared).then_some(Ticks(best))
+    }
+
+    /// How many pictures speak for an offset.
+    fn votes(&self, theirs: &Self) -> BTreeMap<i64, usize> {
         let (ours, by_hash) = (self.by_hash(), theirs.by_hash());
         let mut votes: BTreeMap<i64, usize> = BTreeMap::new();
         for (hash, ours) in &ours {
             let Some(theirs) = by_hash.get(hash) else { continue };
             for (o, t) in ours.iter().flat_map(|o| theirs.iter().map(move |t| (o, t))) {
-                *votes.entry(t.0.saturating_sub(o.0)).or_default() += 1;
+                *votes.entry(t.since(*o)).or_default() += 1;
             }
         }
-        let counted = |&offset: &i64| -> usize {
-            votes.range(offset - ROUNDING..=offset + ROUNDING).map(|(_, n)| *n).sum()
-        };
-        let best = votes.keys().copied().max_by_key(counted)?;
-        let far = |other: &&i64| (**other - best).abs() > 2 * ROUNDING;
-        let second = votes.keys().filter(far).map(counted).max().unwrap_or(0);
-        let sure = counted(&best) > second && (counted(&best) >= ENOUGH || plausible(Ticks(best)));
-        let Agreement { equal, compared } = self.agreement(theirs, Ticks(best));
-        (sure && equal * 2 > compared).then_some(Ticks(best))
+        votes
     }
 
     /// Compares the pictures that are shown at the same time if `offset` is right.
     pub(super) fn agreement(&self, theirs: &Self, offset: Ticks) -> Agreement {
         let mut times: BTreeMap<i64, PictureHash> = BTreeMap::new();
-        times.extend(theirs.0.iter().map(|(pts, hash)| (pts.0, *hash)));
+        times.extend(theirs.0.iter().map(|(pts, hash)| (pts.since(Ticks(0)), *hash)));
         let mut agreement = Agreement::default();
         for (pts, hash) in &self.0 {
-            let there = pts.0.saturating_add(offset.0);
+            let there = pts.plus(offset.0).since(Ticks(0));
             let near = there.saturating_sub(ROUNDING)..=there.saturating_add(ROUNDING);
             let Some((_, theirs)) = times.range(near).next() else { continue };
             agreement.compared += 1;
@@ -84,14 +108,15 @@ impl Keyframes {
         agreement
     }
 
-    /// Pictures that come so often that they tell nothing are left out.
+    /// Of pictures that come again and again only the newest.
     fn by_hash(&self) -> HashMap<PictureHash, Vec<Ticks>> {
-        const OFTEN: usize = 4;
         let mut found: HashMap<PictureHash, Vec<Ticks>> = HashMap::new();
-        for (pts, hash) in &self.0 {
-            found.entry(*hash).or_default().push(*pts);
+        for (pts, hash) in self.0.iter().rev() {
+            let times = found.entry(*hash).or_default();
+            if times.len() < AGAIN {
+                times.push(*pts);
+            }
         }
-        found.retain(|_, times| times.len() <= OFTEN);
         found
     }
 }

@@ -102,9 +102,8 @@ impl Pair {
     /// Compares what both sides show now. None while nothing relates them.
     pub fn relate(&mut self, now: UnixMs, ours: &Side, theirs: &Side) -> Option<Relation> {
         let arrival = ours.arrivals.offset_to(&theirs.arrivals);
-        if let Some(offset) = ours.keyframes.offset_to(&theirs.keyframes, |offset| {
-            arrival.is_none_or(|a| Clock::apart(a.offset, offset) <= AGREES)
-        }) {
+        let expected = arrival.map(|arrival| arrival.offset);
+        if let Some(offset) = ours.keyframes.offset_to(&theirs.keyframes, expected) {
             self.proven = Some(Proven { offset, at: now });
         }
         if let Some(Proven { offset, at }) = self.proven {

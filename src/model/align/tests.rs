@@ -89,6 +89,28 @@ fn pictures_that_stand_still_are_no_proof() {
     assert_eq!(relate(&ours, &theirs), Some((300 * S, Method::Keyframe, Duration::ZERO)));
 }
 
+/// A programme that comes round every twelve seconds.
+#[test]
+fn of_a_loop_the_round_is_told_by_arrival() {
+    let ours = side(0, |n| n % 6, None, |_| Some(0));
+    let theirs = side(300, |n| n % 6, None, |_| Some(1500));
+    assert_eq!(relate(&ours, &theirs), Some((300 * S, Method::Keyframe, Duration::ZERO)));
+    // A round that is so short might be a picture that stands still.
+    let ours = side(0, |n| n % 2, None, |_| Some(0));
+    let theirs = side(300, |n| n % 2, None, |_| Some(1500));
+    assert_eq!(relate(&ours, &theirs).unwrap().1, Method::Arrival);
+}
+
+/// MPEG-TS begins to count again every 26 hours.
+#[test]
+fn a_timeline_that_begins_again_goes_on() {
+    let round = (1_i64 << 33) / S;
+    let ours = side(0, |n| n, None, |_| None);
+    let theirs = side(round - 10, |n| n, None, |_| None);
+    let (offset, method, _) = relate(&ours, &theirs).unwrap();
+    assert_eq!((offset, method), (-10 * S - (1_i64 << 33) % S, Method::Keyframe));
+}
+
 #[test]
 fn few_pictures_must_agree_with_arrival() {
     let ours = side(0, |n| n, None, |_| Some(0));
