@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::content::Border;
-use crate::media::{Encoders, draw};
+use crate::media::{Encoders, draw, with_crashes};
 use crate::run::{Done, play};
+use crate::script::Script;
 use crate::world::Shape;
 use crate::{every, variable};
 
@@ -19,7 +20,15 @@ const LAG_MS: u64 = 300;
 
 /// Splices from one packager to the other, over so many seeds, of which each keeps the laws.
 fn splices(encoders: Encoders, seeds: u64) -> Vec<(u64, Border)> {
-    let run = |seed| play(seed, draw(encoders, seed));
+    splices_in(encoders, seeds, &|seed| draw(encoders, seed))
+}
+
+fn splices_in(
+    encoders: Encoders,
+    seeds: u64,
+    script: &(dyn Fn(u64) -> Script + Sync),
+) -> Vec<(u64, Border)> {
+    let run = |seed| play(seed, script(seed));
     if let Some(seed) = variable("SEGUE_SEED") {
         println!("{}", run(seed).trace.join("\n"));
         return of_one(seed, &run(seed)).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
@@ -91,15 +100,25 @@ fn hold(
     assert!(bad.is_empty(), "{encoders:?}: {count} of {all} splices\n{}", shown.join("\n"));
 }
 
+fn is_exact(_: &Shape, border: &Border) -> bool {
+    border.pictures_ms.abs() < PICTURE_MS && border.sound_ms.abs() < SOUND_MS
+}
+
 #[test]
 fn a_hundred_kills_at_random_moments_lose_nothing() {
     let splices = splices(Encoders::One, SEEDS);
-    hold(Encoders::One, &splices, PICTURE_MS, |_, border| {
-        border.pictures_ms.abs() < PICTURE_MS && border.sound_ms.abs() < SOUND_MS
-    });
+    hold(Encoders::One, &splices, PICTURE_MS, is_exact);
     let of_lanes = splices.iter().filter(|(_, border)| border.to.variant == 0).count();
     let chosen = variable("SEGUE_SEED").or(variable("SEGUE_SEEDS"));
     assert!(of_lanes >= 100 || chosen.is_some(), "{of_lanes} splices");
+}
+
+#[test]
+#[ignore = "a proxy that comes back while a sibling lists little yet leaves a packager that is well, by arrival"]
+fn a_proxy_that_died_knows_again_how_packagers_relate() {
+    let script = |seed| with_crashes(draw(Encoders::One, seed), seed);
+    let splices = splices_in(Encoders::One, SEEDS, &script);
+    hold(Encoders::One, &splices, PICTURE_MS, is_exact);
 }
 
 #[test]

@@ -43,6 +43,27 @@ pub fn draw(encoders: Encoders, seed: u64) -> Script {
     script
 }
 
+/// Proxies die as well, some seconds after a packager is well again.
+pub fn with_crashes(mut script: Script, seed: u64) -> Script {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let ends = |fault: &Fault| {
+        let ended = matches!(fault, Fault::Start(_) | Fault::Thaw(_) | Fault::FeedAgain(_));
+        ended || matches!(fault, Fault::Undrain(_) | Fault::Segments(_, Answer::Right))
+    };
+    for (at, fault) in script.faults.clone() {
+        if ends(&fault) && rng.random_bool(0.3) {
+            let down = at + rng.random_range(5_000..12_000);
+            let up = down + rng.random_range(100..1000);
+            let proxy = rng.random_range(0..script.proxies);
+            script
+                .faults
+                .extend([(down, Fault::CrashProxy(proxy)), (up, Fault::StartProxy(proxy))]);
+        }
+    }
+    script.faults.sort_by_key(|(at, _)| *at);
+    script
+}
+
 fn shapes(rng: &mut StdRng, encoders: Encoders) -> Vec<Shape> {
     let gop_s: u64 = rng.random_range(1..=2);
     let gops: u64 = rng.random_range(2..=6 / gop_s);
