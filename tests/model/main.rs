@@ -26,6 +26,7 @@
 
 mod dates;
 mod draining;
+mod exact;
 mod gaps;
 mod history;
 #[allow(dead_code)] // shared with the simulation
