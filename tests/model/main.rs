@@ -36,6 +36,8 @@ mod keys;
 mod lane;
 mod multivariant;
 mod playlist;
+#[path = "../programme/mod.rs"]
+mod programme;
 mod restart;
 mod shares;
 mod show;
