@@ -174,22 +174,19 @@ impl Worker {
         else {
             return;
         };
-        let want = |what| Want { packager: id.clone(), rendition: 0, run: track.run(), what };
-        let segment = want(What::Segment {
-            msn: seen.msn(),
-            at: seen.listed.resource.clone(),
-            encrypted: seen.listed.segment.keys.iter().any(|k| k.whole_segment),
-        });
-        // It is looked into with its init segment, which nobody else asks for yet.
-        let map = seen.listed.map.iter().filter(|map| {
-            let known = track.asset(map);
-            known.held.is_none() && !known.lost()
-        });
-        let map = map.map(|at| want(What::Asset { at: at.clone(), key_of_16: false }));
-        let wants: Vec<Want> = map.chain([segment]).collect();
+        let want = Want {
+            packager: id.clone(),
+            rendition: 0,
+            run: track.run(),
+            what: What::Segment {
+                msn: seen.msn(),
+                at: seen.listed.resource.clone(),
+                encrypted: seen.listed.segment.keys.iter().any(|k| k.whole_segment),
+            },
+        };
         let target = Duration::from_secs(u64::from(track.target_duration().max(1)));
         let matched = [(id.clone(), vec![Some(at)])].into();
-        self.fetch(&wants, &matched, target);
+        self.fetch(&[want], &matched, target);
     }
 }
 
