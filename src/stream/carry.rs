@@ -72,10 +72,9 @@ impl Carried {
         now: UnixMs,
     ) -> Self {
         let n = log.header().renditions.len();
-        // A lane that was carried before is late already: half a target duration is left for its
+        // A lane that was carried before is late already: three quarters of a target duration are left for its
         // packager to be seen before a sibling is tried.
-        let before =
-            if log.tail().is_some() { log.header().target() * 3 / 4 } else { Duration::ZERO };
+        let before = if log.tail().is_some() { log.header().target() / 2 } else { Duration::ZERO };
         let held = |r: usize| log.tail().is_some_and(|t| t.carries(r));
         let held_elsewhere = (0..n).map(|r| if held(r) { now } else { UnixMs(0) }).collect();
         let from = log.first().unwrap_or(log.header().first_msn);

@@ -124,6 +124,8 @@ pub struct SpliceStatus {
     pub msn: OutputMsn,
     /// The packager that was come to.
     pub to: PackagerId,
+    /// Where in its segments: `keyframe`, `border`, `border, since it is encrypted`.
+    pub at: &'static str,
     /// The rest.
     #[serde(flatten)]
     pub splice: Splice,
@@ -220,5 +222,6 @@ fn step(s: &Step) -> StepStatus {
 }
 
 fn splice(s: &Step) -> Option<SpliceStatus> {
-    Some(SpliceStatus { msn: s.msn, to: s.packager.clone(), splice: s.splice.clone()? })
+    let (to, at) = (s.packager.clone(), s.place().as_str());
+    Some(SpliceStatus { msn: s.msn, to, at, splice: s.splice.clone()? })
 }

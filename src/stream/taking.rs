@@ -61,11 +61,12 @@ impl Worker {
         let (msn, to) = (step.msn, &step.packager);
         let (reason, method, gap_ms) =
             (splice.reason.as_str(), splice.method.as_str(), splice.gap_ms);
+        let at = step.place().as_str();
         // What an operator asked for is no alarm.
         if splice.reason == SpliceReason::Drained {
-            tracing::info!(lane = %id, stream = %self.key, %msn, from = %splice.from, %to, reason, method, gap_ms, "splice");
+            tracing::info!(lane = %id, stream = %self.key, %msn, from = %splice.from, %to, reason, method, at, gap_ms, "splice");
         } else {
-            tracing::warn!(lane = %id, stream = %self.key, %msn, from = %splice.from, %to, reason, method, gap_ms, "splice");
+            tracing::warn!(lane = %id, stream = %self.key, %msn, from = %splice.from, %to, reason, method, at, gap_ms, "splice");
         }
         if self.taken_out(to) {
             tracing::warn!(lane = %id, packager = %to, "a drained packager gets a lane: nobody else carries the stream");

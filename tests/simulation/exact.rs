@@ -114,7 +114,6 @@ fn a_hundred_kills_at_random_moments_lose_nothing() {
 }
 
 #[test]
-#[ignore = "a proxy that comes back while a sibling lists little yet leaves a packager that is well, by arrival"]
 fn a_proxy_that_died_knows_again_how_packagers_relate() {
     let script = |seed| with_crashes(draw(Encoders::One, seed), seed);
     let splices = splices_in(Encoders::One, SEEDS, &script);
@@ -122,7 +121,6 @@ fn a_proxy_that_died_knows_again_how_packagers_relate() {
 }
 
 #[test]
-#[ignore = "where the next keyframe is not listed in time a whole segment is repeated, and not from the one before it"]
 fn two_encoders_with_dates_lose_a_gop_at_most() {
     let splices = splices(Encoders::TwoWithDates, SEEDS / 3);
     hold(Encoders::TwoWithDates, &splices, PICTURE_MS, |shape, border| {

@@ -1,6 +1,7 @@
 //! Where in another run the content goes on that the lane has ended with, told by what is in the
 //! segments: the keyframe, and the frame of sound.
 
+use super::patience::{gaps_after, waited};
 use super::splice::Place;
 use super::standing::{last_entry, reference, track_of};
 use super::{Candidate, Cutting, Seen, Situation, SpliceMethod, Step, Track};
@@ -44,22 +45,24 @@ pub(super) fn meets(s: &Situation, c: &Candidate, tail: &Step) -> Option<(usize,
     let (r, _) = reference(s, c)?;
     // What stands in for a segment has no content, nor has a lane that goes on without this one.
     let listed = tail.entries(r).last().is_none_or(|entry| entry.media.is_some());
-    listed.then(|| (r, meets_in(s, c, r)))
+    listed.then(|| (r, meets_in(s, c, tail, r)))
 }
 
 /// The same in rendition `r`.
-fn meets_in(s: &Situation, c: &Candidate, r: usize) -> Meets {
+fn meets_in(s: &Situation, c: &Candidate, tail: &Step, r: usize) -> Meets {
+    // A keyframe that fits is worth waiting for; in the end a little is shown again.
+    let overlap = s.overlap || waited(s, tail) >= gaps_after(s);
     let ended = last_entry(s, r).and_then(|entry| Some(entry.media.as_ref()?.end));
     let known = ended.zip(exact(c)).zip(track_of(c, r));
     known.map_or(Meets::Unknown, |((end, relation), track)| {
         let wanted = Wanted::of(end, relation);
-        wanted.map_or(Meets::Unknown, |wanted| wanted.find(track, s.overlap))
+        wanted.map_or(Meets::Unknown, |wanted| wanted.find(track, overlap))
     })
 }
 
 /// Where each rendition goes on that viewers have been given.
 pub(super) fn meetings(s: &Situation, c: &Candidate, tail: &Step) -> Meetings {
-    let meeting = |r: usize| match meets_in(s, c, r) {
+    let meeting = |r: usize| match meets_in(s, c, tail, r) {
         Meets::At(meeting) if tail.lists(r) => Some(meeting),
         _ => None,
     };

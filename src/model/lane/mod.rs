@@ -1,7 +1,8 @@
 //! A lane is a log: an append-only list of steps, of which a media playlist is nothing but the
 //! newest, printed (ARCHITECTURE.md, "A lane is a log").
 //!
-//! `header` what is frozen at opening; `step` what the log is made of; `log` the log itself;
+//! `header` what is frozen at opening; `step` what the log is made of, `border` where
+//! two runs meet; `log` the log itself;
 //! `track` what one packager shows of one rendition, and `arrivals` when; `next` the one pure function that decides
 //! the next step, `leaving` what it takes when its packager does not carry on, `draining` when its
 //! packager is taken out, `splice` where it goes on in another run by borders and `meeting` by what is
@@ -10,6 +11,7 @@
 //! waits; `print` a log to a media playlist.
 
 mod arrivals;
+mod border;
 mod cutting;
 mod dates;
 mod depth;
@@ -33,6 +35,7 @@ mod standing;
 mod step;
 mod track;
 
+pub use border::{Splice, SpliceMethod, SplicePlace, SpliceReason};
 pub use header::{Container, FORMAT, Header, SessionResource};
 pub use log::{Log, LogError};
 pub use making::{EMPTY_SUBTITLES, empty_subtitles};
@@ -42,7 +45,6 @@ pub use relations::Relations;
 pub use seen::{Asset, Cutting, Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot};
 pub use situation::{Action, Candidate, Decision, Situation, Want, What};
 pub use step::{
-    ByteRange, Cut, Entry, Held, Init, Key, KeyUri, Mark, Media, Part, Share, Source, Splice,
-    SpliceMethod, SpliceReason, Step,
+    ByteRange, Cut, Entry, Held, Init, Key, KeyUri, Mark, Media, Part, Share, Source, Step,
 };
 pub use track::Track;

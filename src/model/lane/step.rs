@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Splice, SplicePlace};
 use crate::model::media::{Content, Joint, PictureHash, Ticks};
 use crate::model::names::{ContentHash, OutputMsn, PackagerId, PackagerMsn, UnixMs};
 
@@ -77,6 +78,17 @@ impl Step {
     #[must_use]
     pub fn carries(&self, rendition: usize) -> bool {
         self.lists(rendition) && !self.entries(rendition).is_empty()
+    }
+    /// Where in its packager's segments a splice is that it follows.
+    #[must_use]
+    pub fn place(&self) -> SplicePlace {
+        let mut entries = self.shares.iter().filter_map(|share| share.entries.first());
+        let by_content = entries.clone().any(|entry| entry.cut.is_some());
+        match () {
+            () if by_content => SplicePlace::Keyframe,
+            () if entries.any(|entry| !entry.keys.is_empty()) => SplicePlace::EncryptedBorder,
+            () => SplicePlace::Border,
+        }
     }
     /// All bytes that its lists name and that are held: segments, init segments, keys.
     pub fn held(&self) -> impl Iterator<Item = Held> {
@@ -336,88 +348,6 @@ pub struct ByteRange {
     pub offset: u64,
     /// How long it is.
     pub length: u64,
-}
-
-/// The border between steps of two runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Splice {
-    /// The packager that was left (the same one where it restarted).
-    pub from: PackagerId,
-    /// Why.
-    pub reason: SpliceReason,
-    /// How the place was found.
-    pub method: SpliceMethod,
-    /// Content lost (positive) or repeated (negative), milliseconds, as far as the method knows.
-    pub gap_ms: i64,
-}
-
-/// Why a lane left a run. The names are metric labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SpliceReason {
-    /// The packager refuses, times out or answers errors.
-    Failed,
-    /// Its playlist stands still while a sibling moves.
-    Stalled,
-    /// A segment that it lists cannot be had whole.
-    SegmentLost,
-    /// It restarted: same names, another run.
-    Restarted,
-    /// It says that the stream is gone or ended while a sibling lives.
-    Ended,
-    /// Its health check says so.
-    Unhealthy,
-    /// An operator takes it out.
-    Drained,
-    /// The lane was resumed after nobody had watched it, or its log was lost.
-    Resumed,
-}
-
-impl SpliceReason {
-    /// The name in logs, metrics and the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Stalled => "stalled",
-            Self::SegmentLost => "segment_lost",
-            Self::Restarted => "restarted",
-            Self::Ended => "ended",
-            Self::Unhealthy => "unhealthy",
-            Self::Drained => "drained",
-            Self::Resumed => "resumed",
-        }
-    }
-}
-
-/// How the place of a splice was found: the ladder, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SpliceMethod {
-    /// The same coded pictures are in both runs: the splice is at the frame.
-    Keyframe,
-    /// They were, a while ago.
-    Pts,
-    /// EXT-X-PROGRAM-DATE-TIME on both sides, with which arrival agreed.
-    ProgramDateTime,
-    /// When each side's segments were first seen.
-    Arrival,
-    /// Nothing aligned in time: the sibling's newest.
-    Newest,
-}
-
-impl SpliceMethod {
-    /// The name in logs, metrics and the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Keyframe => "keyframe",
-            Self::Pts => "pts",
-            Self::ProgramDateTime => "program_date_time",
-            Self::Arrival => "arrival",
-            Self::Newest => "newest",
-        }
-    }
 }
 
 /// Steps as they were stored, the first format included.

@@ -38,8 +38,8 @@ impl Damage {
     pub const fn counts(&self, understood: bool) -> bool {
         match self {
             Self::NotMedia(_) | Self::Truncated(_) | Self::NoPicture => true,
-            Self::Empty | Self::Malformed(_) => understood,
-            Self::Unreadable | Self::Encrypted | Self::NoKeyframe(_) => false,
+            Self::Empty | Self::Malformed(_) | Self::Unreadable => understood,
+            Self::Encrypted | Self::NoKeyframe(_) => false,
         }
     }
 }

@@ -28,7 +28,10 @@ pub(super) use cut::cut;
 /// What is in a segment.
 pub(super) fn inspect(init: &[u8], segment: &[u8]) -> Result<Content, Damage> {
     // What cannot be read itself says nothing of the segment.
-    let init = Init::read(init).map_err(|_| Damage::Unreadable)?;
+    let init = Init::read(init).map_err(|damage| match damage {
+        Damage::Encrypted => Damage::Encrypted,
+        _ => Damage::Unreadable,
+    })?;
     let (content, _) = read(&init, segment, &parts(segment)?)?;
     Ok(content)
 }
