@@ -1,6 +1,8 @@
 //! Segments that are media for real: where they are damaged nobody sees them, and where a lane goes on
 //! from another packager no picture is lost, though its borders are elsewhere.
 
+use std::path::{Path, PathBuf};
+
 use futures_util::future::join_all;
 
 use crate::faults::{Damage, Fault};
@@ -121,4 +123,45 @@ async fn damage_is_not_listed_where_nothing_else_is() {
     viewer.check_all_listed().await;
     let borders = viewer.borders();
     assert!(!borders.is_empty() && borders.iter().all(|b| b.gap_ms > 0), "{borders:?}");
+}
+
+/// What an entry was cut of is asked for again, and cut again, if its bytes were lost: the same come.
+#[tokio::test]
+async fn a_tail_that_was_lost_is_made_again() {
+    let (a, b) = packagers();
+    // Little is kept in memory, so that what is lost on disk is lost.
+    let proxy = Proxy::over(&[&a, &b])
+        .setting("segments: { dir: segments, memory: 64KiB }")
+        .pool_setting("origin: { segment_bytes: 64KiB }")
+        .start()
+        .await;
+    let mut viewer = proxy.viewer("cam").await;
+    viewer.more(2).await;
+    a.kill().await;
+    viewer.until_on("b").await;
+    let listed = viewer.playlist().segments.iter().find(|s| s.discontinuity).unwrap().clone();
+    let path = viewer.path_of(&listed.uri);
+    let before = proxy.get(&path).await.unwrap();
+    assert_eq!(before.status, 200);
+    let cut = viewer.watched()[&listed.msn].label.duration_ms;
+    assert!(cut < 2000, "{cut} ms");
+    viewer.more(3).await;
+    let folder = proxy.dir().join("segments");
+    let mut removed = 0;
+    for file in files(&folder) {
+        if std::fs::read(&file).unwrap() == before.body {
+            std::fs::remove_file(file).unwrap();
+            removed += 1;
+        }
+    }
+    assert_eq!(removed, 1);
+    let again = proxy.get(&path).await.unwrap();
+    assert_eq!((again.status, again.body == before.body), (200, true));
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+    let (folders, mut files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    files.extend(folders.iter().flat_map(|folder| self::files(folder)));
+    files
 }
