@@ -44,8 +44,8 @@ impl stream::Observer for Counting {
     fn appended(&self, lane: &LaneId, _msn: OutputMsn, delay: Duration) {
         self.0.appended(lane, delay);
     }
-    fn spliced(&self, lane: &LaneId, to: &PackagerId, _msn: OutputMsn, splice: &Splice) {
-        self.0.spliced(lane, &splice.from, to, splice.reason, splice.gap_ms);
+    fn spliced(&self, _lane: &LaneId, to: &PackagerId, _msn: OutputMsn, splice: &Splice) {
+        self.0.spliced(to, splice);
     }
     fn lane_opened(&self, _lane: &LaneId, _stream: &StreamKey) {
         self.0.lane_opened();

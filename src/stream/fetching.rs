@@ -102,6 +102,8 @@ impl Worker {
         matched: &BTreeMap<PackagerId, Vec<Option<usize>>>,
         target: Duration,
     ) {
+        // What segments are looked into with.
+        let mut first: Vec<Want> = Vec::new();
         for want in wants {
             let Some(found) = matched.get(&want.packager).and_then(|m| *m.get(want.rendition)?)
             else {
@@ -120,9 +122,15 @@ impl Worker {
             }
             let shown = self.sources.get(&fetch.packager).into_iter().flat_map(|s| &s.shown);
             let runs = shown.map(|(found, s)| (*found, s.track.run())).collect();
-            // What it is looked into with comes first.
-            let source = self.sources.get(&fetch.packager);
-            let Some(look) = source.and_then(|source| look(source, &fetch)) else { continue };
+            let Some(source) = self.sources.get(&fetch.packager) else { continue };
+            let look = match look(source, &fetch) {
+                Look::After(init) => {
+                    let what = What::Asset { at: init, key_of_16: false };
+                    first.push(Want { what, ..want.clone() });
+                    continue;
+                }
+                look => look,
+            };
             self.fetching.insert(fetch.clone(), runs);
             let (deps, out) = (self.deps.clone(), self.outbox.clone());
             let keep = self.settings.window.unwrap_or(self.settings.hold) * 2 + target * 10;
@@ -136,6 +144,9 @@ impl Worker {
                 }
                 let _ = out.send(Event::Fetched(fetch, result)).await;
             });
+        }
+        if !first.is_empty() {
+            self.fetch(&first, matched, target);
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::Deps;
 use super::fetching::{Fetch, FetchError};
 use super::source::Source;
-use crate::model::lane::{Held, What};
+use crate::model::lane::{Held, Resource, What};
 use crate::model::media::{self, Container, Content, Damage};
 use crate::model::names::UnixMs;
 
@@ -28,7 +28,7 @@ impl From<Held> for Got {
 }
 
 /// How a segment is looked into.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Look {
     /// Nothing can be told: it is encrypted, or no segment at all.
     Not,
@@ -37,6 +37,8 @@ pub enum Look {
         /// Other segments of its run were understood.
         understood: bool,
     },
+    /// Once this init segment is there.
+    After(Resource),
     /// fMP4, with this init segment.
     With {
         /// The init segment.
@@ -46,22 +48,22 @@ pub enum Look {
     },
 }
 
-/// How the bytes of `fetch` are to be looked into. None: its init segment is still on its way.
-pub(super) fn look(source: &Source, fetch: &Fetch) -> Option<Look> {
-    let What::Segment { msn, encrypted: false, .. } = &fetch.what else { return Some(Look::Not) };
+/// How the bytes of `fetch` are to be looked into.
+pub(super) fn look(source: &Source, fetch: &Fetch) -> Look {
+    let What::Segment { msn, encrypted: false, .. } = &fetch.what else { return Look::Not };
     let Some(track) = source.shown.get(&fetch.found).map(|shown| &shown.track) else {
-        return Some(Look::Not);
+        return Look::Not;
     };
     let understood = track.segments().iter().any(|seen| seen.content.is_some());
     let seen = track.position(*msn).and_then(|at| track.segments().get(at));
     let Some(map) = seen.and_then(|seen| seen.listed.map.as_ref()) else {
-        return Some(Look::Bare { understood });
+        return Look::Bare { understood };
     };
     let init = track.asset(map);
     match init.held {
-        Some(init) => Some(Look::With { init, understood }),
-        None if init.lost() => Some(Look::Not),
-        None => None,
+        Some(init) => Look::With { init, understood },
+        None if init.lost() => Look::Not,
+        None => Look::After(map.clone()),
     }
 }
 

@@ -16,6 +16,9 @@
 mod clips;
 mod ffmpeg;
 mod fmp4;
+mod made_up;
+#[path = "../programme/mod.rs"]
+mod programme;
 mod splice;
 mod ts;
 mod ts_cut;

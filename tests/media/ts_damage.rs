@@ -27,10 +27,10 @@ fn what_is_not_mpeg_ts_is_told() {
     assert_eq!(damage(&b"Gone!".repeat(100)), not_media);
     assert_eq!(damage(&[0; 188 * 4]), not_media);
     assert_eq!(damage(&[]), Damage::Truncated(0));
-    // Null packets alone tell of nothing.
+    // Null packets alone tell of nothing; nor does a segment whose tables are elsewhere.
     let mut null = [0xff; 188];
     null[..4].copy_from_slice(&[0x47, 0x1f, 0xff, 0x10]);
-    assert_eq!(damage(&null.repeat(10)), Damage::Empty);
+    assert_eq!(damage(&null.repeat(10)), Damage::Unreadable);
 }
 
 #[test]
@@ -146,8 +146,8 @@ fn whole_frames(segment: &[u8], pid: u16, packets_left: usize) -> usize {
 fn streams_without_anything_in_them_are_told() {
     let segment = &PLAIN.segments()[0];
     assert_eq!(damage(&only(segment, |pid| pid != VIDEO)), Damage::NoPicture);
-    assert_eq!(damage(&only(segment, |pid| pid == 0)), Damage::Empty);
-    assert_eq!(damage(&only(segment, |pid| pid == VIDEO)), Damage::Empty);
+    assert_eq!(damage(&only(segment, |pid| pid == 0)), Damage::Unreadable);
+    assert_eq!(damage(&only(segment, |pid| pid == VIDEO)), Damage::Unreadable);
     let silent = inspect(Container::Ts, &only(segment, |pid| pid != AUDIO)).unwrap();
     assert!(silent.video.is_some() && silent.audio.is_empty());
     let empty = only(&SOUND.segments()[0], |pid| pid == 0 || pid == 4096);

@@ -51,6 +51,7 @@ fn shape(id: &'static str, variants: usize) -> impl Strategy<Value = Shape> {
                 offset,
                 dates,
                 marks,
+                media: None,
             }
         },
     )

@@ -1,6 +1,6 @@
 //! One simulation, from its seed to its trace.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use segue::segments::{Segments, Settings};
 use segue::stream::{Capacity, Parts, PoolSettings, Streams};
 use tokio::time::{Duration as Time, sleep};
 
+use crate::content::Border;
 use crate::judge::Judge;
 use crate::parts::{BASE, Database, Life, Recorder, Sim, SimOrigin, SimStore};
 use crate::players::{Door, Player};
@@ -24,15 +25,22 @@ pub struct Done {
     pub refreshes: u64,
     /// Of each splice: the true gap, the one that was told, and by which method, milliseconds.
     pub gaps: Vec<(i64, i64, SpliceMethod)>,
+    /// Of media, what was seen where a lane went on in another run, or why it cannot be right.
+    pub borders: Result<Vec<Border>, String>,
 }
 
 pub fn run(seed: u64) -> Done {
+    play(seed, script::draw(seed))
+}
+
+/// Lets a script happen.
+pub fn play(seed: u64, script: Script) -> Done {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
-    runtime.block_on(simulate(seed))
+    runtime.block_on(simulate(seed, script))
 }
 
 /// What proxies are made of.
@@ -86,8 +94,7 @@ impl Stage {
     }
 }
 
-async fn simulate(seed: u64) -> Done {
-    let script = script::draw(seed);
+async fn simulate(seed: u64, script: Script) -> Done {
     let world = script.shapes.iter().map(|s| Packager::new(s.clone(), 60_000)).collect();
     let judge = Judge::new(script.split);
     let sim = Arc::new(Sim::new(seed, world, judge));
@@ -146,6 +153,7 @@ async fn simulate(seed: u64) -> Done {
         breach: judge.breach.take(),
         refreshes: judge.refreshes,
         gaps: std::mem::take(&mut judge.gaps),
+        borders: sim.content.lock().borders(),
     }
 }
 
@@ -233,7 +241,8 @@ fn apply(sim: &Sim, stage: &mut Stage, doors: &[Door], fault: Fault) {
 
 /// How well splices were placed, over all seeds.
 pub fn print_gaps(gaps: &[(i64, i64, SpliceMethod)]) {
-    for method in [SpliceMethod::ProgramDateTime, SpliceMethod::Arrival, SpliceMethod::Newest] {
+    let methods: BTreeSet<SpliceMethod> = gaps.iter().map(|gap| gap.2).collect();
+    for method in methods {
         let mut truly: Vec<i64> = gaps.iter().filter(|g| g.2 == method).map(|g| g.0).collect();
         let mut wrong: Vec<i64> =
             gaps.iter().filter(|g| g.2 == method).map(|g| (g.0 - g.1).abs()).collect();

@@ -91,6 +91,7 @@ fn shapes(rng: &mut StdRng) -> Vec<Shape> {
                 offset: if rng.random_bool(0.3) { rng.random_range(2..40) } else { 0 },
                 dates,
                 marks: rng.random_bool(0.5),
+                media: None,
             }
         })
         .collect()

@@ -1,9 +1,8 @@
-//! A packager that is taken out and still carries on: its lane goes to a sibling at a moment at which
-//! that one carries on as well, and stays where none does.
+//! A packager that is taken out, or has lost content, and still carries on: its lane goes to a sibling at
+//! a moment at which that one carries on as well, and stays where none does.
 
-use super::leaving::{found, has_all, nearer_comes, splice};
+use super::leaving::{Found, found, has_all, nearer_comes, splice};
 use super::patience::{gaps_after, leave_after, waited};
-use super::readiness::Readiness;
 use super::standing::last_entry;
 use super::{Candidate, Decision, Situation, SpliceMethod, SpliceReason, Step, Want};
 
@@ -20,14 +19,15 @@ pub(super) enum Draining {
 /// Nothing forces the lane to leave, so it goes only where nothing is lost by it: content that is
 /// aligned, of every rendition that viewers have now. Without waiting it might never leave: a sibling
 /// that is a little later in time lists what carries on only after the packager has listed its next.
-pub(super) fn drain(s: &Situation, tail: &Step) -> Draining {
+pub(super) fn drain(s: &Situation, tail: &Step, reason: SpliceReason) -> Draining {
     let waited = waited(s, tail);
     let last_chance = waited >= leave_after(s);
     let away = away(s, tail);
     let mut wants = Vec::new();
     let mut pending = false;
-    for f in found(s, tail, SpliceReason::Drained, last_chance) {
-        if !good(f.c, f.place.method, &f.ready, away) {
+    let own = |f: &Found| *f.c.id == tail.packager;
+    for f in found(s, tail, reason, last_chance).into_iter().filter(|f| !own(f)) {
+        if !good(&f, reason, away) {
             continue;
         }
         if f.ready.pending || f.ready.lagging {
@@ -36,7 +36,7 @@ pub(super) fn drain(s: &Situation, tail: &Step) -> Draining {
             break;
         }
         if f.ready.missing() <= away {
-            return Draining::Leaves(splice(s, tail, SpliceReason::Drained, f));
+            return Draining::Leaves(splice(s, tail, reason, f));
         }
     }
     let comes = |c: &Candidate| has_all(s, tail, c) && nearer_comes(s, tail, c);
@@ -48,9 +48,12 @@ pub(super) fn drain(s: &Situation, tail: &Step) -> Draining {
     }
 }
 
-/// It may carry on, once its bytes are there.
-fn good(c: &Candidate, method: SpliceMethod, ready: &Readiness, away: usize) -> bool {
-    let aligned = method != SpliceMethod::Newest;
+/// It may carry on, once its bytes are there. What one packager has lost another must be known to have.
+fn good(Found { c, place, ready, .. }: &Found, reason: SpliceReason, away: usize) -> bool {
+    let aligned = match reason {
+        SpliceReason::Drained => place.method != SpliceMethod::Newest,
+        _ => place.method <= SpliceMethod::Pts && place.gap_ms == 0,
+    };
     c.barred.is_none() && aligned && !ready.lost() && ready.lacking() <= away
 }
 

@@ -2,13 +2,14 @@
 //! newest, printed (ARCHITECTURE.md, "A lane is a log").
 //!
 //! `header` what is frozen at opening; `step` what the log is made of; `log` the log itself;
-//! `track` what one packager shows of one rendition; `next` the one pure function that decides
+//! `track` what one packager shows of one rendition, and `arrivals` when; `next` the one pure function that decides
 //! the next step, `leaving` what it takes when its packager does not carry on, `draining` when its
 //! packager is taken out, `splice` where it goes on in another run by borders and `meeting` by what is
 //! in the segments, with `relations` to know how their timelines relate; `cutting` the first
 //! entries then, `patience` for how long it
 //! waits; `print` a log to a media playlist.
 
+mod arrivals;
 mod cutting;
 mod dates;
 mod depth;

@@ -13,7 +13,7 @@ use super::making::{Making, append, append_all};
 use super::moment::{Portion, Portions, moment, succession};
 use super::patience::{gaps_after, leave_after, prefetch_after, wait, waited};
 use super::readiness::{Fill, Readiness, readiness, wants};
-use super::standing::{FAILING, Standing, failure, reference, standing, track_of};
+use super::standing::{FAILING, Standing, failure, last_entry, reference, standing, track_of};
 use super::{
     Action, Candidate, Decision, FORMAT, Situation, Splice, SpliceMethod, SpliceReason, Step,
     Track, Want,
@@ -153,15 +153,20 @@ fn going_on(s: &Situation, tail: &Step) -> Decision {
     }
 }
 
-/// The tail is in its packager's run: the segment after it is the direct successor, unless the
-/// packager is taken out and a sibling carries on.
+/// The tail is in its packager's run: the segment after it is the direct successor, unless a sibling
+/// carries on and the packager is taken out, or has lost content.
 fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Decision {
-    if c.barred != Some(SpliceReason::Drained) || failure(c).is_some() {
+    let reason = match c.barred {
+        Some(SpliceReason::Drained) => Some(SpliceReason::Drained),
+        _ if has_lost(s, c, r, at + 1) => Some(SpliceReason::Restarted),
+        _ => None,
+    };
+    let Some(reason) = reason.filter(|_| failure(c).is_none()) else {
         return carry_on(s, tail, c, r, at);
-    }
+    };
     // One segment is held back at the most, so that the lane does not fall behind.
     let newest = track_of(c, r).is_some_and(|track| at + 2 == track.segments().len());
-    let (ahead, waits) = match drain(s, tail) {
+    let (ahead, waits) = match drain(s, tail, reason) {
         Draining::Leaves(decision) => return decision,
         Draining::Waits(wants) => (wants, newest),
         Draining::Stays(wants) => (wants, false),
@@ -169,12 +174,28 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
     let mut decision = carry_on(s, tail, c, r, at);
     if waits {
         // Its own next is fetched meanwhile, for when the sibling is late after all.
-        decision = wait(s, "drained: a sibling carries on soon", decision.wants);
-    } else if decision.action == Action::Wait {
+        let why = match reason {
+            SpliceReason::Drained => "drained: a sibling carries on soon",
+            _ => "content is missing: a sibling that has it carries on soon",
+        };
+        decision = wait(s, why, decision.wants);
+    } else if decision.action == Action::Wait && reason == SpliceReason::Drained {
         decision.why = "drained: no sibling carries on yet";
     }
     decision.wants.extend(ahead);
     decision
+}
+
+/// The packager marks the segment at `at` with EXT-X-DISCONTINUITY, and it does not begin where the
+/// lane's content ended: one that goes on counting after a restart (nginx-rtmp does so).
+fn has_lost(s: &Situation, c: &Candidate, r: usize, at: usize) -> bool {
+    let next = track_of(c, r).and_then(|track| track.segments().get(at));
+    let next = next.filter(|seen| seen.listed.segment.discontinuity);
+    let video = next.and_then(|seen| seen.content.as_ref()?.video.as_ref());
+    let ended = last_entry(s, r).and_then(|entry| entry.media.as_ref()?.end.video);
+    video
+        .zip(ended)
+        .is_some_and(|(video, ended)| video.pts.first.since(ended).abs() > video.frame.0)
 }
 
 /// The segment after the tail, in its packager's run.

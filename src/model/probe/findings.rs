@@ -9,7 +9,6 @@ use super::relating::{Measured, ms};
 use super::verdict::{Class, Verdict, codec_name, verdict};
 use super::watched::Packing;
 use super::{Both, Known};
-use crate::model::align::Method;
 use crate::model::multivariant::Found;
 use crate::model::names::UnixMs;
 
@@ -166,12 +165,7 @@ fn add(findings: &mut Findings, measured: &Measured) {
     let relation = measured.relation;
     findings.offset_ms = Some(ms(relation.offset.0));
     findings.offset_ticks = Some(relation.offset.0);
-    findings.method = Some(match relation.method {
-        Method::Keyframe => "keyframe",
-        Method::Pts => "pts",
-        Method::ProgramDateTime => "program_date_time",
-        Method::Arrival => "arrival",
-    });
+    findings.method = Some(relation.method.as_str());
     findings.within_ms = Some(milliseconds(relation.within));
     findings.drift_ppm = relation.drift_ppm;
     findings.keyframes_compared = measured.agreement.compared;
