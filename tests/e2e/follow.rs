@@ -99,7 +99,7 @@ impl Follow {
         let fault = fault.to_owned();
         let caused = |told| Caused { fault: fault.clone(), after_ms, told, join: None };
         self.splices.extend(new.into_iter().map(caused));
-        self.goes_on(2);
+        self.goes_on(1);
     }
 
     /// Starts a packager and waits until the proxy could go to it.

@@ -127,9 +127,10 @@ impl Run {
         self.content = true;
     }
 
-    /// What its splices may cost; each of them is judged by the frame at the end.
-    pub const fn expect(&mut self, splice: Splice) {
-        self.expected = Some(splice);
+    /// What its splices may cost: each of them is judged by the frame at the end. None: they are told
+    /// of, and not judged.
+    pub const fn expect(&mut self, splice: Option<Splice>) {
+        self.expected = splice;
     }
 
     /// Asks all players; whether they did it is told with the fault in whose window it was asked.
