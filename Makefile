@@ -17,7 +17,7 @@ BUILD_PACKAGES := cmake gcc g++ make pkg-config
 E2E_PACKAGES := openssl ffmpeg nginx libnginx-mod-rtmp chromium mpv procps \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav
-BENCH_PACKAGES := wrk nginx haproxy varnish
+BENCH_PACKAGES := wrk nginx haproxy varnish ffmpeg
 
 # $(call install,packages): asks for what dpkg does not have. Debian starts nginx, HAProxy and
 # Varnish as services when they are installed; nothing here wants that.

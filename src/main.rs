@@ -16,8 +16,11 @@ fn main() -> ExitCode {
     let done = match args.command {
         Some(Command::Check { conf }) => return cli::check::check(&conf),
         Some(Command::Reload { conf }) => cli::reload::reload(&conf),
+        Some(Command::Drain(options)) => cli::drain::drain(&options),
+        Some(Command::Undrain(options)) => cli::drain::undrain(&options),
         Some(Command::Health { url }) => cli::health::health(&url),
         Some(Command::Watch(options)) => return watch(&options),
+        Some(Command::Probe(options)) => return probe(&options),
         Some(Command::Demo(options)) => segue::app::demonstrate(&options),
         None => {
             args.run.conf.context("--conf is missing").and_then(|conf| run(&conf, args.run.upgrade))
@@ -41,12 +44,20 @@ fn run(conf: &Path, upgrade: bool) -> anyhow::Result<()> {
 
 /// Watches streams until they end or Ctrl-C.
 fn watch(options: &segue::watch::Options) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => {
-            let watched = segue::watch::run(options, Box::new(std::io::stdout()));
-            runtime.block_on(watched).exit_code().into()
-        }
+    looking(async { segue::watch::run(options, Box::new(std::io::stdout())).await.exit_code() })
+}
+
+/// Compares two packagers until their streams end or Ctrl-C.
+fn probe(options: &segue::probe::Options) -> ExitCode {
+    looking(async {
+        segue::probe::exit_code(segue::probe::run(options, segue::probe::Output::stdout()).await)
+    })
+}
+
+/// Runs a command that looks at streams from outside; 2 where it could not.
+fn looking(command: impl Future<Output = u8>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(command).into(),
         Err(error) => {
             eprintln!("segue: {error}");
             ExitCode::from(2)

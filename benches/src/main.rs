@@ -1,7 +1,7 @@
 //! `make bench`: what a request costs Segue, beside a bare Pingora service that answers the same
 //! bytes, nginx proxy_cache, HAProxy's cache and Varnish, all in one run; how long a new segment
-//! takes to be listed; what an idle viewer costs in memory; and what a window of hours costs beside
-//! one of seconds.
+//! takes to be listed; what an idle viewer costs in memory; what a window of hours costs beside one of
+//! seconds; and what it costs to look into a segment.
 //!
 //! The answers are Segue's own: a packager is started, Segue plays it, and its playlist and one of
 //! its segments, with their headers, are what the others are given to serve. Each server has one
@@ -9,7 +9,7 @@
 //! processor that `wrk` does not have. Rounds go round-robin over the servers, medians count.
 //!
 //! `packager` writes files and `origin` serves them; `servers` starts the five, of which `bare` is
-//! in here; `load` drives wrk; `delay`, `idle` and `long` (with `pieces`) measure the rest; `report` prints and judges.
+//! in here; `load` drives wrk; `delay`, `idle`, `media` and `long` (with `pieces`) measure the rest; `report` prints and judges.
 
 // Threads that sleep and clocks that are read are what a measurement is made of.
 #![allow(clippy::disallowed_methods)]
@@ -20,6 +20,7 @@ mod delay;
 mod idle;
 mod load;
 mod long;
+mod media;
 mod options;
 mod origin;
 mod packager;
@@ -58,9 +59,12 @@ fn run() -> Result<bool> {
     let folder = tempfile::tempdir().context("temporary folder")?;
     let origin = origin::start(folder.path().join("files"))?;
     // First, while nothing else runs.
-    let mut all = true;
+    let mut all = report::media(&media::measure(folder.path())?);
+    if options.only_media {
+        return Ok(all);
+    }
     if !options.long.is_zero() {
-        all = report::long(&long::measure(folder.path(), origin, &options)?);
+        all &= report::long(&long::measure(folder.path(), origin, &options)?);
     }
     if options.only_long {
         return Ok(all);

@@ -6,13 +6,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 const HELP: &str = "benches/run [--rounds N] [--seconds S] [--delays N] [--viewers N] [--long S]
-            [--only-long]
+            [--only-long] [--only-media]
   --rounds N    rounds over all servers, of which the median counts (15)
   --seconds S   length of one run of wrk (2)
   --delays N    segments whose listing delay is measured (20)
   --viewers N   idle connections (5000)
   --long S      seconds of a stream for which a window of hours is carried (20; 0 leaves it out)
-  --only-long   nothing but that";
+  --only-long   nothing but that, and what looking into a segment costs
+  --only-media  nothing but what looking into a segment costs";
 
 /// The command line.
 pub struct Options {
@@ -22,6 +23,7 @@ pub struct Options {
     pub viewers: usize,
     pub long: Duration,
     pub only_long: bool,
+    pub only_media: bool,
     /// This process is to be the bare Pingora service: its port and the folder of its answers.
     pub bare: Option<(u16, PathBuf)>,
 }
@@ -36,6 +38,7 @@ impl Options {
             viewers: 5000,
             long: Duration::from_secs(20),
             only_long: false,
+            only_media: false,
             bare: None,
         };
         let mut args = std::env::args().skip(1);
@@ -48,6 +51,7 @@ impl Options {
                 "--viewers" => options.viewers = value()?.parse()?,
                 "--long" => options.long = Duration::from_secs(value()?.parse()?),
                 "--only-long" => options.only_long = true,
+                "--only-media" => options.only_media = true,
                 "--bare" => options.bare = Some((value()?.parse()?, value()?.into())),
                 "--help" | "-h" => {
                     println!("{HELP}");

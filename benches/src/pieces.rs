@@ -43,7 +43,7 @@ pub fn measure() -> Vec<(&'static str, f64, f64)> {
     let logs = [log(LONG), log(SHORT)];
     let newest = Limits { kept: LOOKED_AT, ..Limits::default() };
     let read = |limits: &Limits| {
-        let of = |text: &String| us(&|| black_box(parse(text.as_bytes(), limits)).is_ok());
+        let of = |text: &String| us(&mut || black_box(parse(text.as_bytes(), limits)).is_ok());
         (of(&lists[0]), of(&lists[1]))
     };
     let (skim, all) = (read(&newest), read(&Limits::default()));
@@ -51,7 +51,7 @@ pub fn measure() -> Vec<(&'static str, f64, f64)> {
         let first = log.first().unwrap_or(OutputMsn(0));
         // What is listed on demand is named once, when it is appended.
         let named = |_| Some(*b"0123abcd");
-        us(&|| black_box(print_with(log, 0, first, &named)).is_some())
+        us(&mut || black_box(print_with(log, 0, first, &named)).is_some())
     };
     vec![
         ("reading the newest 512", skim.0, skim.1),
@@ -61,8 +61,8 @@ pub fn measure() -> Vec<(&'static str, f64, f64)> {
 }
 
 /// The middle of some.
-fn us(work: &dyn Fn() -> bool) -> f64 {
-    let once = || {
+pub fn us(work: &mut dyn FnMut() -> bool) -> f64 {
+    let mut once = || {
         let began = Instant::now();
         // Short ones often enough that the clock's grain does not count.
         let mut done = 0_u32;
@@ -101,6 +101,8 @@ fn step(msn: u64, n: u64, on_demand: bool) -> Step {
         on_demand,
         map: None,
         keys: Vec::new(),
+        media: None,
+        cut: None,
     };
     Step {
         format: FORMAT,

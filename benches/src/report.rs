@@ -3,6 +3,7 @@
 use crate::delay::Delays;
 use crate::load::{Load, Loads};
 use crate::long::{LONG, Long, SHORT};
+use crate::media::Looked;
 use crate::packager::SEGMENT;
 use crate::servers::{Kind, Server};
 
@@ -16,6 +17,8 @@ const SEGMENT_TO_BARE: f64 = 1.15;
 const LONG_TO_BARE: f64 = 1.5;
 /// A refresh of a long playlist may cost at most this much of reading all of it.
 const SKIM_TO_ALL: f64 = 0.2;
+/// Looking into a segment may cost at most this much of taking it off a socket and hashing it.
+const LOOK_TO_FETCH: f64 = 1.0;
 
 /// Prints all. True: the bars hold.
 pub fn print(
@@ -63,6 +66,21 @@ pub fn long(figures: &Long) -> bool {
         all &= bar(name, *ratio, LONG_TO_BARE);
     }
     all
+}
+
+/// What looking into a segment costs.
+pub fn media(looked: &[Looked]) -> bool {
+    println!("\n{:<12} bytes, CPU µs: a copy, fetching, looking, a cut", "segment");
+    for Looked { name, bytes, copy, fetch, inspect, cut } in looked {
+        println!("  {name:<10} {bytes:>10} {copy:>10.1} {fetch:>10.1} {inspect:>10.1} {cut:>10.1}");
+        println!("  {:<10} looking is {:.1} copies", "", inspect / copy);
+    }
+    println!();
+    let bars = looked.iter().map(|of| {
+        let name = format!("looking into {}", of.name);
+        bar(&name, of.inspect / of.fetch, LOOK_TO_FETCH)
+    });
+    bars.fold(true, |all, holds| all & holds)
 }
 
 fn bar(name: &str, ratio: f64, most: f64) -> bool {

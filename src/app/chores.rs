@@ -1,5 +1,5 @@
-//! What runs beside requests: old segments and lanes go, and streams look again when a packager's
-//! health changes.
+//! What runs beside requests: old segments and lanes go, streams look again when a packager's health
+//! changes, and packagers that were taken out by another process are followed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
+use super::drains::Drains;
 use crate::packagers::Pools;
 use crate::segments::Segments;
 use crate::store::LaneStore;
@@ -20,6 +21,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 const EXPIRE_EVERY: u32 = 60;
 
 pub struct Chores {
+    pub drains: Arc<Drains>,
     pub streams: Arc<Streams>,
     pub pools: Arc<Pools>,
     pub segments: Arc<Segments>,
@@ -46,6 +48,9 @@ impl BackgroundService for Chores {
                 _ = tick.tick() => {
                     let now = self.clock.now();
                     self.segments.sweep(now);
+                    if let Err(error) = self.drains.follow().await {
+                        tracing::debug!(%error, "who is drained is not known anew");
+                    }
                     if sweeps.is_multiple_of(EXPIRE_EVERY)
                         && let Err(error) = self.store.expire(now.minus(self.lane_expires())).await
                     {

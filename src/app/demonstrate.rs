@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+
 use super::operate::Running;
 use super::serve::{Options, serve_and_tell};
 use crate::config::Config;
@@ -60,6 +62,21 @@ async fn start(
     match told.await {
         Ok(running) => Ok(demo::Proxy {
             entry: format!("http://{}{}", options.listen, demo::ENTRY),
+            drain: {
+                let running = running.clone();
+                Box::new(move |id, out| {
+                    let running = running.clone();
+                    async move {
+                        // The demo's packagers are known, and its store is memory.
+                        let _ = running.drain(&id, out).await;
+                    }
+                    .boxed()
+                })
+            },
+            drained: {
+                let running = running.clone();
+                Box::new(move |id| running.packager(id).is_ok_and(|state| state.drained))
+            },
             status: Box::new(move || running.status().get("streams").cloned().unwrap_or_default()),
         }),
         Err(_) => Err(match failed.join() {

@@ -7,15 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use parking_lot::Mutex;
 
+use super::drains::Drains;
 use super::parts;
 use crate::config::Config;
 use crate::front::{self, Front, Live, Stages};
 use crate::model::lane::Splice;
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey};
 use crate::model::token::Keyring;
-use crate::ops::{self, Gauges, Metrics, Operations, PackagerGauge, StreamGauge};
+use crate::ops::{
+    self, DrainError, Gauges, Metrics, Operations, PackagerGauge, PackagerState, StreamGauge,
+};
 use crate::origin::Client;
 use crate::packagers::{Health, Pools};
 use crate::segments::Segments;
@@ -40,8 +44,8 @@ impl stream::Observer for Counting {
     fn appended(&self, lane: &LaneId, _msn: OutputMsn, delay: Duration) {
         self.0.appended(lane, delay);
     }
-    fn spliced(&self, lane: &LaneId, to: &PackagerId, _msn: OutputMsn, splice: &Splice) {
-        self.0.spliced(lane, &splice.from, to, splice.reason, splice.gap_ms);
+    fn spliced(&self, _lane: &LaneId, to: &PackagerId, _msn: OutputMsn, splice: &Splice) {
+        self.0.spliced(to, splice);
     }
     fn lane_opened(&self, _lane: &LaneId, _stream: &StreamKey) {
         self.0.lane_opened();
@@ -69,6 +73,7 @@ pub struct Running {
     pub segments: Arc<Segments>,
     pub pools: Arc<Pools>,
     pub client: Arc<Client>,
+    pub drains: Arc<Drains>,
     pub stages: Arc<Stages>,
     pub admin: Arc<ArcSwap<ops::Settings>>,
     /// Seconds after which a lane's log is dropped.
@@ -93,6 +98,7 @@ impl Running {
             // The only step that can fail comes first.
             self.client.reload(parts::endpoints(&changed)).map_err(|e| e.to_string())?;
             self.pools.reload(&parts::pools(&changed));
+            self.drains.requests.store(Arc::new(parts::requests(&changed)));
             self.front.reload(parts::front(&changed), keyring);
             self.streams.reload(parts::streams(&changed), parts::hosts(&changed));
             self.admin.store(Arc::new(admin_settings(&changed)));
@@ -114,6 +120,7 @@ pub fn admin_settings(config: &Config) -> ops::Settings {
     ops::Settings { admin_token: config.admin_token.as_ref().map(|t| t.reveal().clone()) }
 }
 
+#[async_trait]
 impl Operations for Running {
     fn ready(&self) -> bool {
         self.stages.ready()
@@ -140,6 +147,7 @@ impl Operations for Running {
             packagers: packagers
                 .map(|p| PackagerGauge {
                     up: p.health() != Health::Down,
+                    drained: p.drained().is_some(),
                     lanes: carried.get(&p.id).copied().unwrap_or(0),
                     packager: p.id.clone(),
                 })
@@ -167,6 +175,8 @@ impl Operations for Running {
                     serde_json::json!({
                         "packager": p.id, "pool": name, "zone": p.zone, "weight": p.weight,
                         "health": format!("{:?}", p.health()).to_lowercase(), "cause": p.cause(),
+                        "drained": p.drained().is_some(),
+                        "drained_since": p.drained().map(|d| d.since),
                     })
                 })
             })
@@ -181,5 +191,13 @@ impl Operations for Running {
 
     fn reload(&self) -> Result<(), String> {
         self.reload_file()
+    }
+
+    fn packager(&self, id: &PackagerId) -> Result<PackagerState, DrainError> {
+        self.drains.state(id)
+    }
+
+    async fn drain(&self, id: &PackagerId, out: bool) -> Result<PackagerState, DrainError> {
+        self.drains.set(id, out).await
     }
 }

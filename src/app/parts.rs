@@ -32,6 +32,11 @@ pub fn capacity(config: &Config) -> Capacity {
     Capacity { streams: config.limits.streams, lanes: config.limits.lanes }
 }
 
+/// What a packager of each pool is asked at one time.
+pub fn requests(config: &Config) -> HashMap<PoolName, usize> {
+    config.pools.iter().map(|pool| (pool.name.clone(), pool.origin.requests)).collect()
+}
+
 /// One store holds the lanes of all pools: the longest counts.
 pub fn lane_expires_s(config: &Config) -> u64 {
     config.pools.iter().map(|p| p.lane_expires.as_secs()).max().unwrap_or(86_400)
@@ -101,6 +106,7 @@ pub fn streams(config: &Config) -> HashMap<PoolName, PoolSettings> {
         hold: pool.hold,
         end_after: pool.end_after,
         idle_after: pool.idle_after,
+        overlap: pool.overlap,
         url_base: pool.url_base.clone(),
         playlist: playlist::Limits {
             bytes: pool.origin.playlist_bytes.as_usize(),

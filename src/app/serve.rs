@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use pingora::services::background::background_service;
 
 use super::chores::Chores;
+use super::drains::Drains;
 use super::lifecycle::{self, Settings};
 use super::operate::{Counting, Running, admin_settings};
 use super::{listen, parts};
@@ -114,6 +115,15 @@ fn assemble(
         hosts: parts::hosts(&config),
         seed: rand::random(),
     });
+    let drains = Arc::new(Drains {
+        store: store.clone(),
+        pools: pools.clone(),
+        streams: streams.clone(),
+        clock,
+        requests: ArcSwap::from_pointee(parts::requests(&config)),
+        one: tokio::sync::Mutex::default(),
+    });
+    wait(drains.follow())?.context("store")?;
     let live = Live { pools: pools.clone(), streams: streams.clone(), segments: segments.clone() };
     let keyring = Running::keyring(&config, &own_key).context("token_keys")?;
     let mut front =
@@ -123,6 +133,7 @@ fn assemble(
     }
     let lane_expires_s = Arc::new(AtomicU64::new(parts::lane_expires_s(&config)));
     let chores = Chores {
+        drains: drains.clone(),
         streams: streams.clone(),
         pools: pools.clone(),
         segments: segments.clone(),
@@ -139,6 +150,7 @@ fn assemble(
         segments,
         pools,
         client,
+        drains,
         stages: stages.clone(),
         lane_expires_s,
         own_key,
@@ -148,8 +160,13 @@ fn assemble(
 
 /// The installation's own token key: made once and kept in the store.
 fn own_key(store: &dyn LaneStore) -> anyhow::Result<[u8; 32]> {
+    wait(store.secret("token_key", rand::random()))?.context("store")
+}
+
+/// Nothing runs yet that could be kept waiting.
+fn wait<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(store.secret("token_key", rand::random())).context("store")
+    Ok(runtime.block_on(work))
 }
 
 fn access_log(log: &config::AccessLog) -> Option<Target> {

@@ -1,6 +1,8 @@
-//! The command line: what can be said, and the commands that need no proxy.
+//! The command line: what can be said, and the commands that need no proxy or ask a running one.
 
+mod admin;
 pub mod check;
+pub mod drain;
 pub mod health;
 pub mod pid;
 pub mod reload;
@@ -52,8 +54,15 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         conf: PathBuf,
     },
+    /// Take a packager out: its lanes move to a sibling, and viewers lose nothing.
+    Drain(drain::Options),
+    /// Bring a packager back that was taken out: it gets new viewers again.
+    Undrain(drain::Options),
     /// Poll a live HLS stream and report every breach of the rules; exit 1 if there was one.
     Watch(segue::watch::Options),
+    /// Compare two packagers of one stream: how far they are apart, and what a failover between them
+    /// would be like.
+    Probe(segue::probe::Options),
     /// Two built-in packagers, the proxy before them, and a page to kill them from.
     Demo(segue::demo::Options),
     /// Ask a running proxy whether it is alive; exit 1 if it does not say so within 2 s.

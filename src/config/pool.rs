@@ -24,6 +24,9 @@ pub struct Pool {
     pub standbys: usize,
     /// The least EXT-X-TARGETDURATION that a lane opens with (RFC 8216, 4.3.3.1), seconds.
     pub target_duration_floor: Option<u32>,
+    /// Where no keyframe fits a splice content is repeated (`splice: overlap`) instead of lost
+    /// (`splice: gap`).
+    pub overlap: bool,
     /// How much content a playlist lists at the least; none: as much as the packager.
     pub window: Option<Duration>,
     /// How much of a window is held, where none is set: what a packager lists beyond is fetched
@@ -45,6 +48,15 @@ pub struct Pool {
     pub answers: Answers,
     /// Never empty.
     pub packagers: Vec<Packager>,
+}
+
+/// Whether `splice` asks for content to be repeated.
+fn overlaps(text: &str) -> Result<bool, String> {
+    match text {
+        "gap" => Ok(false),
+        "overlap" => Ok(true),
+        _ => Err("is neither gap nor overlap".to_owned()),
+    }
 }
 
 /// One packager of a pool.
@@ -146,6 +158,7 @@ impl Pool {
                 .parsed_list("identity_queries", &["DVR"], |_, text| query_name(text)),
             standbys: section.count("standbys", 1, 0..=8),
             target_duration_floor: floor.and_then(|seconds| u32::try_from(seconds).ok()),
+            overlap: section.parsed("splice", overlaps).unwrap_or_default(),
             window: window.map(Duration::from_secs),
             hold: section.seconds("hold_seconds", 300, 30..=DAY_SECONDS),
             end_after: section.seconds("end_after_seconds", 60, 5..=DAY_SECONDS),

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 mod clip;
@@ -41,6 +42,10 @@ pub struct Proxy {
     pub entry: String,
     /// What `/status.json` says of streams now.
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// Takes a packager out of the proxy, or brings it back.
+    pub drain: Box<dyn Fn(PackagerId, bool) -> BoxFuture<'static, ()> + Send + Sync>,
+    /// Whether it is out.
+    pub drained: Box<dyn Fn(&PackagerId) -> bool + Send + Sync>,
 }
 
 /// Why there is no demo.
@@ -109,7 +114,9 @@ fn greet(address: SocketAddr, packagers: &[Packager], proxy: &Proxy) {
     }
     println!("  the proxy    {}", proxy.entry);
     println!("\nWithout the page:");
-    println!("  curl -X POST http://{address}/packagers/a/kill      (freeze, thaw, restart)");
+    println!(
+        "  curl -X POST http://{address}/packagers/a/kill      (freeze, thaw, restart, drain, undrain)"
+    );
     println!("  segue watch {}", proxy.entry);
     if !page::hls_js().exists() {
         println!("\nThe page needs hls.js: run `npm ci` in src/demo/page (`make demo` does).");

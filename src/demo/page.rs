@@ -46,6 +46,10 @@ async fn answer(request: &Request, packagers: &[Packager], proxy: &Proxy) -> Res
                 return Response::not_found("no such thing");
             };
             let packager = packagers.iter().find(|p| p.id().as_str() == id);
+            if let (Some(packager), "drain" | "undrain") = (packager, act) {
+                (proxy.drain)(packager.id().clone(), act == "drain").await;
+                return Response::ok("application/json", state(packagers, proxy).to_string());
+            }
             match (packager, Act::named(act)) {
                 (Some(packager), Some(act)) => {
                     packager.act(act);
@@ -59,6 +63,13 @@ async fn answer(request: &Request, packagers: &[Packager], proxy: &Proxy) -> Res
 }
 
 fn state(packagers: &[Packager], proxy: &Proxy) -> Value {
-    let states: Vec<_> = packagers.iter().map(Packager::state).collect();
+    let of = |p: &Packager| {
+        let mut state = json!(p.state());
+        if let Some(state) = state.as_object_mut() {
+            state.insert("drained".to_owned(), (proxy.drained)(p.id()).into());
+        }
+        state
+    };
+    let states: Vec<_> = packagers.iter().map(of).collect();
     json!({ "stream": proxy.entry, "packagers": states, "status": (proxy.status)() })
 }

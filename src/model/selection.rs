@@ -5,6 +5,8 @@
 pub struct Candidate {
     /// Not down.
     pub usable: bool,
+    /// An operator has taken it out.
+    pub drained: bool,
     /// It stands in the zone that asks.
     pub near: bool,
     /// Lanes that it carries now.
@@ -13,14 +15,14 @@ pub struct Candidate {
     pub weight: u32,
 }
 
-/// The indices of `candidates`, best first: usable before down, own zone first, then by lanes
-/// against weight, then as they stand.
+/// The indices of `candidates`, best first: usable before down, of these the drained last, own zone
+/// first, then by lanes against weight, then as they stand.
 #[must_use]
 pub fn preference(candidates: &[Candidate]) -> Vec<usize> {
     let mut order: Vec<(usize, Candidate)> = candidates.iter().copied().enumerate().collect();
     // Stable, so that equals keep the order of the configuration.
     order.sort_by(|(_, a), (_, b)| {
-        let rank = |c: &Candidate| (!c.usable, !c.near, c.weight == 0);
+        let rank = |c: &Candidate| (!c.usable, c.drained, !c.near, c.weight == 0);
         rank(a).cmp(&rank(b)).then_with(|| load(a, b).cmp(&load(b, a)))
     });
     order.into_iter().map(|(i, _)| i).collect()
@@ -37,7 +39,19 @@ mod tests {
     use super::*;
 
     const fn c(usable: bool, near: bool, lanes: usize, weight: u32) -> Candidate {
-        Candidate { usable, near, lanes, weight }
+        Candidate { usable, drained: false, near, lanes, weight }
+    }
+
+    #[test]
+    fn drained_goes_last_but_before_down() {
+        let drained = |c: Candidate| Candidate { drained: true, ..c };
+        let candidates = [
+            drained(c(false, true, 0, 1)),
+            c(false, true, 0, 1),
+            drained(c(true, true, 0, 1)),
+            c(true, false, 9, 0),
+        ];
+        assert_eq!(preference(&candidates), [3, 2, 1, 0]);
     }
 
     #[test]

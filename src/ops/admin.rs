@@ -1,5 +1,5 @@
 //! The operators' HTTP service, on a listener of its own: `/metrics`, `/status.json`, `/healthz`,
-//! `/readyz`. What changes things is a POST with the admin token.
+//! `/readyz`, `/packagers/{id}/drain`. What changes things is a POST with the admin token.
 
 use std::sync::Arc;
 
@@ -9,7 +9,9 @@ use http::{Method, Response, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
+use super::drain::{self, DrainError, PackagerState};
 use super::metrics::{Gauges, Metrics};
+use crate::model::names::PackagerId;
 
 /// Settings of the operators' service.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +21,7 @@ pub struct Settings {
 }
 
 /// What the rest of Segue tells and does for operators.
+#[async_trait]
 pub trait Operations: Send + Sync + 'static {
     /// Takes viewers: the configuration is loaded, the store open, no drain under way.
     fn ready(&self) -> bool;
@@ -28,6 +31,10 @@ pub trait Operations: Send + Sync + 'static {
     fn status(&self) -> serde_json::Value;
     /// Takes the changed configuration file, all of it or nothing. Errors: what is wrong with it.
     fn reload(&self) -> Result<(), String>;
+    /// A packager as it stands.
+    fn packager(&self, id: &PackagerId) -> Result<PackagerState, DrainError>;
+    /// Takes a packager out, or brings it back. Harmless where it is so already.
+    async fn drain(&self, id: &PackagerId, out: bool) -> Result<PackagerState, DrainError>;
 }
 
 /// The service.
@@ -47,7 +54,7 @@ impl<O: Operations> Admin<O> {
         Self { metrics, operations, settings }
     }
 
-    fn answer(&self, method: &Method, path: &str, authorization: Option<&[u8]>) -> Reply {
+    async fn answer(&self, method: &Method, path: &str, authorization: Option<&[u8]>) -> Reply {
         let reads = *method == Method::GET || *method == Method::HEAD;
         match path {
             "/metrics" if reads => Reply {
@@ -55,46 +62,45 @@ impl<O: Operations> Admin<O> {
                 content_type: "text/plain; version=0.0.4",
                 body: self.metrics.text(&self.operations.gauges()),
             },
-            "/status.json" if reads => Reply {
-                status: 200,
-                content_type: "application/json",
-                body: serde_json::to_vec_pretty(&self.operations.status()).unwrap_or_default(),
-            },
+            "/status.json" if reads => Reply::json(&self.operations.status()),
             "/healthz" if reads => Reply::line(200, "ok"),
             "/readyz" if reads && self.operations.ready() => Reply::line(200, "ready"),
             "/readyz" if reads => Reply::line(503, "not ready"),
-            "/reload" => self.change(method, authorization, || self.operations.reload()),
+            "/reload" => match self.refused(method, authorization) {
+                Some(refusal) => refusal,
+                None => match self.operations.reload() {
+                    Ok(()) => Reply::line(200, "done"),
+                    Err(reason) => Reply::line(422, &reason),
+                },
+            },
             "/metrics" | "/status.json" | "/healthz" | "/readyz" => {
                 Reply::line(405, "method not allowed")
             }
-            _ => Reply::line(404, "not found"),
+            path => match drain::asked(path) {
+                Some((id, true)) if reads => drain::reply(self.operations.packager(&id)),
+                Some((id, out)) => match self.refused(method, authorization) {
+                    Some(refusal) => refusal,
+                    None => drain::reply(self.operations.drain(&id, out).await),
+                },
+                None => Reply::line(404, "not found"),
+            },
         }
     }
 
-    /// A change: a POST with the admin token.
-    fn change(
-        &self,
-        method: &Method,
-        authorization: Option<&[u8]>,
-        act: impl FnOnce() -> Result<(), String>,
-    ) -> Reply {
+    /// A change is a POST with the admin token; anything else is answered so.
+    fn refused(&self, method: &Method, authorization: Option<&[u8]>) -> Option<Reply> {
         let settings = self.settings.load();
         let Some(token) = settings.admin_token.as_deref().filter(|token| !token.is_empty()) else {
-            return Reply::line(404, "no admin_token is configured");
+            return Some(Reply::line(404, "no admin_token is configured"));
         };
         if *method != Method::POST {
-            return Reply::line(405, "method not allowed");
+            return Some(Reply::line(405, "method not allowed"));
         }
         let Some(shown) = authorization else {
-            return Reply::line(401, "needs Authorization: Bearer");
+            return Some(Reply::line(401, "needs Authorization: Bearer"));
         };
-        if !bearer(shown).is_some_and(|shown| same(shown, token.as_bytes())) {
-            return Reply::line(403, "wrong token");
-        }
-        match act() {
-            Ok(()) => Reply::line(200, "done"),
-            Err(reason) => Reply::line(422, &reason),
-        }
+        let right = bearer(shown).is_some_and(|shown| same(shown, token.as_bytes()));
+        (!right).then(|| Reply::line(403, "wrong token"))
     }
 }
 
@@ -108,14 +114,19 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     blake3::hash(one) == blake3::hash(other)
 }
 
-struct Reply {
+pub(super) struct Reply {
     status: u16,
     content_type: &'static str,
     body: Vec<u8>,
 }
 
 impl Reply {
-    fn line(status: u16, line: &str) -> Self {
+    pub(super) fn json(value: &impl serde::Serialize) -> Self {
+        let body = serde_json::to_vec_pretty(value).unwrap_or_default();
+        Self { status: 200, content_type: "application/json", body }
+    }
+
+    pub(super) fn line(status: u16, line: &str) -> Self {
         Self { status, content_type: "text/plain", body: format!("{line}\n").into_bytes() }
     }
 }
@@ -127,7 +138,7 @@ impl<O: Operations> ServeHttp for Admin<O> {
         let head = request.method == Method::HEAD;
         let authorization =
             request.headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
-        let reply = self.answer(&request.method, request.uri.path(), authorization);
+        let reply = self.answer(&request.method, request.uri.path(), authorization).await;
         let mut response = Response::builder()
             .status(reply.status)
             .header(header::CONTENT_TYPE, reply.content_type)
@@ -146,13 +157,15 @@ impl<O: Operations> ServeHttp for Admin<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     #[derive(Default)]
     struct Stand {
         reloads: AtomicUsize,
+        out: AtomicBool,
     }
 
+    #[async_trait]
     impl Operations for Stand {
         fn ready(&self) -> bool {
             false
@@ -170,6 +183,26 @@ mod tests {
                 Err("pools[0]: no packagers (line 7)".to_owned())
             }
         }
+        fn packager(&self, id: &PackagerId) -> Result<PackagerState, DrainError> {
+            let drained = self.out.load(Ordering::SeqCst);
+            match id.as_str() {
+                "a" => Ok(PackagerState {
+                    packager: id.clone(),
+                    pool: "live".to_owned(),
+                    health: "up".to_owned(),
+                    drained,
+                    drained_since: None,
+                    lanes: 2,
+                    siblings: 1,
+                }),
+                "cut" => Err(DrainError::Store("the store cannot be reached".to_owned())),
+                _ => Err(DrainError::NoPackager(vec![PackagerId::new("a"), PackagerId::new("b")])),
+            }
+        }
+        async fn drain(&self, id: &PackagerId, out: bool) -> Result<PackagerState, DrainError> {
+            self.out.store(out, Ordering::SeqCst);
+            self.packager(id)
+        }
     }
 
     fn admin(token: Option<&str>) -> Admin<Stand> {
@@ -181,8 +214,8 @@ mod tests {
         )
     }
 
-    #[test]
-    fn only_the_admin_token_changes_things() {
+    #[tokio::test]
+    async fn only_the_admin_token_changes_things() {
         let with = admin(Some("secret"));
         let without = admin(None);
         let cases: [(&Admin<Stand>, Method, Option<&str>, u16); 9] = [
@@ -197,14 +230,47 @@ mod tests {
             (&with, Method::POST, Some("bearer secret"), 422),
         ];
         for (admin, method, authorization, status) in cases {
-            let reply = admin.answer(&method, "/reload", authorization.map(str::as_bytes));
+            let reply = admin.answer(&method, "/reload", authorization.map(str::as_bytes)).await;
             assert_eq!(reply.status, status, "{method} {authorization:?}");
         }
         assert_eq!(with.operations.reloads.load(Ordering::SeqCst), 2);
     }
 
-    #[test]
-    fn what_can_be_read() {
+    #[tokio::test]
+    async fn packagers_are_taken_out_and_brought_back() {
+        let (with, without) = (admin(Some("secret")), admin(None));
+        let right = Some("Bearer secret");
+        let cases = [
+            (&with, Method::GET, "/packagers/a/drain", None, 200, false),
+            (&without, Method::GET, "/packagers/a/drain", None, 200, false),
+            (&without, Method::POST, "/packagers/a/drain", right, 404, false),
+            (&with, Method::POST, "/packagers/a/drain", None, 401, false),
+            (&with, Method::POST, "/packagers/a/drain", Some("Bearer wrong"), 403, false),
+            (&with, Method::POST, "/packagers/a/drain", right, 200, true),
+            (&with, Method::POST, "/packagers/a/drain", right, 200, true),
+            (&with, Method::PUT, "/packagers/a/undrain", right, 405, true),
+            (&with, Method::GET, "/packagers/a/undrain", right, 405, true),
+            (&with, Method::POST, "/packagers/a/undrain", right, 200, false),
+            (&with, Method::POST, "/packagers/cut/drain", right, 503, true),
+            (&with, Method::POST, "/packagers/a/dance", right, 404, true),
+        ];
+        for (admin, method, path, authorization, status, out) in cases {
+            let reply = admin.answer(&method, path, authorization.map(str::as_bytes)).await;
+            let got = (reply.status, admin.operations.out.load(Ordering::SeqCst));
+            assert_eq!(got, (status, out), "{method} {path} {authorization:?}");
+            if status == 200 {
+                let state: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+                assert_eq!((&state["drained"], &state["lanes"]), (&out.into(), &2.into()));
+            }
+        }
+        let unknown = with.answer(&Method::POST, "/packagers/z/drain", right.map(str::as_bytes));
+        let unknown = unknown.await;
+        assert_eq!(unknown.status, 404);
+        assert_eq!(unknown.body, b"no such packager; there are a, b\n");
+    }
+
+    #[tokio::test]
+    async fn what_can_be_read() {
         let admin = admin(None);
         let cases = [
             ("/healthz", 200),
@@ -214,8 +280,8 @@ mod tests {
             ("/", 404),
         ];
         for (path, status) in cases {
-            assert_eq!(admin.answer(&Method::GET, path, None).status, status, "{path}");
+            assert_eq!(admin.answer(&Method::GET, path, None).await.status, status, "{path}");
         }
-        assert_eq!(admin.answer(&Method::POST, "/metrics", None).status, 405);
+        assert_eq!(admin.answer(&Method::POST, "/metrics", None).await.status, 405);
     }
 }

@@ -10,7 +10,7 @@ use prometheus::{
 };
 
 use super::make::Make;
-use crate::model::lane::SpliceReason;
+use crate::model::lane::Splice;
 use crate::model::names::{LaneId, PackagerId};
 
 /// What stands now, as asked for with every scrape.
@@ -43,6 +43,8 @@ pub struct PackagerGauge {
     pub packager: PackagerId,
     /// Its checks say that it is usable.
     pub up: bool,
+    /// An operator has taken it out.
+    pub drained: bool,
     /// Lanes that it carries.
     pub lanes: u64,
 }
@@ -99,6 +101,7 @@ struct Scraped {
     segment_bytes: IntGaugeVec,
     access_log_dropped: IntGauge,
     packager_up: IntGaugeVec,
+    packager_drained: IntGaugeVec,
     packager_lanes: IntGaugeVec,
     stream_state: IntGaugeVec,
     playlist_age: IntGaugeVec,
@@ -201,8 +204,8 @@ impl Metrics {
             )?,
             splice_gap: make.histograms(
                 "splice_gap_milliseconds",
-                "Content lost (gap) or repeated (overlap) at splices.",
-                &["kind"],
+                "Content lost (gap) or repeated (overlap) at splices, by how their place was found.",
+                &["kind", "method"],
                 &MILLISECONDS,
             )?,
             lanes_opened: make.counter("lanes_opened_total", "Lanes opened.")?,
@@ -245,19 +248,14 @@ impl Metrics {
         self.listing_delay.observe(delay.as_secs_f64());
     }
 
-    /// A lane went to another run. `gap_ms`: content lost, or repeated where negative.
-    pub fn spliced(
-        &self,
-        _lane: &LaneId,
-        from: &PackagerId,
-        to: &PackagerId,
-        reason: SpliceReason,
-        gap_ms: i64,
-    ) {
+    /// A lane went to another run, of packager `to`.
+    pub fn spliced(&self, to: &PackagerId, splice: &Splice) {
+        let Splice { from, reason, method, gap_ms } = splice;
         self.splices.with_label_values(&[reason.as_str(), from.as_str(), to.as_str()]).inc();
-        let kind = if gap_ms < 0 { "overlap" } else { "gap" };
+        let kind = if *gap_ms < 0 { "overlap" } else { "gap" };
+        let labels = [kind, method.as_str()];
         #[allow(clippy::cast_precision_loss)] // milliseconds of content, far below 2^52
-        self.splice_gap.with_label_values(&[kind]).observe(gap_ms.unsigned_abs() as f64);
+        self.splice_gap.with_label_values(&labels).observe(gap_ms.unsigned_abs() as f64);
     }
 
     /// A lane was opened.
@@ -313,6 +311,11 @@ impl Scraped {
                 "1 while a packager's checks say that it is usable.",
                 &["packager"],
             )?,
+            packager_drained: make.gauges(
+                "packager_drained",
+                "1 while a packager is taken out: that it is down is no alarm then.",
+                &["packager"],
+            )?,
             packager_lanes: make.gauges(
                 "packager_lanes",
                 "Lanes that a packager carries.",
@@ -343,14 +346,19 @@ impl Scraped {
         set(&self.segment_bytes.with_label_values(&["memory"]), now.segment_bytes_memory);
         set(&self.segment_bytes.with_label_values(&["disk"]), now.segment_bytes_disk);
         set(&self.memory, resident_bytes().unwrap_or(0));
-        for vector in
-            [&self.packager_up, &self.packager_lanes, &self.stream_state, &self.playlist_age]
-        {
+        for vector in [
+            &self.packager_up,
+            &self.packager_drained,
+            &self.packager_lanes,
+            &self.stream_state,
+            &self.playlist_age,
+        ] {
             vector.reset();
         }
         for one in &now.packagers {
             let label = [one.packager.as_str()];
             set(&self.packager_up.with_label_values(&label), u64::from(one.up));
+            set(&self.packager_drained.with_label_values(&label), u64::from(one.drained));
             set(&self.packager_lanes.with_label_values(&label), one.lanes);
         }
         for one in &now.stream_states {
@@ -374,6 +382,7 @@ fn resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::lane::{SpliceMethod, SpliceReason};
 
     #[test]
     fn counted_and_scraped() {
@@ -385,11 +394,17 @@ mod tests {
         metrics.refreshed(&a, "ok", Duration::from_millis(3));
         metrics.fetched(&a, 700, "ok");
         metrics.appended(&lane, Duration::from_millis(40));
-        metrics.spliced(&lane, &a, &b, SpliceReason::Stalled, -120);
+        let (reason, method) = (SpliceReason::Stalled, SpliceMethod::Arrival);
+        metrics.spliced(&b, &Splice { from: a.clone(), reason, method, gap_ms: -120 });
         metrics.lane_opened();
         let mut gauges = Gauges {
             ready: true,
-            packagers: vec![PackagerGauge { packager: a.clone(), up: true, lanes: 2 }],
+            packagers: vec![PackagerGauge {
+                packager: a.clone(),
+                up: true,
+                drained: true,
+                lanes: 2,
+            }],
             stream_states: vec![StreamGauge {
                 stream: "/live/cam.m3u8".into(),
                 packager: a,
@@ -407,10 +422,11 @@ mod tests {
             "segue_responses_cut_total 1",
             r#"segue_origin_fetched_bytes_total{packager="a"} 700"#,
             r#"segue_splices_total{from="a",reason="stalled",to="b"} 1"#,
-            r#"segue_splice_gap_milliseconds_sum{kind="overlap"} 120"#,
+            r#"segue_splice_gap_milliseconds_sum{kind="overlap",method="arrival"} 120"#,
             r#"segue_stream_state{packager="a",state="live",stream="/live/cam.m3u8"} 1"#,
             r#"segue_playlist_age_milliseconds{packager="a",stream="/live/cam.m3u8"} 1500"#,
             r#"segue_packager_up{packager="a"} 1"#,
+            r#"segue_packager_drained{packager="a"} 1"#,
             "segue_ready 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

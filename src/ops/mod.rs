@@ -1,10 +1,14 @@
 //! For operators: metrics, health, status, and what can be changed while running.
 //!
-//! `metrics` the counters and gauges; `admin` the HTTP service they are read from.
+//! `metrics` the counters and gauges; `admin` the HTTP service they are read from; `drain` what it
+//! says of packagers that are taken out.
 
 pub mod admin;
+mod drain;
 mod make;
 pub mod metrics;
+
+pub use drain::{DrainError, PackagerState};
 
 pub use admin::{Admin, Operations, Settings};
 pub use metrics::{Gauges, Metrics, PackagerGauge, StreamGauge};

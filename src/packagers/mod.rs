@@ -1,10 +1,11 @@
 //! Packagers, their pools and their health.
 //!
-//! `pools` which packagers carry what, replaced on reload; `health` the checks of one packager;
-//! `watch` the loops that run them. Pingora's load balancing discovers and checks addresses. The
+//! `pools` which packagers carry what, replaced on reload; `drained` who of them is taken out;
+//! `health` the checks of one packager; `watch` the loops that run them. Pingora's load balancing discovers and checks addresses. The
 //! choice between packagers is ours (`model/selection.rs`): its selectors see addresses and a
 //! key, and neither zones nor lanes, and two packagers may share an address.
 
+mod drained;
 mod health;
 mod pools;
 mod watch;
@@ -22,6 +23,7 @@ use crate::model::health::Gauge;
 pub use crate::model::health::{Health, Thresholds};
 use crate::model::names::{PackagerId, PoolName};
 
+pub use drained::Drained;
 pub use pools::{Pool, Pools};
 pub use watch::HealthChecks;
 
@@ -99,6 +101,12 @@ impl Packager {
     pub fn cause(&self) -> String {
         self.state.inner.lock().cause.clone()
     }
+
+    /// An operator has taken it out: since when.
+    #[must_use]
+    pub fn drained(&self) -> Option<Drained> {
+        self.state.inner.lock().drained
+    }
 }
 
 impl fmt::Debug for Packager {
@@ -107,7 +115,7 @@ impl fmt::Debug for Packager {
     }
 }
 
-/// The health of one packager: outlives reloads that keep its id.
+/// The health of one packager, and whether it is taken out: outlives reloads that keep its id.
 struct State {
     id: PackagerId,
     ticks: channel::Sender<u64>,
@@ -117,6 +125,7 @@ struct State {
 struct Inner {
     health: Health,
     cause: String,
+    drained: Option<Drained>,
     gauges: HashMap<SocketAddr, Gauge>,
     /// Checks that could not be made, since the name has no address.
     nameless: Gauge,
@@ -127,6 +136,7 @@ impl State {
         let inner = Inner {
             health: Health::Unknown,
             cause: String::new(),
+            drained: None,
             gauges: HashMap::new(),
             nameless: Gauge::default(),
         };
@@ -174,6 +184,39 @@ impl State {
         self.settle(&mut self.inner.lock(), health, Some(cause.to_owned()));
     }
 
+    /// Takes it out, or brings it back.
+    fn drain(&self, drained: Option<Drained>) {
+        let mut inner = self.inner.lock();
+        if inner.drained == drained {
+            return;
+        }
+        inner.drained = drained;
+        let packager = self.id.as_str();
+        match drained {
+            Some(drained) => {
+                let spread_ms = u64::try_from(drained.spread.as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(target: "segue::packagers", packager, spread_ms, "packager is drained: no new lanes, and those on it leave");
+            }
+            None => {
+                tracing::info!(target: "segue::packagers", packager, "packager is no longer drained");
+            }
+        }
+        if drained.is_none() && inner.health == Health::Down {
+            self.tell_down(&inner);
+        }
+        self.ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
+    }
+
+    /// That one is away which an operator has taken out is no alarm.
+    fn tell_down(&self, inner: &Inner) {
+        let (packager, cause) = (self.id.as_str(), inner.cause.as_str());
+        if inner.drained.is_some() {
+            tracing::info!(target: "segue::packagers", packager, cause, "packager is down, and drained");
+        } else {
+            tracing::warn!(target: "segue::packagers", packager, cause, "packager is down");
+        }
+    }
+
     fn settle(&self, inner: &mut Inner, health: Health, cause: Option<String>) {
         let before = inner.health;
         if before == health {
@@ -186,9 +229,7 @@ impl State {
         };
         let packager = self.id.as_str();
         match (before, health) {
-            (_, Health::Down) => {
-                tracing::warn!(target: "segue::packagers", packager, cause = %inner.cause, "packager is down");
-            }
+            (_, Health::Down) => self.tell_down(inner),
             (Health::Down, Health::Up) => {
                 tracing::info!(target: "segue::packagers", packager, "packager is up");
             }

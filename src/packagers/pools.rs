@@ -1,15 +1,16 @@
 //! Which packagers carry what. Reloading replaces what is inside and keeps what is known of
 //! packagers that stay.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{CheckSpec, Health, Packager, PoolSpec, State};
-use crate::model::names::{PackagerId, PoolName};
+use super::{CheckSpec, Drained, Health, Packager, PoolSpec, State};
+use crate::model::names::{PackagerId, PoolName, UnixMs};
 use crate::model::selection::{Candidate, preference};
 
 /// The packagers that carry the same streams.
@@ -27,7 +28,7 @@ impl Pool {
         self.packagers.load_full()
     }
 
-    /// The order in which packagers are tried for new lanes: usable before down, own zone first,
+    /// The order in which packagers are tried for new lanes: usable before down, drained last, own zone first,
     /// then by lanes against weight, then in the order of the configuration. An empty `zone` is
     /// near to none.
     #[must_use]
@@ -41,6 +42,7 @@ impl Pool {
             .iter()
             .map(|p| Candidate {
                 usable: p.health().is_usable(),
+                drained: p.drained().is_some(),
                 near: !zone.is_empty() && p.zone == zone,
                 lanes: lanes(&p.id),
                 weight: p.weight,
@@ -53,7 +55,8 @@ impl Pool {
 /// All pools. Reloading replaces what is inside.
 pub struct Pools {
     table: ArcSwap<Table>,
-    reloading: Mutex<()>,
+    /// Who is taken out, configured here or not. Held while either changes.
+    drained: Mutex<BTreeMap<PackagerId, Drained>>,
     ticks: watch::Sender<u64>,
 }
 
@@ -75,7 +78,7 @@ impl Pools {
     pub fn new(specs: &[PoolSpec]) -> Self {
         let pools = Self {
             table: ArcSwap::default(),
-            reloading: Mutex::new(()),
+            drained: Mutex::default(),
             ticks: watch::Sender::new(0),
         };
         pools.reload(specs);
@@ -85,7 +88,7 @@ impl Pools {
     /// Takes `specs` in place of what was. Packagers whose id stays keep their health. The
     /// `origin` client is reloaded first: a packager that it does not know fails its checks.
     pub fn reload(&self, specs: &[PoolSpec]) {
-        let _one = self.reloading.lock();
+        let drained = self.drained.lock();
         let old = self.table.load_full();
         let mut table = Table::default();
         for spec in specs {
@@ -126,6 +129,9 @@ impl Pools {
                 pool.packagers.store(Arc::default());
             }
         }
+        for (id, state) in &table.states {
+            state.drain(drained.get(id).copied());
+        }
         self.table.store(Arc::new(table));
         self.ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
     }
@@ -158,6 +164,25 @@ impl Pools {
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.ticks.subscribe()
+    }
+
+    /// Takes these packagers out, each since then, and brings all others back. `spread`: the lanes of one
+    /// that was not out before leave within this time.
+    pub fn drain(
+        &self,
+        out: &BTreeMap<PackagerId, UnixMs>,
+        spread: impl Fn(&PackagerId) -> Duration,
+    ) {
+        let mut drained = self.drained.lock();
+        let known = |id: &PackagerId, since| drained.get(id).filter(|d| d.since == since).copied();
+        let now = out.iter().map(|(id, &since)| {
+            let known = known(id, since);
+            (id.clone(), known.unwrap_or_else(|| Drained { since, spread: spread(id) }))
+        });
+        *drained = now.collect();
+        for (id, state) in &self.table.load().states {
+            state.drain(drained.get(id).copied());
+        }
     }
 
     /// Sets a packager's health by hand: for tests and simulations, where no checks run.
@@ -244,6 +269,32 @@ mod tests {
             }
             assert_eq!(order(&pools, zone, lanes), want, "zone {zone}, down {down}, {lanes:?}");
         }
+    }
+
+    #[test]
+    fn who_is_drained_stays_drained_and_goes_last() {
+        let pools = Pools::new(&[pool("live", &["*"], &[("a", "", 1), ("b", "", 1)])]);
+        let mut ticks = pools.subscribe();
+        let out = |since| BTreeMap::from([(PackagerId::new("a"), UnixMs(since))]);
+        pools.drain(&out(7), |_| Duration::from_secs(3));
+        assert!(ticks.has_changed().unwrap());
+        ticks.mark_unchanged();
+        assert_eq!(order(&pools, "", &[("b", 9)]), "ba");
+        // The same again, looked for in the store: nothing changes.
+        pools.drain(&out(7), |_| Duration::ZERO);
+        assert!(!ticks.has_changed().unwrap());
+        let drained = |pools: &Pools| {
+            pools.get(&PoolName::new("live")).unwrap().packagers().iter().find_map(|p| p.drained())
+        };
+        let since = Drained { since: UnixMs(7), spread: Duration::from_secs(3) };
+        assert_eq!(drained(&pools), Some(since));
+        // Out of the configuration and back.
+        pools.reload(&[pool("live", &["*"], &[("b", "", 1)])]);
+        pools.reload(&[pool("live", &["*"], &[("a", "", 1), ("b", "", 1)])]);
+        assert_eq!(drained(&pools), Some(since));
+        pools.drain(&BTreeMap::new(), |_| Duration::ZERO);
+        assert_eq!(drained(&pools), None);
+        assert_eq!(order(&pools, "", &[("b", 9)]), "ab");
     }
 
     #[test]

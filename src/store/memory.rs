@@ -12,7 +12,7 @@ use super::{
     refuse_hole,
 };
 use crate::model::lane::{Header, Step};
-use crate::model::names::{LaneId, OutputMsn, StreamKey, UnixMs};
+use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
 
 /// Lanes' logs in memory.
 pub struct MemoryStore {
@@ -29,6 +29,7 @@ struct State {
     targets: BTreeMap<StreamKey, u32>,
     /// The keys of `targets` in the order they came.
     targets_order: VecDeque<StreamKey>,
+    drained: BTreeMap<PackagerId, UnixMs>,
 }
 
 struct Lane {
@@ -166,6 +167,23 @@ impl LaneStore for MemoryStore {
             state.targets.remove(&first);
         }
         Ok(seconds)
+    }
+
+    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        Ok(self.state.lock().drained.clone())
+    }
+
+    async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
+        let drained = &mut self.state.lock().drained;
+        match since {
+            Some(since) => {
+                drained.entry(packager.clone()).or_insert(since);
+            }
+            None => {
+                drained.remove(packager);
+            }
+        }
+        Ok(())
     }
 
     fn changes(&self) -> broadcast::Receiver<Change> {

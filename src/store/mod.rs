@@ -1,13 +1,14 @@
 //! Where lanes' logs live. Everything that must agree between processes is one operation here:
 //! `append` succeeds only on the tail it was computed from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::model::lane::{Header, Step};
-use crate::model::names::{LaneId, OutputMsn, StreamKey, UnixMs};
+use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
 
 mod memory;
 mod spec;
@@ -128,6 +129,11 @@ pub trait LaneStore: Send + Sync {
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
     /// The highest target duration seen for a stream before, raised to `seconds` (ARCHITECTURE.md, law 4).
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError>;
+    /// The packagers that operators have taken out, and since when: like a secret, of the whole
+    /// installation, so that every proxy that shares the store leaves them.
+    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError>;
+    /// Takes a packager out, where it is not already, or (`since`: none) brings it back.
+    async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError>;
     /// Changes made by any process that shares the store, this one among them: lanes opened,
     /// appended to or expired. Told at least once, perhaps late, perhaps more than once.
     fn changes(&self) -> broadcast::Receiver<Change>;

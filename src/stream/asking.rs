@@ -79,7 +79,8 @@ impl Worker {
         let open = |l: &Carried| {
             let stays = l.log.tail().is_none_or(|t| l.opens_on.as_ref() == Some(&t.packager));
             let short = l.opens_on.as_ref().is_some_and(|on| self.cut_short(l.log.header(), on));
-            stays && !short
+            let leaves = l.opens_on.as_ref().is_some_and(|on| self.drained(on));
+            stays && !short && !leaves
         };
         waiting && !self.lanes.values().any(open)
     }

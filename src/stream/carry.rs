@@ -10,7 +10,8 @@ use super::source::Source;
 use super::status::{Decided, PackagerStatus};
 use super::worker::Worker;
 use crate::model::lane::{
-    Action, Candidate, Decision, Entry, Log, Situation, SpliceReason, Step, empty_subtitles, next,
+    Action, Candidate, Decision, Entry, Log, Relations, Situation, Step, Track, empty_subtitles,
+    next,
 };
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, UnixMs};
 use crate::model::rendition::{Kind, Rendition};
@@ -57,6 +58,8 @@ pub struct Carried {
     /// Listed on demand when it opened, and near enough to the edge to be held: still to be
     /// fetched, the newest last.
     pub backlog: Vec<Spot>,
+    /// How the runs of packagers relate to its own.
+    pub relations: Relations,
     /// The last decisions, newest last.
     pub decisions: Vec<Decided>,
 }
@@ -69,10 +72,9 @@ impl Carried {
         now: UnixMs,
     ) -> Self {
         let n = log.header().renditions.len();
-        // A lane that was carried before is late already: half a target duration is left for its
+        // A lane that was carried before is late already: three quarters of a target duration are left for its
         // packager to be seen before a sibling is tried.
-        let before =
-            if log.tail().is_some() { log.header().target() * 3 / 4 } else { Duration::ZERO };
+        let before = if log.tail().is_some() { log.header().target() / 2 } else { Duration::ZERO };
         let held = |r: usize| log.tail().is_some_and(|t| t.carries(r));
         let held_elsewhere = (0..n).map(|r| if held(r) { now } else { UnixMs(0) }).collect();
         let from = log.first().unwrap_or(log.header().first_msn);
@@ -90,6 +92,7 @@ impl Carried {
             held_elsewhere,
             looked_at: UnixMs(0),
             backlog: Vec::new(),
+            relations: Relations::default(),
             decisions: Vec::new(),
             log,
         }
@@ -165,6 +168,7 @@ impl Worker {
         let mut changed = false;
         let mut wake = self.deps.clock.now().plus(Duration::from_secs(1));
         for _ in 0..APPENDS {
+            self.relate(id);
             let Some((decision, matched)) = self.decide(id) else { break };
             let now = self.deps.clock.now();
             wake = decision.wake;
@@ -199,6 +203,20 @@ impl Worker {
         }
     }
 
+    /// Looks at what was appended and fetched since the last time.
+    fn relate(&mut self, id: &LaneId) {
+        let now = self.deps.clock.now();
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        lane.relations.appended(&lane.log);
+        lane.relations.keep(|id| self.sources.contains_key(id));
+        for (id, source) in &self.sources {
+            let matched = source.matched(lane.log.header());
+            let shown = |at: &Option<usize>| Some(&source.shown.get(at.as_ref()?)?.track);
+            let tracks: Vec<Option<&Track>> = matched.iter().map(shown).collect();
+            lane.relations.shown(now, id, &tracks);
+        }
+    }
+
     fn decide(&self, id: &LaneId) -> Option<(Decision, Matched)> {
         let lane = self.lanes.get(id)?;
         let now = self.deps.clock.now();
@@ -207,8 +225,7 @@ impl Worker {
         let matched: Matched =
             self.sources.iter().map(|(p, s)| (p.clone(), s.matched(header))).collect();
         let order = self.order_for(lane);
-        // Checks that fail everywhere are more likely wrong than every packager is.
-        let all_down = order.iter().all(|p| self.barred(p).is_some());
+        let barred = self.barred(lane, &order);
         let listed: Vec<Option<bool>> = (0..header.renditions.len())
             .map(|r| {
                 let steps = lane.log.steps().rev().take(LOOKED_BACK);
@@ -218,10 +235,11 @@ impl Worker {
             .collect();
         let candidates: Vec<Candidate> = order
             .iter()
-            .filter_map(|p| {
+            .zip(barred)
+            .filter_map(|(p, barred)| {
                 let source = self.sources.get(p)?;
-                let barred = self.barred(p).filter(|r| !all_down || *r != SpliceReason::Unhealthy);
-                Some(source.candidate(header, matched.get(p)?, &listed, barred))
+                let relation = lane.relations.to(p);
+                Some(source.candidate(header, matched.get(p)?, &listed, barred, relation))
             })
             .collect();
         let situation = Situation {
@@ -231,6 +249,7 @@ impl Worker {
             carried_since: lane.since,
             candidates: &candidates,
             end_after: self.settings.end_after,
+            overlap: self.settings.overlap,
         };
         let decision = next(&situation);
         drop(candidates);
@@ -251,18 +270,6 @@ impl Worker {
             order.sort_by_key(|id| id != first);
         }
         order
-    }
-
-    fn barred(&self, id: &PackagerId) -> Option<SpliceReason> {
-        let pool = self.deps.pools.get(&self.key.pool)?;
-        let packager = pool.packagers().iter().find(|p| p.id == *id).cloned();
-        match packager {
-            None => Some(SpliceReason::Drained),
-            Some(p) if p.health() == crate::packagers::Health::Down => {
-                Some(SpliceReason::Unhealthy)
-            }
-            Some(_) => None,
-        }
     }
 
     /// Prints what is new, keeps what is listed, drops what has left long ago.

@@ -2,13 +2,16 @@
 //! before anybody hears of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::Outcome;
+use super::inside::{Got, Look, look};
 use super::worker::{Event, Worker};
-use crate::model::lane::{Held, Resource, Want, What};
+use crate::model::lane::{Resource, Want, What};
+use crate::model::media::{Content, Damage};
 use crate::model::names::{ContentHash, PackagerId};
 use crate::origin::{OriginError, PlaylistAnswer};
 use crate::segments::SegmentsError;
@@ -32,16 +35,20 @@ pub enum FetchError {
     Segments(#[from] SegmentsError),
     #[error("is not media")]
     NotMedia,
+    #[error("{0}")]
+    Damaged(#[from] Damage),
+    #[error("what it is made of is not held any more")]
+    NotHeld,
 }
 
 /// What was full or busy is tried again after this.
 const AGAIN: Duration = Duration::from_millis(500);
 
 impl Worker {
-    pub(super) fn take_bytes(&mut self, fetch: &Fetch, result: Result<Held, FetchError>) {
+    pub(super) fn take_bytes(&mut self, fetch: &Fetch, result: Result<Got, FetchError>) {
         let runs = self.fetching.remove(fetch).unwrap_or_default();
-        let held = match result {
-            Ok(held) => Some(held),
+        let got = match result {
+            Ok(got) => Some(got),
             // Ours to mend, and none of the packager's fault: it is asked again.
             Err(error @ (FetchError::Segments(_) | FetchError::Origin(OriginError::Busy))) => {
                 tracing::warn!(stream = %self.key, packager = %fetch.packager, %error, "cannot be held now");
@@ -53,11 +60,24 @@ impl Worker {
                 None
             }
         };
+        let mut held = got.as_ref().map(|got| got.held);
         let Some(source) = self.sources.get_mut(&fetch.packager) else { return };
         match &fetch.what {
             What::Segment { msn, .. } => {
+                let Some(shown) = source.shown.get_mut(&fetch.found) else { return };
+                if let Some(content) = got.and_then(|got| got.content) {
+                    if shown.track.is_unlike(*msn, &content) {
+                        let (id, what) = (&fetch.packager, &fetch.what.resource().path);
+                        tracing::info!(stream = %self.key, packager = %id, segment = what, "has other streams than the one before it");
+                        held = None;
+                    }
+                    shown.track.looked(fetch.run, *msn, content);
+                }
+                shown.track.fetched(fetch.run, *msn, held);
+            }
+            What::Tail { cutting, .. } => {
                 if let Some(shown) = source.shown.get_mut(&fetch.found) {
-                    shown.track.fetched(fetch.run, *msn, held);
+                    shown.track.made_tail(fetch.run, *cutting, held);
                 }
             }
             // Renditions mostly share their keys: one answer does for all.
@@ -82,6 +102,8 @@ impl Worker {
         matched: &BTreeMap<PackagerId, Vec<Option<usize>>>,
         target: Duration,
     ) {
+        // What segments are looked into with.
+        let mut first: Vec<Want> = Vec::new();
         for want in wants {
             let Some(found) = matched.get(&want.packager).and_then(|m| *m.get(want.rendition)?)
             else {
@@ -100,11 +122,20 @@ impl Worker {
             }
             let shown = self.sources.get(&fetch.packager).into_iter().flat_map(|s| &s.shown);
             let runs = shown.map(|(found, s)| (*found, s.track.run())).collect();
+            let Some(source) = self.sources.get(&fetch.packager) else { continue };
+            let look = match look(source, &fetch) {
+                Look::After(init) => {
+                    let what = What::Asset { at: init, key_of_16: false };
+                    first.push(Want { what, ..want.clone() });
+                    continue;
+                }
+                look => look,
+            };
             self.fetching.insert(fetch.clone(), runs);
             let (deps, out) = (self.deps.clone(), self.outbox.clone());
             let keep = self.settings.window.unwrap_or(self.settings.hold) * 2 + target * 10;
             tokio::spawn(async move {
-                let result = deps.bytes(&fetch, target, keep).await;
+                let result = deps.bytes(&fetch, look, target, keep).await;
                 if matches!(
                     &result,
                     Err(FetchError::Segments(_) | FetchError::Origin(OriginError::Busy))
@@ -113,6 +144,9 @@ impl Worker {
                 }
                 let _ = out.send(Event::Fetched(fetch, result)).await;
             });
+        }
+        if !first.is_empty() {
+            self.fetch(&first, matched, target);
         }
     }
 
@@ -143,7 +177,9 @@ pub(super) fn looks_right(what: &What, bytes: &[u8]) -> bool {
         What::Segment { encrypted: true, .. } => {
             !bytes.is_empty() && bytes.len().is_multiple_of(BLOCK)
         }
-        What::Segment { at, .. } | What::Asset { at, .. } => looks_like_media(at, bytes),
+        What::Segment { at, .. } | What::Asset { at, .. } | What::Tail { at, .. } => {
+            looks_like_media(at, bytes)
+        }
     }
 }
 
@@ -181,18 +217,40 @@ impl super::Deps {
     pub(super) async fn bytes(
         &self,
         fetch: &Fetch,
+        look: Look,
         deadline: Duration,
         keep: Duration,
-    ) -> Result<Held, FetchError> {
+    ) -> Result<Got, FetchError> {
+        if matches!(fetch.what, What::Tail { .. }) {
+            return Ok(self.tail(&fetch.what, self.clock.now().plus(keep)).await?.into());
+        }
         let r = fetch.what.resource();
         let result = self.origin.segment(&fetch.packager, &r.path, r.range, deadline).await;
         let n = result.as_ref().map_or(0, Bytes::len);
-        self.observer.fetched(&fetch.packager, outcome(&result), n);
-        let bytes = result?;
-        if !looks_right(&fetch.what, &bytes) {
+        let came = outcome(&result);
+        let looked = match result {
+            Ok(bytes) => self.looked(&fetch.what, look, bytes).await,
+            Err(error) => Err(error.into()),
+        };
+        let outcome = if looked.is_err() && came == Outcome::Ok { Outcome::Damaged } else { came };
+        self.observer.fetched(&fetch.packager, outcome, n);
+        let (bytes, content) = looked?;
+        let held = self.segments.put(bytes, self.clock.now().plus(keep)).await?;
+        Ok(Got { held, content })
+    }
+
+    /// The bytes, if they are what they should be, and what is in them.
+    async fn looked(
+        &self,
+        what: &What,
+        look: Look,
+        bytes: Bytes,
+    ) -> Result<(Bytes, Option<Arc<Content>>), FetchError> {
+        if !looks_right(what, &bytes) {
             return Err(FetchError::NotMedia);
         }
-        Ok(self.segments.put(bytes, self.clock.now().plus(keep)).await?)
+        let content = self.inside(look, &bytes).await?;
+        Ok((bytes, content))
     }
 
     pub(super) async fn hash_of(

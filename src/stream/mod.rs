@@ -5,15 +5,18 @@
 //!
 //! `streams` all of them, and a new viewer's way to one; `worker` the one task of each. It asks
 //! packagers (`asking`) at the `pace` their segments come, keeps what each shows (`source`,
-//! `reading`), opens lanes (`opening`, `frozen`), carries them on (`carry`, `fetching`, `taking`),
+//! `reading`), opens lanes (`opening`, `frozen`), carries them on (`carry`, `fetching`, `taking`;
+//! `inside` looks into what came; `barring` says with whom not),
 //! fetches again what is listed and not held (`recall`), and keeps the store's copy of the logs
 //! (`saving`); `lane` what viewers' requests read; `status` what operators see.
 
 mod asking;
+mod barring;
 mod carry;
 mod clock;
 mod fetching;
 mod frozen;
+mod inside;
 mod lane;
 mod observer;
 mod opening;

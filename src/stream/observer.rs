@@ -12,6 +12,8 @@ pub enum Outcome {
     Ok,
     /// The packager says that it does not exist.
     Gone,
+    /// With something that cannot be used: no media, or damaged.
+    Damaged,
     /// Any other way.
     Failed,
 }
@@ -23,6 +25,7 @@ impl Outcome {
         match self {
             Self::Ok => "ok",
             Self::Gone => "gone",
+            Self::Damaged => "damaged",
             Self::Failed => "failed",
         }
     }

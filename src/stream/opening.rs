@@ -199,6 +199,9 @@ impl Worker {
         }
         let id = header.lane.clone();
         tracing::info!(lane = %id, stream = %self.key, packager = %on, target_duration = header.target_duration, "lane opened");
+        if self.taken_out(&on) {
+            tracing::warn!(lane = %id, packager = %on, "a drained packager gets a lane: nobody else carries the stream");
+        }
         self.deps.observer.lane_opened(&id, &self.key);
         self.lanes
             .insert(id.clone(), Carried::new(shared.clone(), Log::new(header), Some(on), now));

@@ -8,12 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::Deps;
 use super::fetching::{looks_right, outcome};
 use super::reading::{self, Place};
 use super::source::Source;
 use super::worker::{Event, Worker};
-use crate::model::lane::{Header, Held, Listed, Resource, Step, Track, What};
+use super::{Deps, inside};
+use crate::model::lane::{
+    Cut, Header, Held, Listed, Part, Resource, Source as At, Step, Track, What,
+};
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, PackagerMsn, UnixMs};
 use crate::model::playlist::{Extent, Limits, Variables};
 
@@ -61,6 +63,8 @@ struct Recall {
     run: Run,
     /// The init segment that viewers play it with.
     map: Option<Held>,
+    /// How the entry is made of it, and what it must be then.
+    tail: Option<(Cut, Held)>,
     siblings: Vec<Sibling>,
 }
 
@@ -154,15 +158,18 @@ impl Worker {
         let aes = |part: &str| part.contains("METHOD=AES-128");
         let encrypted = entry.keys.iter().any(|k| aes(&k.before) || aes(&k.after));
         let what = What::Segment { msn: entry.source.msn, at: resource, encrypted };
-        let expected = entry.held.or_else(|| lane.shared.known(spot.rendition, spot.msn));
+        let expected = entry.whole().or_else(|| lane.shared.known(spot.rendition, spot.msn));
+        let tail = entry.cut.clone().zip(entry.held);
         // Ciphertext of another packager's key is of no use.
         let clear = entry.keys.is_empty() || header.extent == Extent::Whole;
+        // And no other's has a tail of the same bytes.
+        let clear = clear && tail.is_none();
         let others = self.sources.values().filter(|s| clear && s.id != step.packager);
         let siblings = others.filter_map(|s| self.sibling(s, header, step, spot.rendition, at));
         let siblings = siblings.collect();
         let run = if expected.is_some() { Run::GoesOn } else { self.run_of(header, step, spot) };
         let map = entry.map.as_ref().map(|m| m.held);
-        Some(Recall { from: step.packager.clone(), what, expected, run, map, siblings })
+        Some(Recall { from: step.packager.clone(), what, expected, run, map, tail, siblings })
     }
 
     fn sibling(
@@ -289,7 +296,10 @@ impl Recall {
             }
             Run::Unknown => false,
         };
-        if goes_on && let Some(bytes) = self.bytes_of(deps, &self.from, &self.what).await {
+        if goes_on
+            && let Some(bytes) = self.bytes_of(deps, &self.from, &self.what).await
+            && let Some(bytes) = self.cut(deps, bytes).await
+        {
             let proven = matches!(self.run, Run::If(..)).then_some((self.from, true));
             return (keep(deps, bytes).await, proven.into_iter().collect());
         }
@@ -308,7 +318,7 @@ impl Recall {
                 What::Segment { msn, encrypted, .. } => {
                     What::Segment { msn: *msn, at: resource, encrypted: *encrypted }
                 }
-                What::Asset { .. } => continue,
+                What::Asset { .. } | What::Tail { .. } => continue,
             };
             if let Some(bytes) = self.bytes_of(deps, &sibling.id, &what).await {
                 let proven = matches!(sibling.by, Alike::Number(_, _, Some(_)));
@@ -318,6 +328,23 @@ impl Recall {
         }
         tracing::debug!(packager = %self.from, segment = %self.what.resource().path, "nobody has it any more");
         (None, learnt)
+    }
+
+    /// The entry's bytes, made of the whole segment's.
+    async fn cut(&self, deps: &Deps, whole: Bytes) -> Option<Bytes> {
+        let Some((cut, expected)) = &self.tail else { return Some(whole) };
+        let mut parts = vec![whole];
+        if let Some(Part { source, held }) = &cut.before {
+            let At { path, range, .. } = source;
+            let before = deps.origin.segment(&self.from, path, *range, DEADLINE).await.ok()?;
+            parts.insert(0, Some(before).filter(|b| ContentHash::of(b) == held.hash)?);
+        }
+        let init = match self.map {
+            Some(init) => Some(deps.segments.get(init).await?),
+            None => None,
+        };
+        let bytes = inside::cut(init.as_ref(), parts, &cut.joint).ok()?;
+        (ContentHash::of(&bytes) == expected.hash).then_some(bytes)
     }
 
     async fn bytes_of(&self, deps: &Deps, id: &PackagerId, what: &What) -> Option<Bytes> {

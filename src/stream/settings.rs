@@ -20,6 +20,8 @@ pub struct PoolSettings {
     pub end_after: Duration,
     /// A stream that nobody asks for is no longer watched.
     pub idle_after: Duration,
+    /// At a splice that fits no keyframe content is repeated instead of lost.
+    pub overlap: bool,
     /// Makes the URIs of multivariant playlists absolute.
     pub url_base: Option<String>,
     /// What a packager's playlist may measure.
@@ -35,6 +37,7 @@ impl Default for PoolSettings {
             hold: Duration::from_secs(300),
             end_after: Duration::from_secs(60),
             idle_after: Duration::from_secs(60),
+            overlap: false,
             url_base: None,
             playlist: Limits::default(),
         }

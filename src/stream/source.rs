@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use super::reading::Head;
+use crate::model::align::Relation;
 use crate::model::lane::{
     Candidate, Container, Failing, Header, Listed, Seen, SessionResource, SpliceReason, Track,
 };
@@ -212,6 +213,7 @@ impl Source {
         matched: &[Option<usize>],
         listed: &[Option<bool>],
         barred: Option<SpliceReason>,
+        relation: Option<Relation>,
     ) -> Candidate<'_> {
         let of = |at: &Option<usize>| at.and_then(|at| self.shown.get(&at));
         let mapped = header.container == Container::FragmentedMp4;
@@ -238,6 +240,7 @@ impl Source {
             over_since: self.over_since(),
             tracks,
             lacks,
+            relation,
             depth: matched
                 .iter()
                 .map(|at| of(at).and_then(|s| s.deep.as_deref()).unwrap_or(&[]))

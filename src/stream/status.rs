@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::carry::Carried;
 use super::worker::Worker;
 use crate::model::lane::{Log, Splice, Step};
+use crate::model::media::Ticks;
 use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 
 /// A watched stream.
@@ -61,8 +63,25 @@ pub struct LaneStatus {
     pub steps: Vec<StepStatus>,
     /// The splices among them.
     pub splices: Vec<SpliceStatus>,
+    /// How the runs of other packagers relate to its own: what a splice would be placed by now.
+    pub relations: Vec<RelationStatus>,
     /// The last decisions, newest last.
     pub decisions: Vec<Decided>,
+}
+
+/// How a packager's run relates to the one that a lane is on.
+#[derive(Clone, Debug, Serialize)]
+pub struct RelationStatus {
+    /// Which.
+    pub packager: PackagerId,
+    /// How that was found: `keyframe`, `pts`, `program_date_time` or `arrival`.
+    pub method: &'static str,
+    /// What the lane's run shows at `t` is shown there at `t` plus this, milliseconds of media time.
+    pub offset_ms: i64,
+    /// By how much that may be off, either way, milliseconds.
+    pub within_ms: u64,
+    /// By how many parts in a million its clock runs fast; none before that is known.
+    pub drift_ppm: Option<i64>,
 }
 
 /// A decision and what it was made from.
@@ -105,6 +124,8 @@ pub struct SpliceStatus {
     pub msn: OutputMsn,
     /// The packager that was come to.
     pub to: PackagerId,
+    /// Where in its segments: `keyframe`, `border`, `border, since it is encrypted`.
+    pub at: &'static str,
     /// The rest.
     #[serde(flatten)]
     pub splice: Splice,
@@ -137,6 +158,21 @@ impl Worker {
         status.collect()
     }
 
+    fn relations<'a>(&'a self, lane: &'a Carried) -> impl Iterator<Item = RelationStatus> + 'a {
+        let own = lane.log.tail().map(|tail| &tail.packager);
+        let others = self.sources.keys().filter(move |id| Some(*id) != own);
+        others.filter_map(|id| {
+            let relation = lane.relations.to(id)?;
+            Some(RelationStatus {
+                packager: id.clone(),
+                method: relation.method.as_str(),
+                offset_ms: relation.offset.0.saturating_mul(1000) / Ticks::SECOND,
+                within_ms: u64::try_from(relation.within.as_millis()).unwrap_or(u64::MAX),
+                drift_ppm: relation.drift_ppm,
+            })
+        })
+    }
+
     /// Leaves the state of the stream where `/status.json` and metrics find it.
     pub(super) fn publish_status(&self) {
         let now = self.deps.clock.now();
@@ -150,6 +186,7 @@ impl Worker {
             ended: l.log.tail().is_some_and(|t| t.end),
             steps: newest(&l.log).filter(|s| !s.end).map(step).collect(),
             splices: newest(&l.log).filter_map(splice).collect(),
+            relations: self.relations(l).collect(),
             decisions: l.decisions.clone(),
         });
         self.slot.status.store(Some(Arc::new(StreamStatus {
@@ -185,5 +222,6 @@ fn step(s: &Step) -> StepStatus {
 }
 
 fn splice(s: &Step) -> Option<SpliceStatus> {
-    Some(SpliceStatus { msn: s.msn, to: s.packager.clone(), splice: s.splice.clone()? })
+    let (to, at) = (s.packager.clone(), s.place().as_str());
+    Some(SpliceStatus { msn: s.msn, to, at, splice: s.splice.clone()? })
 }

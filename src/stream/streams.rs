@@ -127,6 +127,7 @@ impl Slot {
     /// The worker has ended. Whoever asks from now on starts another.
     pub fn ended(&self) {
         self.closed.store(true, Ordering::Release);
+        self.status.store(None);
         let ids: Vec<LaneId> = self.lanes.iter().map(|l| l.key().clone()).collect();
         for id in ids {
             self.forget(&id);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::worker::Worker;
-use crate::model::lane::{Entry, Step};
+use crate::model::lane::{Entry, Splice, SpliceReason, Step};
 use crate::model::names::LaneId;
 use crate::model::playlist::Extent;
 use crate::model::rendition::Kind;
@@ -27,24 +27,7 @@ impl Worker {
             tracing::warn!(lane = %id, packager = %step.packager, %msn, "a segment is longer than the lane's target duration");
         }
         if let Some(splice) = &step.splice {
-            tracing::warn!(
-                lane = %id, stream = %self.key, %msn,
-                from = %splice.from, to = %step.packager,
-                reason = splice.reason.as_str(), method = splice.method.as_str(), gap_ms = splice.gap_ms,
-                "splice"
-            );
-            if own {
-                self.deps.observer.spliced(id, &step.packager, msn, splice);
-            }
-            let decision = format!(
-                "splice {} -> {} at {msn}: {}, gap {} ms by {}",
-                splice.from,
-                step.packager,
-                splice.reason.as_str(),
-                splice.gap_ms,
-                splice.method.as_str()
-            );
-            self.note(id, now, decision);
+            self.tell_splice(id, &step, splice, own);
         }
         self.tell_gaps(id, &step);
         let Some(lane) = self.lanes.get_mut(id) else { return };
@@ -72,6 +55,29 @@ impl Worker {
             tracing::warn!(lane = %id, stream = %self.key, %msn, "the stream is over");
             self.deps.observer.lane_ended(id);
         }
+    }
+
+    fn tell_splice(&mut self, id: &LaneId, step: &Step, splice: &Splice, own: bool) {
+        let (msn, to) = (step.msn, &step.packager);
+        let (reason, method, gap_ms) =
+            (splice.reason.as_str(), splice.method.as_str(), splice.gap_ms);
+        let at = step.place().as_str();
+        // What an operator asked for is no alarm.
+        if splice.reason == SpliceReason::Drained {
+            tracing::info!(lane = %id, stream = %self.key, %msn, from = %splice.from, %to, reason, method, at, gap_ms, "splice");
+        } else {
+            tracing::warn!(lane = %id, stream = %self.key, %msn, from = %splice.from, %to, reason, method, at, gap_ms, "splice");
+        }
+        if self.taken_out(to) {
+            tracing::warn!(lane = %id, packager = %to, "a drained packager gets a lane: nobody else carries the stream");
+        }
+        if own {
+            self.deps.observer.spliced(id, to, msn, splice);
+        }
+        let from = &splice.from;
+        let decision =
+            format!("splice {from} -> {to} at {msn}: {reason}, gap {gap_ms} ms by {method}");
+        self.note(id, self.deps.clock.now(), decision);
     }
 
     /// Operators hear when a rendition begins to have gaps, and can count them.

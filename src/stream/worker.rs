@@ -14,10 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::carry::Carried;
 use super::fetching::{Fetch, FetchError};
+use super::inside::Got;
 use super::recall::{Learnt, Recalled, Spot};
 use super::source::{Session, Source};
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
-use crate::model::lane::{Held, Observed, SessionResource};
+use crate::model::lane::{Observed, SessionResource};
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
 
@@ -42,7 +43,7 @@ pub enum Event {
     /// The media playlist of a packager's rendition.
     Refreshed(PackagerId, usize, Result<PlaylistAnswer, OriginError>),
     /// Bytes that a lane waits for.
-    Fetched(Fetch, Result<Held, FetchError>),
+    Fetched(Fetch, Result<Got, FetchError>),
     /// Bytes fetched again, to know whether a run goes on.
     /// (of which rendition, for which doubt).
     Proved(PackagerId, usize, u32, Option<ContentHash>),
@@ -215,15 +216,11 @@ impl Worker {
             if needed.contains(&p.id) {
                 continue;
             }
-            if standbys >= enough {
+            if standbys >= enough || (Self::away(&p) && self.somebody_works(&needed)) {
                 break;
             }
             // One that lacks something is used when nothing else is: another is watched beside it.
-            let works = self.sources.get(&p.id).is_none_or(|s| {
-                let has_all = || self.lanes.values().all(|l| s.has_all(l.log.header()));
-                !s.failed() && s.over_since().is_none() && has_all()
-            });
-            standbys += usize::from(works);
+            standbys += usize::from(self.works(&p.id));
             needed.push(p.id.clone());
         }
         // The lane's own may be gone from the configuration.
@@ -232,6 +229,17 @@ impl Worker {
         for id in needed {
             self.sources.entry(id.clone()).or_insert_with(|| Source::new(id));
         }
+    }
+
+    fn works(&self, id: &PackagerId) -> bool {
+        self.sources.get(id).is_none_or(|s| {
+            let has_all = self.lanes.values().all(|l| s.has_all(l.log.header()));
+            !s.failed() && s.over_since().is_none() && has_all
+        })
+    }
+
+    fn somebody_works(&self, ids: &[PackagerId]) -> bool {
+        ids.iter().any(|id| self.works(id))
     }
 
     pub(super) fn lane_counts(&self) -> HashMap<PackagerId, usize> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::client::Url;
 use super::poll::Context;
 use crate::model::names::ContentHash;
 use crate::model::watch::{Answer, Fetched, Place, Resource};
+use crate::outside::client::Url;
 
 /// Failures remembered, so that each is told once.
 const LOST_MAX: usize = 100;

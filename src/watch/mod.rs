@@ -1,20 +1,20 @@
 //! `segue watch URL...`: polls a live HLS stream like a player would and says what it breaks.
 //!
-//! `client` asks, `poll` runs one loop per media playlist, `fetch` gets what it lists, `report`
+//! `poll` runs one loop per media playlist, `fetch` gets what it lists, `report`
 //! prints. What counts as a breach stands in `model::watch`.
 
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-mod client;
 mod fetch;
 mod poll;
 mod report;
 
 use crate::model::watch::multivariant::{Variant, variants};
 use crate::model::watch::{Place, Variables, read_with};
-use client::{Client, Url};
+use crate::outside::asked_to_stop;
+use crate::outside::client::{Client, Url};
 use poll::{Context, Judge};
 use report::Report;
 
@@ -75,7 +75,8 @@ impl Outcome {
 pub async fn run(options: &Options, out: Box<dyn Write + Send>) -> Outcome {
     let judge = Judge::new(Report::new(out, options.json));
     let several = options.urls.len() > 1;
-    let context = Arc::new(Context::new(Client::new(), judge, options.segments, several));
+    let context =
+        Arc::new(Context::new(Client::new("segue-watch"), judge, options.segments, several));
     let mut loops = tokio::task::JoinSet::new();
     for (number, url) in options.urls.iter().enumerate() {
         match playlists(&context.client, number, url).await {
@@ -125,16 +126,4 @@ async fn playlists(
     let resolve =
         |v: Variant| Ok((place(&v.name), landed.join(&v.uri)?, v.title, variables.clone()));
     listed.into_iter().map(resolve).collect()
-}
-
-async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
 }

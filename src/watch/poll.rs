@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::client::{Client, Url};
 use super::fetch::{Job, fetch};
 use super::report::Report;
 use super::{Outcome, Segments};
 use crate::model::watch::{Answer, Breach, Observer, Place, Polled, Seen, Shown};
+use crate::outside::client::{Client, Url};
 
 /// Never reload faster than this, whatever the target duration.
 const PAUSE_MIN: Duration = Duration::from_millis(200);

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::model::watch::{Breach, Place, Shown, Summary};
+use crate::outside::time_of_day;
 
 /// Longer windows are drawn by their newest segments.
 const STRIP_MAX: usize = 60;
@@ -131,11 +132,11 @@ impl Report {
 
     fn event(&mut self, at: Duration, place: &Place, event: &str, fields: Value, text: &str) {
         if !self.json {
-            self.line(&format!("{} {:<6} {text}", clock(), place.to_string()));
+            self.line(&format!("{} {:<6} {text}", time_of_day(), place.to_string()));
             return;
         }
         let mut object = json!({
-            "event": event, "at_ms": milliseconds(at), "time": clock(),
+            "event": event, "at_ms": milliseconds(at), "time": time_of_day(),
             "url": place.url + 1, "rendition": place.rendition,
         });
         if let (Value::Object(object), Value::Object(fields)) = (&mut object, fields) {
@@ -164,12 +165,4 @@ fn strip(shown: &Shown) -> String {
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The time of day, UTC.
-#[allow(clippy::disallowed_methods)] // shown to people, and nothing is decided by it
-fn clock() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (s, tenths) = (now.as_secs() % 86_400, now.subsec_millis() / 100);
-    format!("{:02}:{:02}:{:02}.{tenths}Z", s / 3600, s / 60 % 60, s % 60)
 }

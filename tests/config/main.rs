@@ -29,6 +29,7 @@ mod broken;
 mod commands;
 mod docker;
 mod documented;
+mod draining;
 mod golden;
 
 use std::path::PathBuf;

@@ -18,6 +18,8 @@ pub struct Clip {
 pub struct Recipe {
     /// Seconds from keyframe to keyframe.
     pub gop_seconds: u32,
+    /// Seconds from the first keyframe to the second: another encoder has its keyframes elsewhere.
+    pub first_gop_seconds: u32,
     /// Width and height, pixels.
     pub size: (u32, u32),
     /// Hertz of the tone.
@@ -28,7 +30,13 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { gop_seconds: 2, size: (320, 180), tone: 440, seconds: LENGTH_SECONDS }
+        Self {
+            gop_seconds: 2,
+            first_gop_seconds: 2,
+            size: (320, 180),
+            tone: 440,
+            seconds: LENGTH_SECONDS,
+        }
     }
 }
 
@@ -40,7 +48,7 @@ const LENGTH_SECONDS: u32 = 320;
 
 /// Each picture carries its number in the clip, the lowest bit first, as squares along its upper
 /// edge: white is one. The squares are of one size in pixels whatever the picture's.
-pub const CODE_BITS: u32 = 13;
+pub const CODE_BITS: u32 = 14;
 /// Pixels of a square's side, and those left of the first.
 pub const CODE_SQUARE: u32 = 16;
 pub const CODE_LEFT: u32 = 8;
@@ -100,6 +108,8 @@ impl Recipe {
         ffmpeg.args(["-t", &self.seconds.to_string(), "-pix_fmt", "yuv420p"]);
         ffmpeg.args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"]);
         ffmpeg.args(["-crf", "32", "-g", &gop, "-keyint_min", &gop, "-sc_threshold", "0"]);
+        let second = self.first_gop_seconds * FRAME_RATE;
+        ffmpeg.args(["-force_key_frames", &format!("expr:eq(n,{second})")]);
         ffmpeg.args(["-c:a", "aac", "-b:a", "64k", "-ac", "1"]);
         ffmpeg.args(["-movflags", "+faststart"]);
         ffmpeg

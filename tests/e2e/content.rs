@@ -13,6 +13,9 @@ use crate::packagers::SEGMENT_SECONDS;
 
 mod captions;
 mod decode;
+pub mod frames;
+mod joined;
+mod packets;
 
 use decode::Decoded;
 
@@ -141,7 +144,8 @@ impl Verdict {
                 let apart =
                     (sound.first - picture.first).abs().max((sound.end - picture.end).abs());
                 if apart > 1.0 {
-                    self.find(format!("{what}: picture {picture:?}, sound {sound:?}"));
+                    let spans = [(picture.first, picture.end), (sound.first, sound.end)];
+                    self.find(format!("{what}: picture and sound, seconds: {spans:?}"));
                 }
             }
             let end = seconds(*last + 1);

@@ -71,9 +71,18 @@ pub fn get(url: &str, timeout: Duration) -> io::Result<Answer> {
 
 /// GETs `url` with more request headers.
 pub fn get_with(url: &str, headers: &[(&str, &str)], timeout: Duration) -> io::Result<Answer> {
+    ask("GET", url, headers, timeout)
+}
+
+/// POSTs nothing to `url`.
+pub fn post(url: &str, headers: &[(&str, &str)], timeout: Duration) -> io::Result<Answer> {
+    ask("POST", url, &[headers, &[("Content-Length", "0")]].concat(), timeout)
+}
+
+fn ask(method: &str, url: &str, headers: &[(&str, &str)], timeout: Duration) -> io::Result<Answer> {
     let (host, path) = split(url);
     let mut stream = connect(&host, timeout)?;
-    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -20,8 +20,8 @@ mod list;
 mod recording;
 mod watched;
 
-pub use list::{Segment, attribute};
-pub use recording::{Kind, Recording, Rendition, Stretch};
+pub use list::{Map, Segment, attribute};
+pub use recording::{Kind, Listed, Recording, Rendition, Resource, Stretch};
 use watched::Watched;
 
 /// A law that was seen broken.

@@ -26,7 +26,9 @@
 
 mod clip;
 mod content;
+mod expect;
 mod faults;
+mod follow;
 mod http;
 mod laws;
 mod link;

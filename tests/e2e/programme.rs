@@ -30,16 +30,23 @@ pub struct Programme {
 impl Programme {
     /// Goes on air now, in the first `sizes` of [`SIZES`].
     pub fn begin(folder: &Path, sizes: usize) -> Self {
-        let clips = SIZES.iter().take(sizes).map(|size| {
-            let recipe = Recipe {
-                size: *size,
-                gop_seconds: GOP_SECONDS,
-                seconds: LENGTH_SECONDS,
-                tone: 440,
-            };
-            Clip::kept(folder, recipe)
+        let clips = SIZES
+            .iter()
+            .take(sizes)
+            .map(|size| Clip::kept(folder, Recipe { size: *size, ..one_size() }));
+        Self::of(folder, clips.collect())
+    }
+
+    /// Goes on air in one size that two encoders make: the same pictures, the second's keyframes a
+    /// second later.
+    pub fn by_two_encoders(folder: &Path) -> Self {
+        let clips = [GOP_SECONDS, 1].map(|first_gop_seconds| {
+            Clip::kept(folder, Recipe { first_gop_seconds, ..one_size() })
         });
-        let clips = clips.collect();
+        Self::of(folder, clips.to_vec())
+    }
+
+    fn of(folder: &Path, clips: Vec<Clip>) -> Self {
         let captions = folder.join("captions.vtt");
         std::fs::write(&captions, one_caption_a_second()).unwrap();
         Self { clips, captions, began_ms: now_ms() }
@@ -55,13 +62,23 @@ impl Programme {
         u32::try_from(second).unwrap()
     }
 
-    /// Adds the inputs of `sizes`, and the captions last, all from `second` on at the clock's pace.
+    /// Adds the inputs of `sizes` (or encoders), and the captions last, all from `second` on at the clock's pace.
     pub fn inputs(&self, ffmpeg: &mut Command, sizes: &[usize], captions: bool, second: u32) {
         let second = second.to_string();
         let clips = sizes.iter().map(|s| &self.clips[*s].path);
         for path in clips.chain(captions.then_some(&self.captions)) {
             ffmpeg.args(["-re", "-ss", &second, "-i"]).arg(path);
         }
+    }
+}
+
+const fn one_size() -> Recipe {
+    Recipe {
+        size: SIZES[0],
+        gop_seconds: GOP_SECONDS,
+        first_gop_seconds: GOP_SECONDS,
+        seconds: LENGTH_SECONDS,
+        tone: 440,
     }
 }
 

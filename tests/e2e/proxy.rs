@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::http;
@@ -35,6 +36,9 @@ impl Which {
     }
 }
 
+/// What a change of the running proxy must show: `segue drain` finds it in the configuration.
+const ADMIN_TOKEN: &str = "a-secret-of-16-letters";
+
 /// A running proxy.
 pub struct Proxy {
     pub which: Which,
@@ -47,6 +51,19 @@ pub struct Proxy {
     /// The process that a hand-over left behind, draining.
     former: Option<Process>,
     first_packager: String,
+}
+
+/// A splice as `/status.json` tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Told {
+    pub lane: String,
+    pub msn: u64,
+    pub from: String,
+    pub to: String,
+    pub reason: String,
+    pub method: String,
+    /// Content lost, or repeated where negative, milliseconds.
+    pub gap_ms: i64,
 }
 
 /// A packager as the proxy is told of it.
@@ -145,6 +162,25 @@ impl Proxy {
         self.wait_ready();
     }
 
+    /// `segue drain`: returns when no lane is on that packager.
+    pub fn drain(&self, packager: &str) {
+        self.command(&["drain", packager, "--wait"]);
+    }
+
+    /// `segue undrain`, once its checks say that it is up.
+    pub fn undrain(&self, packager: &str) {
+        self.command(&["undrain", packager, "--wait"]);
+    }
+
+    /// A command to the running proxy; ends well within a minute or panics.
+    fn command(&self, args: &[&str]) {
+        let mut segue = Command::new(env!("CARGO_BIN_EXE_segue"));
+        segue.args(args).arg("--conf").arg(self.config_file()).current_dir(&self.folder);
+        let mut process = Process::spawn("segue-command", segue, self.folder.parent().unwrap());
+        let status = process.wait_end(Duration::from_secs(60));
+        assert!(status.success(), "segue {args:?}: {status}: {}", process.log_text());
+    }
+
     /// Waits for the end of the process that was left behind by [`Proxy::upgrade`].
     pub fn former_ended(&mut self, limit: Duration) {
         if let Some(mut former) = self.former.take() {
@@ -166,18 +202,51 @@ impl Proxy {
         http::get(&url, Duration::from_secs(2)).map(|a| a.text()).unwrap_or_default()
     }
 
-    /// The splices of each lane that the status still knows: lane, MSN, gap in milliseconds.
-    pub fn splices(&self) -> Vec<(String, u64, i64)> {
+    /// The splices of each lane that the status still knows.
+    pub fn splices(&self) -> Vec<Told> {
         let status = self.status().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut found = Vec::new();
         for lane in lanes(&status) {
-            let id = lane["lane"].as_str().unwrap_or_default();
-            for splice in lane["splices"].as_array().into_iter().flatten() {
-                let msn = splice["msn"].as_u64().unwrap_or(0);
-                found.push((id.to_owned(), msn, splice["gap_ms"].as_i64().unwrap_or(0)));
-            }
+            let splices = lane["splices"].as_array().into_iter().flatten();
+            found.extend(splices.map(|splice| Told {
+                lane: text(&lane["lane"]),
+                msn: splice["msn"].as_u64().unwrap_or(0),
+                from: text(&splice["from"]),
+                to: text(&splice["to"]),
+                reason: text(&splice["reason"]),
+                method: text(&splice["method"]),
+                gap_ms: splice["gap_ms"].as_i64().unwrap_or(0),
+            }));
         }
         found
+    }
+
+    /// The newest number that a lane lists.
+    pub fn edge(&self) -> Option<u64> {
+        let status = self.status()?;
+        lanes(&status).iter().filter_map(|l| l["edge"].as_u64()).max()
+    }
+
+    /// The proxy sees the packager up, and its playlist move.
+    pub fn sees_moving(&self, packager: &str) -> bool {
+        let status = self.status().unwrap_or_default();
+        let is = |list: &Value, key: &str, value: &str| {
+            let mut list = list.as_array().into_iter().flatten();
+            list.any(|p| p["packager"] == packager && p[key] == value)
+        };
+        let streams = status["streams"].as_array().into_iter().flatten();
+        is(&status["packagers"], "health", "up")
+            && streams.into_iter().all(|s| is(&s["packagers"], "state", "moves"))
+    }
+
+    /// `POST /packagers/{id}/drain` or `undrain`, as the API's own users do it.
+    pub fn post(&self, packager: &str, act: &str) {
+        let url = format!("http://{}/packagers/{packager}/{act}", self.admin.address());
+        let token = format!("Bearer {ADMIN_TOKEN}");
+        let answer = http::post(&url, &[("Authorization", &token)], Duration::from_secs(5));
+        let answer = answer.unwrap_or_else(|e| panic!("POST {url}: {e}"));
+        assert_eq!(answer.status, 200, "POST {url}: {}", answer.text());
     }
 
     /// The packager that the lanes are on; none where they differ or there is no lane.
@@ -222,7 +291,7 @@ impl Proxy {
             })
             .collect();
         format!(
-            "listen: [\"{}\"]\nadmin: \"{}\"\nzone: az1\nstore: \"sqlite:{}\"\n\
+            "listen: [\"{}\"]\nadmin: \"{}\"\nadmin_token: {ADMIN_TOKEN}\nzone: az1\nstore: \"sqlite:{}\"\n\
              segments: {{ dir: \"{}\", memory: \"256MiB\", disk: \"512MiB\" }}\n\
              server: {{ threads: 2, drain_delay_seconds: 2, grace_period_seconds: 10, \
              upgrade_sock: \"{}\" }}\n\

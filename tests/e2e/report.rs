@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::content::Verdict;
+use crate::content::frames::Frames;
 use crate::laws::Breach;
 
 /// Players that stall without a fault prove nothing about one. A busy machine may cost this much.
@@ -52,6 +53,8 @@ pub struct Report {
     pub watch_summary: Option<Value>,
     /// What a viewer of one lane received, where that was looked at.
     pub content: Option<Verdict>,
+    /// The same by the frame, where splices are held to something.
+    pub frames: Option<Frames>,
     /// `/status.json` at the end.
     pub status: Option<Value>,
 }
@@ -101,6 +104,9 @@ impl Report {
         if let Some(content) = &self.content {
             text.push_str(&content.text());
         }
+        if let Some(frames) = &self.frames {
+            text.push_str(&frames.text());
+        }
         let _ = std::io::stderr().write_all(text.as_bytes());
         let file = folder().join(format!("{}.json", self.scenario));
         std::fs::write(file, serde_json::to_vec_pretty(self).unwrap()).unwrap();
@@ -113,6 +119,8 @@ impl Report {
         assert!(self.breaches.is_empty(), "{}: {:#?}", self.scenario, self.breaches);
         let found = self.content.iter().flat_map(|c| &c.findings);
         assert_eq!(found.count(), 0, "{}: {:#?}", self.scenario, self.content);
+        let found = self.frames.iter().flat_map(|f| &f.findings);
+        assert_eq!(found.count(), 0, "{}: {:#?}", self.scenario, self.frames);
         let reported = &self.watch_breaches;
         assert!(reported.is_empty(), "{}: segue watch: {reported:#?}", self.scenario);
     }

@@ -1,10 +1,12 @@
 //! One run: packagers, a proxy, players before it, a control window without a fault, then faults.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-use crate::content;
+use crate::content::frames::Clocks;
+use crate::content::{self, frames};
+use crate::expect::Splice;
 use crate::laws::Witness;
 use crate::packagers::SEGMENT_SECONDS;
 use crate::player::browser::Browser;
@@ -13,7 +15,7 @@ use crate::player::mpv::Mpv;
 use crate::player::shown::wrong_captions;
 use crate::player::{Order, Player, wait_for_playback};
 use crate::process::{now_ms, wait_until};
-use crate::proxy::{Proxy, Upstream, Which};
+use crate::proxy::{Proxy, Told, Upstream, Which};
 use crate::report::{CONTROL_MS_MAX, Report, Row, folder};
 use crate::stage::Stage;
 use crate::watch::Watch;
@@ -43,8 +45,10 @@ pub struct Run {
     /// Who stalls for longer in it proves nothing.
     control_ms_max: u64,
     rows: Vec<Row>,
-    /// The MSNs that the proxy said it spliced at.
-    splices: BTreeSet<u64>,
+    /// The splices that the proxy told of.
+    told: Vec<Told>,
+    /// See [`Run::expect`].
+    expected: Option<Splice>,
     /// What players were asked and cannot do.
     cannot: Vec<(String, Order)>,
     captions: bool,
@@ -97,7 +101,8 @@ impl Run {
             control: None,
             control_ms_max: CONTROL_MS_MAX,
             rows: Vec::new(),
-            splices: BTreeSet::new(),
+            told: Vec::new(),
+            expected: None,
             cannot: Vec::new(),
             captions: false,
             switched_ms: None,
@@ -120,6 +125,12 @@ impl Run {
     /// packagers that show what is on air.
     pub const fn judge_content(&mut self) {
         self.content = true;
+    }
+
+    /// What its splices may cost: each of them is judged by the frame at the end. None: they are told
+    /// of, and not judged.
+    pub const fn expect(&mut self, splice: Option<Splice>) {
+        self.expected = splice;
     }
 
     /// Asks all players; whether they did it is told with the fault in whose window it was asked.
@@ -191,16 +202,17 @@ impl Run {
         let mut splices = BTreeMap::new();
         while now_ms() < ends {
             let new = self.proxy.splices().into_iter().filter(|s| !known.contains(s));
-            splices.extend(new.map(|(lane, msn, gap)| ((lane, msn), gap)));
+            splices.extend(new.map(|told| ((told.lane.clone(), told.msn), told)));
             thread::sleep(Duration::from_millis(500));
         }
-        self.splices.extend(splices.keys().map(|(_, msn)| *msn));
         let mut by_lane: BTreeMap<&str, u64> = BTreeMap::new();
-        for ((lane, _), gap) in &splices {
-            *by_lane.entry(lane).or_default() += gap.unsigned_abs();
+        for ((lane, _), told) in &splices {
+            *by_lane.entry(lane).or_default() += told.gap_ms.unsigned_abs();
         }
         let gap_ms = by_lane.values().copied().max().unwrap_or(0);
-        self.note(name, (begun, now_ms()), splices.len(), gap_ms, extra_ms);
+        let count = splices.len();
+        self.told.extend(splices.into_values());
+        self.note(name, (begun, now_ms()), count, gap_ms, extra_ms);
     }
 
     fn note(
@@ -216,7 +228,7 @@ impl Run {
         for player in &self.players {
             let stall_ms = player.stalls_between(begun, ended);
             let control_ms = player.stalls_between(from, to);
-            let allowed_ms = allowance(gap_ms) + extra_ms;
+            let allowed_ms = self.allowance(gap_ms) + extra_ms;
             let fatal = player.errors();
             let wrong = self.wrong(player.as_ref(), (begun, ended));
             let in_order = control_ms <= self.control_ms_max && stall_ms <= control_ms + allowed_ms;
@@ -284,8 +296,14 @@ impl Run {
         let (mut watch_breaches, watch_summary) =
             self.watch.take().map(|w| w.verdict(&self.forgiven)).unwrap_or_default();
         let (mut breaches, recording) = self.witness.verdict();
+        let spliced_at = self.told.iter().map(|t| t.msn).collect();
         let content =
-            self.content.then(|| content::judge(&recording, &self.splices, self.stage.folder()));
+            self.content.then(|| content::judge(&recording, &spliced_at, self.stage.folder()));
+        let frames = self.expected.map(|expected| {
+            let mut frames = frames::judge(&recording, Clocks::Many, self.stage.folder());
+            frames.findings = expected.wrong(&self.told, &frames);
+            frames
+        });
         if self.long_segments {
             watch_breaches.retain(|b| b["rule"] != "segment_too_long");
             breaches.retain(|b| !b.what.contains("EXTINF duration, when rounded"));
@@ -298,6 +316,7 @@ impl Run {
             watch_breaches,
             watch_summary,
             content,
+            frames,
             status: self.proxy.status(),
         };
         report.publish();
@@ -305,6 +324,17 @@ impl Run {
             .unwrap();
         if self.proxy.which == Which::Segue {
             report.assert_passed();
+        }
+    }
+
+    /// What a splice may cost: what could not be aligned, at most one segment; nothing where each is to
+    /// be exact. Content shown twice counts like content lost: mpv waits where time runs backwards.
+    fn allowance(&self, gap_ms: u64) -> u64 {
+        match self.expected {
+            Some(Splice::Exact) => ALLOWED_MS,
+            Some(Splice::UpTo { .. }) | None => {
+                ALLOWED_MS + gap_ms.min(u64::from(SEGMENT_SECONDS) * 1000)
+            }
         }
     }
 
@@ -317,10 +347,4 @@ impl Run {
             std::fs::write(folder().join(file), lines.join("\n")).unwrap();
         }
     }
-}
-
-/// What a splice may cost: what could not be aligned, at most one segment. Content shown twice
-/// counts like content lost: mpv waits where time runs backwards.
-fn allowance(gap_ms: u64) -> u64 {
-    ALLOWED_MS + gap_ms.min(u64::from(SEGMENT_SECONDS) * 1000)
 }

@@ -4,12 +4,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::expect::Splice;
 use crate::faults::{Fault, Kind};
 use crate::packagers::Muxer;
 use crate::player::ALL;
 use crate::run::Run;
 use crate::stage::Stage;
 
+mod draining;
+mod exact;
 mod features;
 mod proxy;
 
@@ -19,11 +22,13 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Two nginx-rtmp packagers, all players, the control window behind them.
+/// Two nginx-rtmp packagers of one encoder, all players, the control window behind them. Both have the
+/// same pictures: no splice may lose or repeat one.
 fn real_case(name: &str, later: u64) -> Run {
     let stage = Stage::nginx_rtmp(later);
     let upstreams = stage.direct();
     let mut run = Run::begin(name, stage, &upstreams, &ALL);
+    run.expect(Some(Splice::Exact));
     run.control();
     run
 }
@@ -205,6 +210,8 @@ fn different_target_durations() {
 fn all_down_then_back() {
     let _alone = alone();
     let mut run = real_case("all_down_then_back", 3);
+    // Nobody has what was on air meanwhile.
+    run.expect(None);
     // Down for 10 s; then nginx-rtmp needs a keyframe and two segments to list anything.
     run.long_segments_may_come();
     run.fault_allowing("all down for 10 s", 30_000, |run| {

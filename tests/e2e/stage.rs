@@ -23,9 +23,20 @@ impl Stage {
     pub fn nginx_rtmp(later: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clip = Clip::encode(folder.path(), "clip", Recipe::default());
+        Self::relay(folder, &clip, later)
+    }
+
+    /// The same for runs of up to a quarter of an hour.
+    pub fn nginx_rtmp_for_long(later: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = Clip::kept(folder.path(), Recipe { seconds: 960, ..Recipe::default() });
+        Self::relay(folder, &clip, later)
+    }
+
+    fn relay(folder: TempDir, clip: &Clip, later: u64) -> Self {
         let packagers: Vec<_> =
             ["a", "b"].iter().map(|id| Packager::nginx_rtmp(id, folder.path())).collect();
-        let relay = Some(Relay::start(folder.path(), &clip, &packagers));
+        let relay = Some(Relay::start(folder.path(), clip, &packagers));
         // From here on a failure prints the logs.
         let stage = Self { packagers, relay, folder };
         stage.packagers[0].restore_feed();
@@ -52,7 +63,19 @@ impl Stage {
     /// The same, where both show what is on air, in the first `sizes` sizes.
     pub fn on_air(sizes: usize, [a, b]: [Muxer; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let programme = Arc::new(Programme::begin(folder.path(), sizes));
+        let programme = Programme::begin(folder.path(), sizes);
+        Self::packaged(folder, programme, [a, b])
+    }
+
+    /// The same, where two encoders make the programme.
+    pub fn two_encoders([a, b]: [Muxer; 2]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let programme = Programme::by_two_encoders(folder.path());
+        Self::packaged(folder, programme, [a, b])
+    }
+
+    fn packaged(folder: TempDir, programme: Programme, [a, b]: [Muxer; 2]) -> Self {
+        let programme = Arc::new(programme);
         let from = || Source::OnAir(Arc::clone(&programme));
         let packagers = vec![
             Packager::ffmpeg("a", folder.path(), from(), a),

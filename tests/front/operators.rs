@@ -1,13 +1,14 @@
 //! The operators' service on a port of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::server::{RunArgs, ShutdownSignal, ShutdownSignalWatch};
 use segue::app::{lifecycle, listen};
-use segue::ops::{Admin, Gauges, Metrics, Operations, Settings};
+use segue::model::names::PackagerId;
+use segue::ops::{Admin, DrainError, Gauges, Metrics, Operations, PackagerState, Settings};
 
 use crate::client::{Client, get, wait_for};
 use crate::stand::{Port, process_settings};
@@ -15,8 +16,10 @@ use crate::stand::{Port, process_settings};
 #[derive(Default)]
 struct Stand {
     reloads: AtomicUsize,
+    out: AtomicBool,
 }
 
+#[async_trait]
 impl Operations for Stand {
     fn ready(&self) -> bool {
         self.reloads.load(Ordering::SeqCst) > 0
@@ -30,6 +33,24 @@ impl Operations for Stand {
     fn reload(&self) -> Result<(), String> {
         self.reloads.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+    fn packager(&self, id: &PackagerId) -> Result<PackagerState, DrainError> {
+        if id.as_str() != "a" {
+            return Err(DrainError::NoPackager(vec![PackagerId::new("a")]));
+        }
+        Ok(PackagerState {
+            packager: id.clone(),
+            pool: "live".to_owned(),
+            health: "up".to_owned(),
+            drained: self.out.load(Ordering::SeqCst),
+            drained_since: None,
+            lanes: 3,
+            siblings: 1,
+        })
+    }
+    async fn drain(&self, id: &PackagerId, out: bool) -> Result<PackagerState, DrainError> {
+        self.out.store(out, Ordering::SeqCst);
+        self.packager(id)
     }
 }
 
@@ -76,4 +97,17 @@ fn operators_read_and_change() {
     let right = "Content-Length: 0\r\nAuthorization: Bearer secret\r\n";
     assert_eq!(client.ask("POST", "/reload", right).status, 200);
     assert_eq!(get(port.address, "/readyz", "").status, 200);
+
+    assert_eq!(client.ask("POST", "/packagers/a/drain", wrong).status, 403);
+    let state = |answer: crate::client::Answer| {
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+        serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap()
+    };
+    let before = state(client.get("/packagers/a/drain", ""));
+    assert_eq!((&before["drained"], &before["lanes"]), (&false.into(), &3.into()));
+    assert_eq!(state(client.ask("POST", "/packagers/a/drain", right))["drained"], true);
+    assert_eq!(state(client.get("/packagers/a/drain", ""))["drained"], true);
+    assert_eq!(state(client.ask("POST", "/packagers/a/undrain", right))["drained"], false);
+    let unknown = client.ask("POST", "/packagers/z/drain", right);
+    assert_eq!((unknown.status, unknown.text().as_str()), (404, "no such packager; there are a\n"));
 }

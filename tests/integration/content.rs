@@ -4,6 +4,10 @@
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use segue::model::names::ContentHash;
+
+use crate::programme::{PICTURE_MS, Packaging, read};
+
 /// Content that was there before the tests began, milliseconds: lists are full at once, also those
 /// that go back for hours.
 pub const BEFORE_MS: u64 = 20_000_000;
@@ -21,6 +25,8 @@ pub fn now_ms() -> u64 {
 pub enum Container {
     /// MPEG-TS packets as far as their first byte and their length go.
     Ts,
+    /// MPEG-TS for real: pictures and sound of one encoder, a keyframe each second.
+    Media,
     /// Boxes of fMP4, with an init segment of their own.
     Fmp4,
     /// Packed audio behind an ID3 tag.
@@ -32,7 +38,7 @@ pub enum Container {
 impl Container {
     pub const fn ending(self) -> &'static str {
         match self {
-            Self::Ts => "ts",
+            Self::Ts | Self::Media => "ts",
             Self::Fmp4 => "m4s",
             Self::Packed => "aac",
             Self::Vtt => "vtt",
@@ -97,6 +103,7 @@ impl Label {
                 packet.resize(PACKET, 0xff);
                 packet.repeat(packets)
             }
+            Container::Media => self.media(),
             Container::Fmp4 => [
                 mp4_box(*b"styp", b"msdh"),
                 mp4_box(*b"moof", text.as_bytes()),
@@ -110,6 +117,41 @@ impl Label {
             }
             Container::Vtt => self.vtt().into_bytes(),
         }
+    }
+
+    /// The pictures of these moments, each with the label's text. Of each packager sound lags otherwise.
+    fn media(&self) -> Vec<u8> {
+        let ms = self.pts_ms.cast_signed() - self.start_ms.cast_signed();
+        let base = ms * 90;
+        let byte = |text: &str| ContentHash::of(text.as_bytes()).0[0];
+        let sound_late = i64::from(byte(&self.packager)) * 40;
+        let encoder = byte(&self.rendition);
+        let plain = Packaging { frames_in_one: 4, ..Packaging::default() };
+        let packaging = Packaging { encoder, base, sound_late, ..plain };
+        let pictures = self.start_ms / PICTURE_MS..self.end_ms() / PICTURE_MS;
+        packaging.segment(pictures, self.number, &self.text())
+    }
+
+    /// What is shown in a segment of [`Label::media`], or in the tail of one.
+    fn of_media(bytes: &[u8]) -> Result<Self, String> {
+        let seen = read(bytes)?;
+        let (first, last) = seen.pictures.first().zip(seen.pictures.last()).ok_or("no picture")?;
+        let whole = Self::of_text(&first.text)?;
+        let start_ms = first.number * PICTURE_MS;
+        let duration_ms = (last.number + 1) * PICTURE_MS - start_ms;
+        let label = Self { start_ms, duration_ms, ..whole.clone() };
+        let base = first.base;
+        let shown = seen.pictures.windows(2).all(|p| {
+            p[1].number == p[0].number + 1 && (&p[1].text, p[1].base) == (&first.text, base)
+        });
+        let heard = seen.sounds.windows(2).all(|s| s[1].number == s[0].number + 1);
+        let in_step = seen.sounds.iter().all(|s| s.base == base);
+        let up_to_the_end = label.end_ms() == whole.end_ms() && first.is_key;
+        let as_made = label != whole || bytes == whole.media();
+        if !(shown && heard && in_step && up_to_the_end && as_made) || seen.sounds.is_empty() {
+            return Err(format!("damaged: {label:?}"));
+        }
+        Ok(label)
     }
 
     /// One cue over the whole segment, in local time, and where that lies on the timeline of the
@@ -130,6 +172,9 @@ impl Label {
 
     /// Reads what [`Label::bytes`] wrote. The error says what stands there instead.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.first() == Some(&b'G') && !bytes.starts_with(b"G|") {
+            return Self::of_media(bytes);
+        }
         let (container, text, filler) = Self::unwrap(bytes).ok_or_else(|| {
             let shown = String::from_utf8_lossy(&bytes[..40.min(bytes.len())]).into_owned();
             format!("no segment of ours, {} bytes: {shown:?}", bytes.len())

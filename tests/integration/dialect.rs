@@ -56,6 +56,10 @@ impl Packager {
         })
     }
 
+    /// Segments of two seconds are MPEG-TS for real.
+    pub fn media(self) -> Self {
+        self.segments_of(2000, 2).with(|s| s.style.container = Container::Media)
+    }
     /// Segments are fMP4, and need an init segment.
     pub fn fmp4(self) -> Self {
         self.with(|s| s.style.container = Container::Fmp4)

@@ -7,6 +7,9 @@ use flate2::{Compression, write::GzEncoder};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 
+/// Makes bad bytes of good ones.
+pub type Damage = fn(&[u8]) -> Vec<u8>;
+
 /// A bad answer.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -16,6 +19,8 @@ pub enum Fault {
     Body(Vec<u8>),
     /// The good playlist, its text changed.
     Edited(fn(&str) -> String),
+    /// The good bytes, changed.
+    Damaged(Damage),
     /// The connection is closed without an answer.
     Nothing,
     /// The connection stays open without an answer.
@@ -56,6 +61,11 @@ pub async fn answer(fault: &Fault, good: Vec<u8>, w: &mut OwnedWriteHalf) -> std
         }
         Fault::Edited(edit) => {
             let body = edit(&String::from_utf8_lossy(&good)).into_bytes();
+            w.write_all(&head(200, &[], body.len())).await?;
+            w.write_all(&body).await
+        }
+        Fault::Damaged(damage) => {
+            let body = damage(&good);
             w.write_all(&head(200, &[], body.len())).await?;
             w.write_all(&body).await
         }

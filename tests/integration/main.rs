@@ -2,7 +2,7 @@
 //! the laws.
 //!
 //! `packager`, `dialect`, `script`, `lists`, `making`, `content`, `cipher`, `serving` and `faults`
-//! play the packagers, `proxy` runs the process, `viewer`, `borders`, `carried`, `judges` and
+//! play the packagers, whose media is a `programme`, `proxy` runs the process, `viewer`, `borders`, `carried`, `judges` and
 //! `http` watch it. The rest are tests, by what they try.
 #![allow(
     clippy::unwrap_used,
@@ -27,6 +27,8 @@ mod judges;
 mod lists;
 mod making;
 mod packager;
+#[path = "../programme/mod.rs"]
+mod programme;
 mod proxy;
 mod script;
 mod serving;
@@ -39,6 +41,8 @@ mod capacity;
 mod clients;
 mod containers;
 mod crowd;
+mod damage;
+mod draining;
 mod encryption;
 mod iframes;
 mod lifecycle;

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpSocket;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::content::now_ms;
+use crate::content::{Container, now_ms};
 use crate::faults::Fault;
 use crate::script::State;
 
@@ -112,6 +112,10 @@ impl Packager {
         self.kill().await;
         self.new_life(|s| {
             s.begun_ms = now_ms();
+            if s.style.container == Container::Media {
+                // It begins with a keyframe.
+                s.begun_ms = s.begun_ms.next_multiple_of(1000);
+            }
             s.offset_ms = s.begun_ms;
             s.first_number = 0;
         });

@@ -13,6 +13,9 @@ use crate::packager::{Packager, socket};
 use crate::viewer::Viewer;
 use crate::wait_for;
 
+/// What a change must show.
+pub const ADMIN_TOKEN: &str = "a-secret-of-16-letters";
+
 /// A proxy and what it needs: ports, a directory, a configuration.
 pub struct Proxy {
     port: u16,
@@ -66,6 +69,11 @@ impl Proxy {
     pub fn setting(mut self, line: &str) -> Self {
         self.settings.top.push(line.to_owned());
         self
+    }
+
+    /// Things can be changed: see [`Proxy::change`].
+    pub fn with_admin_token(self) -> Self {
+        self.setting(&format!("admin_token: {ADMIN_TOKEN}"))
     }
 
     /// A line of the configuration, in the pool.
@@ -153,6 +161,19 @@ impl Proxy {
     /// GET from where operators are answered; 200 or panic.
     pub async fn admin(&self, path: &str) -> Reply {
         http::get(self.admin, path).await.unwrap()
+    }
+    /// POST to where operators are answered.
+    pub async fn post(&self, path: &str, headers: &str) -> Reply {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n"
+        );
+        http::send(self.admin, request.as_bytes()).await.unwrap()
+    }
+    /// A change with the admin token: what it answered; 200 or panic.
+    pub async fn change(&self, path: &str) -> serde_json::Value {
+        let reply = self.post(path, &format!("Authorization: Bearer {ADMIN_TOKEN}\r\n")).await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        serde_json::from_slice(&reply.body).unwrap()
     }
     pub async fn status(&self) -> serde_json::Value {
         serde_json::from_slice(&self.admin("/status.json").await.body).unwrap()

@@ -33,6 +33,8 @@ async fn every_dialect_keeps_the_laws() {
         Packager::fake("a").dated(0).a_break_every(3).gap_one_in(5).starting_at(-3.0),
         Packager::fake("a").with_unknown_tags().parts(4).audio("en", 1000),
         Packager::fake("a").event(20).audio("en", 1000),
+        Packager::fake("a").media().shifted(1000),
+        keyed(Packager::fake("a").media()),
     ]
     .map(Packager::live);
     join_all(packagers.iter().map(|packager| async {

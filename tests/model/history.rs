@@ -51,6 +51,7 @@ fn shape(id: &'static str, variants: usize) -> impl Strategy<Value = Shape> {
                 offset,
                 dates,
                 marks,
+                media: None,
             }
         },
     )
@@ -216,6 +217,7 @@ impl Bench {
                 over_since: None,
                 tracks: s.tracks.iter().map(Some).collect(),
                 lacks: vec![],
+                relation: None,
                 depth: vec![],
             })
             .collect();
@@ -226,6 +228,7 @@ impl Bench {
             candidates: &candidates,
             carried_since: self.log.header().opened_at,
             end_after: Duration::from_secs(600),
+            overlap: false,
         })
     }
 

@@ -98,6 +98,7 @@ fn decide(log: &Log, now: UnixMs, track: &Track) -> segue::model::lane::Decision
         over_since: None,
         tracks: vec![Some(track)],
         lacks: vec![],
+        relation: None,
         depth: vec![],
     }];
     let end_after = Duration::from_secs(60);
@@ -108,6 +109,7 @@ fn decide(log: &Log, now: UnixMs, track: &Track) -> segue::model::lane::Decision
         candidates: &candidates,
         carried_since: at(0),
         end_after,
+        overlap: false,
     })
 }
 

@@ -25,6 +25,8 @@
 )]
 
 mod dates;
+mod draining;
+mod exact;
 mod gaps;
 mod history;
 #[allow(dead_code)] // shared with the simulation
@@ -34,6 +36,8 @@ mod keys;
 mod lane;
 mod multivariant;
 mod playlist;
+#[path = "../programme/mod.rs"]
+mod programme;
 mod restart;
 mod shares;
 mod show;

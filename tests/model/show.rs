@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use segue::model::lane::{
-    Action, Candidate, Header, Held, Listed, Log, Resource, Situation, Snapshot, Track, next, print,
+    Action, Candidate, Header, Held, Listed, Log, Relations, Resource, Situation, Snapshot,
+    SpliceReason, Track, Want, What, next, print,
 };
-use segue::model::names::{ContentHash, PackagerId, RenditionId, UnixMs};
+use segue::model::media::Content;
+use segue::model::names::{ContentHash, PackagerId, PackagerMsn, RenditionId, UnixMs};
 use segue::model::playlist::{Key, Limits, Segment, parse};
 use segue::model::rendition::{Kind, Rendition, Traits};
 
@@ -48,11 +50,13 @@ pub struct Shown {
     pub life: u32,
     /// Listed and not to be had yet.
     pub bytes_after: u64,
+    /// What is in a segment, by its number; none where nothing can be told.
+    pub content: Option<Box<dyn Fn(u64) -> Content>>,
 }
 
 impl Shown {
     pub fn new(folder: &'static str) -> Self {
-        Self { track: Track::default(), folder, life: 1, bytes_after: 0 }
+        Self { track: Track::default(), folder, life: 1, bytes_after: 0, content: None }
     }
 
     pub fn listed(&self, text: &str) -> Snapshot {
@@ -95,13 +99,21 @@ impl Shown {
         for listed in seen {
             let held = self.held(&listed.resource);
             if listed.segment.msn.0 >= self.bytes_after {
-                self.track.fetched(run, listed.segment.msn, Some(held));
+                self.comes(run, listed.segment.msn, held);
             }
             for asset in listed.assets() {
                 let held = self.held(asset.resource);
                 self.track.fetched_asset(run, asset.resource, Some(held));
             }
         }
+    }
+
+    /// The bytes of a segment, and what is in them.
+    fn comes(&mut self, run: u32, msn: PackagerMsn, held: Held) {
+        if let Some(content) = &self.content {
+            self.track.looked(run, msn, Arc::new(content(msn.0)));
+        }
+        self.track.fetched(run, msn, Some(held));
     }
 
     fn held(&self, resource: &Resource) -> Held {
@@ -114,6 +126,14 @@ impl Shown {
 pub struct Show {
     pub log: Log,
     pub packagers: Vec<(PackagerId, Vec<Option<Shown>>)>,
+    /// Per packager: why it is not to be used, and since when it says that the stream is over.
+    pub barred: Vec<Option<SpliceReason>>,
+    pub over_since: Vec<Option<UnixMs>>,
+    /// How runs relate, as far as segments were looked into.
+    pub relations: Relations,
+    pub overlap: bool,
+    /// What the last decision waits for.
+    pub wants: Vec<Want>,
     /// What stands in long lists before that which is looked at, per rendition of the first.
     pub depth: Vec<Vec<Listed>>,
 }
@@ -130,13 +150,26 @@ impl Show {
             })
             .collect();
         change(&mut header);
-        Self { log: Log::new(Arc::new(header)), packagers: Vec::new(), depth: Vec::new() }
+        let log = Log::new(Arc::new(header));
+        let (barred, over_since) = (Vec::new(), Vec::new());
+        Self {
+            log,
+            packagers: Vec::new(),
+            barred,
+            over_since,
+            relations: Relations::default(),
+            overlap: false,
+            wants: Vec::new(),
+            depth: Vec::new(),
+        }
     }
 
     /// One more packager; folders of its renditions, none where it has no such.
     pub fn with(mut self, id: &str, folders: &[Option<&'static str>]) -> Self {
         let shown = folders.iter().map(|f| f.map(Shown::new)).collect();
         self.packagers.push((PackagerId::new(id), shown));
+        self.barred.push(None);
+        self.over_since.push(None);
         self
     }
 
@@ -157,6 +190,11 @@ impl Show {
         let mut appended = 0;
         loop {
             let none = Vec::new();
+            self.relations.appended(&self.log);
+            for (id, shown) in &self.packagers {
+                let tracks: Vec<_> = shown.iter().map(|s| s.as_ref().map(|s| &s.track)).collect();
+                self.relations.shown(at(now), id, &tracks);
+            }
             let candidates: Vec<Candidate> = self
                 .packagers
                 .iter()
@@ -165,10 +203,11 @@ impl Show {
                     let depth = if n == 0 { &self.depth } else { &none };
                     Candidate {
                         id,
-                        barred: None,
-                        over_since: None,
+                        barred: self.barred[n],
+                        over_since: self.over_since[n],
                         tracks: shown.iter().map(|s| s.as_ref().map(|s| &s.track)).collect(),
                         lacks: shown.iter().map(Option::is_none).collect(),
+                        relation: self.relations.to(id),
                         depth: depth.iter().map(Vec::as_slice).collect(),
                     }
                 })
@@ -181,10 +220,33 @@ impl Show {
                 candidates: &candidates,
                 carried_since: at(0),
                 end_after: std::time::Duration::from_secs(60),
+                overlap: self.overlap,
             });
-            let Action::Append(steps) = decision.action else { return appended };
+            let Action::Append(steps) = decision.action else {
+                self.wants = decision.wants;
+                return appended;
+            };
             appended += steps.len();
             steps.into_iter().for_each(|step| self.log.push(step).unwrap());
+        }
+    }
+
+    /// What a decision waited for comes.
+    pub fn give(&mut self, wants: Vec<Want>) {
+        for want in wants {
+            let (_, shown) =
+                self.packagers.iter_mut().find(|(id, _)| *id == want.packager).unwrap();
+            let Some(shown) = shown[want.rendition].as_mut() else { continue };
+            let held = shown.held(want.what.resource());
+            match want.what {
+                What::Segment { msn, .. } => shown.comes(want.run, msn, held),
+                What::Tail { cutting, of, .. } => {
+                    let name = format!("{cutting:?} of {of:?}");
+                    let held = Held { hash: ContentHash::of(name.as_bytes()), length: 8 };
+                    shown.track.made_tail(want.run, cutting, Some(held));
+                }
+                What::Asset { .. } => {}
+            }
         }
     }
 

@@ -20,7 +20,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("front", &["model", "packagers", "segments", "stream"]),
     ("ops", &["model", "packagers", "stream"]),
     ("demo", &["model", "config"]),
-    ("watch", &["model"]),
+    ("outside", &["model"]),
+    ("watch", &["model", "outside"]),
+    ("probe", &["model", "outside"]),
     ("cli", &["config"]),
 ];
 

@@ -148,6 +148,12 @@ impl LaneStore for Store {
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError> {
         self.held.target_duration(stream, seconds).await
     }
+    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        self.held.drained().await
+    }
+    async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
+        self.held.drain(packager, since).await
+    }
     fn changes(&self) -> tokio::sync::broadcast::Receiver<Change> {
         self.held.changes()
     }

@@ -18,6 +18,7 @@ use segue::stream::{Clock, Observer, Outcome};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep};
 
+use crate::content::Content;
 use crate::judge::Judge;
 use crate::world::{Answer, Packager, Process, mix};
 
@@ -29,6 +30,7 @@ pub struct Sim {
     pub seed: u64,
     pub world: Mutex<Vec<Packager>>,
     pub judge: Mutex<Judge>,
+    pub content: Mutex<Content>,
     /// The run of each packager that each proxy last spoke to.
     spoken: Mutex<BTreeMap<(u64, String), u32>>,
     start: Instant,
@@ -41,6 +43,7 @@ impl Sim {
             seed,
             world: Mutex::new(world),
             judge: Mutex::new(judge),
+            content: Mutex::default(),
             spoken: Mutex::default(),
             start: Instant::now(),
             drawn: AtomicU64::new(0),
@@ -287,6 +290,14 @@ impl LaneStore for SimStore {
         let result = self.reach().await?.target_duration(stream, seconds).await;
         self.back(result).await
     }
+    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        let result = self.reach().await?.drained().await;
+        self.back(result).await
+    }
+    async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
+        let result = self.reach().await?.drain(packager, since).await;
+        self.back(result).await
+    }
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.database.held.lock().changes()
     }
@@ -345,6 +356,7 @@ impl Observer for Recorder {
         ));
         let allowed = self.allowed(to, splice);
         self.sim.judge.lock().spliced(lane.as_str(), msn.0, splice, allowed);
+        self.sim.content.lock().spliced(lane.as_str(), msn.0, splice);
     }
     fn lane_opened(&self, lane: &LaneId, _stream: &StreamKey) {
         self.note(&format!("{lane} opened"));

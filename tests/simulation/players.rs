@@ -208,18 +208,26 @@ impl Player {
 
     /// Every segment that is listed can be had (law 5).
     async fn fetch(&self, lane: &Lane, rendition: &RenditionId, list: &Read) -> Option<Vec<Truth>> {
+        let seat = (lane.header().lane.to_string(), rendition.to_string());
         let mut truths = Vec::new();
         for item in &list.segments {
             if item.gap {
+                self.sim.content.lock().missing(&seat, item.msn);
                 truths.push(None);
                 continue;
             }
             let bytes = self.bytes(lane, rendition, item).await;
-            let Some(truth) = bytes.and_then(|b| Truth::read(&b)) else {
+            let Some(bytes) = bytes else {
                 self.broken(&format!("5: {} is listed and cannot be had", item.uri));
                 return None;
             };
-            truths.push(Some(truth));
+            match self.sim.content.lock().received(&seat, item, &bytes) {
+                Ok(truth) => truths.push(Some(truth)),
+                Err(why) => {
+                    self.broken(&format!("5: {} is listed and is none: {why}", item.uri));
+                    return None;
+                }
+            }
         }
         with_gaps(&list.segments, &truths)
     }

@@ -1,6 +1,6 @@
 //! One simulation, from its seed to its trace.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use segue::segments::{Segments, Settings};
 use segue::stream::{Capacity, Parts, PoolSettings, Streams};
 use tokio::time::{Duration as Time, sleep};
 
+use crate::content::Border;
 use crate::judge::Judge;
 use crate::parts::{BASE, Database, Life, Recorder, Sim, SimOrigin, SimStore};
 use crate::players::{Door, Player};
@@ -24,15 +25,22 @@ pub struct Done {
     pub refreshes: u64,
     /// Of each splice: the true gap, the one that was told, and by which method, milliseconds.
     pub gaps: Vec<(i64, i64, SpliceMethod)>,
+    /// Of media, what was seen where a lane went on in another run, or why it cannot be right.
+    pub borders: Result<Vec<Border>, String>,
 }
 
 pub fn run(seed: u64) -> Done {
+    play(seed, script::draw(seed))
+}
+
+/// Lets a script happen.
+pub fn play(seed: u64, script: Script) -> Done {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
-    runtime.block_on(simulate(seed))
+    runtime.block_on(simulate(seed, script))
 }
 
 /// What proxies are made of.
@@ -41,14 +49,15 @@ struct Stage {
     database: Arc<Database>,
     segments: Arc<Segments>,
     pools: Arc<Pools>,
-    /// Every packager, and whether it is taken out.
+    /// Every packager, and whether it is removed from the configuration.
     packagers: Vec<(&'static str, bool)>,
+    drained: BTreeMap<PackagerId, UnixMs>,
     standbys: usize,
     lives: u64,
 }
 
 fn pool(packagers: &[(&'static str, bool)]) -> PoolSpec {
-    let stay = packagers.iter().filter(|(_, drained)| !drained);
+    let stay = packagers.iter().filter(|(_, removed)| !removed);
     let spec = |id: &str| PackagerSpec {
         id: PackagerId::new(id),
         zone: String::new(),
@@ -85,8 +94,7 @@ impl Stage {
     }
 }
 
-async fn simulate(seed: u64) -> Done {
-    let script = script::draw(seed);
+async fn simulate(seed: u64, script: Script) -> Done {
     let world = script.shapes.iter().map(|s| Packager::new(s.clone(), 60_000)).collect();
     let judge = Judge::new(script.split);
     let sim = Arc::new(Sim::new(seed, world, judge));
@@ -105,6 +113,7 @@ async fn simulate(seed: u64) -> Done {
         segments: segments.clone(),
         pools,
         packagers,
+        drained: BTreeMap::new(),
         standbys,
         lives: 0,
     };
@@ -144,6 +153,7 @@ async fn simulate(seed: u64) -> Done {
         breach: judge.breach.take(),
         refreshes: judge.refreshes,
         gaps: std::mem::take(&mut judge.gaps),
+        borders: sim.content.lock().borders(),
     }
 }
 
@@ -194,8 +204,17 @@ fn apply(sim: &Sim, stage: &mut Stage, doors: &[Door], fault: Fault) {
             stage.pools.set_health(&PackagerId::new(stage.packagers[p].0), health);
             world[p].usable = up;
         }
+        // Viewers lose nothing by it: whoever is drained is there, as the last resort.
         Fault::Drain(p) | Fault::Undrain(p) => {
-            stage.packagers[p].1 = matches!(fault, Fault::Drain(_));
+            let id = PackagerId::new(stage.packagers[p].0);
+            stage.drained.remove(&id);
+            if matches!(fault, Fault::Drain(_)) {
+                stage.drained.insert(id, UnixMs(BASE + now));
+            }
+            stage.pools.drain(&stage.drained, |_| Duration::from_secs(1));
+        }
+        Fault::Remove(p) | Fault::Restore(p) => {
+            stage.packagers[p].1 = matches!(fault, Fault::Remove(_));
             stage.pools.reload(&[pool(&stage.packagers)]);
             world[p].usable = !stage.packagers[p].1;
         }
@@ -209,7 +228,9 @@ fn apply(sim: &Sim, stage: &mut Stage, doors: &[Door], fault: Fault) {
         p.settle(now);
     }
     drop(world);
-    if matches!(fault, Fault::Health(..) | Fault::Drain(_) | Fault::Undrain(_)) {
+    let pools = matches!(fault, Fault::Drain(_) | Fault::Undrain(_))
+        || matches!(fault, Fault::Remove(_) | Fault::Restore(_));
+    if pools || matches!(fault, Fault::Health(..)) {
         for door in doors {
             if let Some((streams, _)) = &*door.lock() {
                 streams.look();
@@ -220,7 +241,8 @@ fn apply(sim: &Sim, stage: &mut Stage, doors: &[Door], fault: Fault) {
 
 /// How well splices were placed, over all seeds.
 pub fn print_gaps(gaps: &[(i64, i64, SpliceMethod)]) {
-    for method in [SpliceMethod::ProgramDateTime, SpliceMethod::Arrival, SpliceMethod::Newest] {
+    let methods: BTreeSet<SpliceMethod> = gaps.iter().map(|gap| gap.2).collect();
+    for method in methods {
         let mut truly: Vec<i64> = gaps.iter().filter(|g| g.2 == method).map(|g| g.0).collect();
         let mut wrong: Vec<i64> =
             gaps.iter().filter(|g| g.2 == method).map(|g| (g.0 - g.1).abs()).collect();

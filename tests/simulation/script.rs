@@ -24,6 +24,9 @@ pub enum Fault {
     Health(usize, bool),
     Drain(usize),
     Undrain(usize),
+    /// Out of the configuration, and back into it.
+    Remove(usize),
+    Restore(usize),
     StoreFails(bool),
     StoreLost,
 }
@@ -88,6 +91,7 @@ fn shapes(rng: &mut StdRng) -> Vec<Shape> {
                 offset: if rng.random_bool(0.3) { rng.random_range(2..40) } else { 0 },
                 dates,
                 marks: rng.random_bool(0.5),
+                media: None,
             }
         })
         .collect()
@@ -144,6 +148,7 @@ fn fault(rng: &mut StdRng, script: &mut Script, at: u64, crashes: bool, store: b
             }
         }
         12 => f.extend([(at, Fault::Health(p, false)), (long, Fault::Health(p, true))]),
+        13 if at % 2 == 0 => f.extend([(at, Fault::Remove(p)), (long, Fault::Restore(p))]),
         13 => f.extend([(at, Fault::Drain(p)), (long, Fault::Undrain(p))]),
         _ => {}
     }

@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
+use crate::programme::{PICTURE_MS, PICTURE_TICKS, Packaging};
+
 /// How a packager packages, whatever happens to it.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -33,6 +35,41 @@ pub struct Shape {
     pub dates: bool,
     /// Marks the first segment after a gap or a restart with EXT-X-DISCONTINUITY.
     pub marks: bool,
+    /// Its segments are media, cut at keyframes; else they are labels.
+    pub media: Option<Media>,
+}
+
+/// A packager of media.
+#[derive(Clone, Copy, Debug)]
+pub struct Media {
+    pub packaging: Packaging,
+    /// Where its borders lie beside those of one that began with the programme, GOPs.
+    pub apart: u64,
+    /// Each later run has a timeline of its own.
+    pub rebases: bool,
+}
+
+impl Media {
+    fn gop_ms(&self) -> u64 {
+        self.packaging.gop * PICTURE_MS
+    }
+
+    /// The first keyframe from a moment on.
+    fn keyframe(&self, ms: u64) -> u64 {
+        let phase = self.packaging.phase * PICTURE_MS;
+        ms.saturating_sub(phase).next_multiple_of(self.gop_ms()) + phase
+    }
+
+    fn segment(&self, truth: &Truth, text: &str) -> Vec<u8> {
+        let Packaging { base, encoder, .. } = self.packaging;
+        let moved = mix(truth.run.into()) % 1_000_000 * PICTURE_TICKS.unsigned_abs();
+        let rebased = self.rebases && truth.run > 1;
+        let base = base + if rebased { moved.cast_signed() } else { 0 };
+        // Each rendition is coded by itself.
+        let encoder = encoder + 16 * u8::try_from(truth.variant).unwrap();
+        let packaging = Packaging { encoder, base, ..self.packaging };
+        packaging.segment(truth.start / PICTURE_MS..truth.end / PICTURE_MS, truth.n, text)
+    }
 }
 
 /// What the process does.
@@ -94,6 +131,12 @@ pub struct Truth {
 }
 
 impl Truth {
+    fn text(&self) -> String {
+        let Self { packager, run, variant, n, start, end, marked } = self;
+        let marked = if *marked { "marked" } else { "" };
+        format!("G|{packager}|{run}|{variant}|{n}|{start}|{end}|{marked}|")
+    }
+
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let f: Vec<&str> = text.split('|').collect();
@@ -120,6 +163,8 @@ const FILES_STAY: usize = 3;
 impl Packager {
     pub fn new(shape: Shape, now: u64) -> Self {
         let cursor = now.saturating_sub(shape.delay + shape.duration * shape.list as u64);
+        let apart = |m: &Media| cursor / shape.duration * shape.duration + m.apart * m.gop_ms();
+        let cursor = shape.media.as_ref().map_or(cursor, |m| m.keyframe(apart(m)));
         let next = shape.first;
         let mut new = Self {
             shape,
@@ -163,8 +208,9 @@ impl Packager {
 
     fn length(&self, n: u64) -> u64 {
         let spread = mix(n ^ (u64::from(self.run) << 32) ^ u64::from(self.shape.id.as_bytes()[0]));
-        self.shape.duration
-            + if self.shape.jitter == 0 { 0 } else { spread % (self.shape.jitter + 1) }
+        let jitter = if self.shape.jitter == 0 { 0 } else { spread % (self.shape.jitter + 1) };
+        let whole = self.shape.media.map_or(1, |media| media.gop_ms());
+        self.shape.duration + jitter / whole * whole
     }
 
     pub fn kill(&mut self, now: u64) {
@@ -180,7 +226,7 @@ impl Packager {
         self.run += 1;
         self.segs.clear();
         self.next = 0;
-        self.cursor = now.saturating_sub(self.shape.delay);
+        self.cursor = self.joins(now);
         self.mark_next = true;
     }
 
@@ -205,8 +251,14 @@ impl Packager {
 
     pub fn feed_again(&mut self, now: u64) {
         self.fed = true;
-        self.cursor = self.cursor.max(now.saturating_sub(self.shape.delay));
+        self.cursor = self.cursor.max(self.joins(now));
         self.mark_next = true;
+    }
+
+    /// Where a packager begins that is fed from now on.
+    fn joins(&self, now: u64) -> u64 {
+        let from = now.saturating_sub(self.shape.delay);
+        self.shape.media.map_or(from, |media| media.keyframe(from))
     }
 
     /// Notes whether anything is wrong with it, after a change.
@@ -293,14 +345,13 @@ impl Packager {
             (v.parse().ok()?, name)
         };
         let s = self.segs.iter().find(|s| self.name(self.number(v, s.n)) == name)?;
-        let marked = if s.marked { "marked" } else { "" };
-        Some(
-            format!(
-                "G|{}|{}|{v}|{}|{}|{}|{marked}|{:>500}",
-                self.shape.id, self.run, s.n, s.start, s.end, ""
-            )
-            .into_bytes(),
-        )
+        let Seg { n, start, end, marked } = *s;
+        let (packager, run) = (self.shape.id.to_owned(), self.run);
+        let truth = Truth { packager, run, variant: v, n, start, end, marked };
+        let text = truth.text();
+        // Packets as far as their first byte and their length go: nothing can be told of what is in them.
+        let label = || format!("{text:188}").repeat(3).into_bytes();
+        Some(self.shape.media.map_or_else(label, |media| media.segment(&truth, &text)))
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use segue::model::names::LaneId;
+use segue::model::names::{LaneId, PackagerId, UnixMs};
 use segue::store::{Appended, LaneStore, SqliteStore, StoreError};
 use tempfile::TempDir;
 
@@ -102,6 +102,21 @@ impl Process {
         while self.read() {}
         (format!("p{}", self.child.id()), self.taken)
     }
+}
+
+/// A file of before that was known: nobody is, and can be.
+#[tokio::test]
+async fn a_file_that_knows_nothing_of_drained_packagers_is_added_to() {
+    let folder = folder();
+    let lane = fill(&open(&folder), "a-1", 2).await;
+    tamper(&folder, "DROP TABLE drained");
+    let store = open(&folder);
+    assert!(store.drained().await.unwrap().is_empty());
+    store.drain(&PackagerId::new("a"), Some(UnixMs(7))).await.unwrap();
+    drop(store);
+    let store = open(&folder);
+    assert_eq!(store.drained().await.unwrap(), [(PackagerId::new("a"), UnixMs(7))].into());
+    assert_eq!(store.load(&lane).await.unwrap().unwrap().steps.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use segue::model::lane::{
-    Container, Entry, FORMAT, Header, Held, Init, Key, KeyUri, Share, Source, Splice, SpliceMethod,
-    SpliceReason, Step,
+    Container, Cut, Entry, FORMAT, Header, Held, Init, Key, KeyUri, Mark, Media, Part, Share,
+    Source, Splice, SpliceMethod, SpliceReason, Step,
 };
+use segue::model::media::{Joint, PictureHash, Ticks};
 use segue::model::names::{
     ContentHash, LaneId, OutputMsn, PackagerId, PackagerMsn, PoolName, RenditionId, StreamKey,
     UnixMs,
@@ -62,11 +63,7 @@ pub fn step(n: u64, writer: &str) -> Step {
             msn: OutputMsn(FIRST + n),
             tags: None,
             entries: vec![Entry {
-                source: Source {
-                    msn: PackagerMsn(u64::MAX),
-                    path: format!("/live/cam_{n}.ts?a=\"b\"\u{e9}"),
-                    range: None,
-                },
+                source: source(n),
                 duration: Duration::from_nanos(5_999_999_999),
                 lines: vec!["#EXTINF:6.000000,".into(), "#EXT-X-UNKNOWN".into()],
                 extension: "ts".into(),
@@ -81,6 +78,18 @@ pub fn step(n: u64, writer: &str) -> Step {
                     uri: KeyUri::Held { name: format!("{n}-0"), held },
                     after: "\"".into(),
                 }],
+                media: Some(Media {
+                    end: Joint { video: Some(Ticks(-7)), audio: None },
+                    keyframes: vec![Mark {
+                        pts: Ticks(1 << 33),
+                        picture: PictureHash([n.to_le_bytes()[0]; 16]),
+                    }],
+                }),
+                cut: (n == 2).then(|| Cut {
+                    joint: Joint { video: None, audio: Some(Ticks(9)) },
+                    whole: held,
+                    before: Some(Part { source: source(n), held }),
+                }),
             }],
         }],
         listed_at: UnixMs((FIRST + 6 * n) * 1000),
@@ -89,6 +98,11 @@ pub fn step(n: u64, writer: &str) -> Step {
         wall_shift_ms: -5,
         end: false,
     }
+}
+
+fn source(n: u64) -> Source {
+    let path = format!("/live/cam_{n}.ts?a=\"b\"\u{e9}");
+    Source { msn: PackagerMsn(u64::MAX), path, range: None }
 }
 
 /// The number before the `n`th step: what a writer of it expects as tail.

@@ -1,10 +1,11 @@
 //! The conformance suite. Each function gets two handles to one store: the same one twice, or two
 //! that share a file as two processes would.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue::model::names::{LaneId, OutputMsn, UnixMs};
+use segue::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 use segue::store::{Appended, Change, LaneStore, StoreError};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::JoinSet;
@@ -183,6 +184,21 @@ pub async fn the_target_duration_never_falls(one: Store, two: Store) {
     assert_eq!(two.target_duration(&a, 6).await.unwrap(), 6);
     assert_eq!(one.target_duration(&a, 2).await.unwrap(), 6);
     assert_eq!(one.target_duration(&b, 2).await.unwrap(), 2);
+}
+
+pub async fn who_is_drained_is_known_to_all(one: Store, two: Store) {
+    let (a, b) = (PackagerId::new("a"), PackagerId::new("b"));
+    assert!(two.drained().await.unwrap().is_empty());
+    one.drain(&a, Some(UnixMs(7))).await.unwrap();
+    two.drain(&b, Some(UnixMs(8))).await.unwrap();
+    // Taken out already: since the first time.
+    two.drain(&a, Some(UnixMs(9))).await.unwrap();
+    let both = BTreeMap::from([(a.clone(), UnixMs(7)), (b.clone(), UnixMs(8))]);
+    assert_eq!((one.drained().await.unwrap(), two.drained().await.unwrap()), (both.clone(), both));
+    for _ in 0..2 {
+        two.drain(&a, None).await.unwrap();
+        assert_eq!(one.drained().await.unwrap(), [(b.clone(), UnixMs(8))].into());
+    }
 }
 
 pub async fn changes_are_told_to_all(one: Store, two: Store) {

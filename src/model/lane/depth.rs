@@ -78,6 +78,7 @@ fn list(c: &Candidate, o: usize, track: &Track, to: usize) -> Vec<Seen> {
         content_end: Duration::ZERO,
         wall_end: None,
         bytes: Fetched::default(),
+        content: None,
     });
     let mut all: Vec<Seen> = old.chain(track.segments().range(from..to).cloned()).collect();
     date(&mut all);
@@ -145,7 +146,10 @@ fn steps(
         names.at(msn);
         let begins = seen.wall_end.map(|e| e.minus(seen.duration())).filter(|_| header.dates);
         step_end = step_end.plus(seen.duration());
-        let mut maker = Maker { s, c, before: &[], names, shift_ms: 0, begins, seen, opens: false };
+        let duration = seen.duration();
+        let (before, opens, meetings) = (&[][..], false, &[][..]);
+        let mut maker =
+            Maker { s, c, before, names, shift_ms: 0, begins, duration, opens, meetings };
         let mut marked = false;
         let made = lists.iter().zip(shares).enumerate().map(|(o, (list, of))| {
             let range = of.get(k).cloned().unwrap_or_default();

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::making::{Making, append};
-use super::moment::{Portions, moment};
+use super::meeting::{Meetings, Meets, meetings, meets, placed};
+use super::moment::{Portions, moment, moment_from};
 use super::next::end_after;
 use super::patience::{gaps_after, leave_after, prefetch_after, wait, waited};
 use super::readiness::{Fill, Readiness, goes_on, readiness};
@@ -71,12 +72,30 @@ pub(super) fn overdue(
 }
 
 /// What carries the lane on, and how ready it is.
-struct Found<'a> {
-    c: &'a Candidate<'a>,
-    r: usize,
-    place: Place,
-    portions: Portions,
-    ready: Readiness,
+pub(super) struct Found<'a> {
+    pub(super) c: &'a Candidate<'a>,
+    pub(super) r: usize,
+    pub(super) place: Place,
+    /// Where its renditions go on by content.
+    pub(super) meetings: Meetings,
+    pub(super) portions: Portions,
+    pub(super) ready: Readiness,
+}
+
+impl Found<'_> {
+    /// Taken out: for when nobody else carries on.
+    fn last_resort(&self) -> bool {
+        self.c.barred.is_some()
+    }
+}
+
+/// The step that carries the lane on there.
+pub(super) fn splice(s: &Situation, tail: &Step, reason: SpliceReason, f: Found) -> Decision {
+    let Place { method, gap_ms, .. } = f.place;
+    let splice = Some(Splice { from: tail.packager.clone(), reason, method, gap_ms });
+    let Found { c, r, portions, meetings, ready: Readiness { fills, .. }, .. } = f;
+    let before = Vec::new();
+    append(s, Making { c, r, portions, fills, discontinuity: true, splice, before, meetings })
 }
 
 /// A splice that can be appended now. Else what it waits for is added to `wants`.
@@ -86,18 +105,17 @@ pub(super) fn try_splice(
     Leaving { reason, missing }: Leaving,
     wants: &mut Vec<Want>,
 ) -> Option<Decision> {
-    let splice = |f: Found| {
-        let Place { method, gap_ms, .. } = f.place;
-        let splice = Some(Splice { from: tail.packager.clone(), reason, method, gap_ms });
-        let Found { c, r, portions, ready: Readiness { fills, .. }, .. } = f;
-        append(s, Making { c, r, portions, fills, discontinuity: true, splice, before: vec![] })
-    };
-    let incomplete = missing.is_none();
+    let splice = |f: Found| splice(s, tail, reason, f);
     let last_chance = waited(s, tail) >= leave_after(s);
+    let incomplete = missing.is_none();
     let (mut second, mut nearer_is_late) = (None, false);
     for f in found(s, tail, reason, last_chance) {
         let lacking = f.ready.lacking();
         if missing.is_some_and(|missing| lacking >= missing) {
+            continue;
+        }
+        if f.last_resort() && !last_chance {
+            wants.extend(f.ready.wants);
             continue;
         }
         if f.ready.lost() || f.ready.lagging || (lacking > 0 && complete_one_comes(s, tail)) {
@@ -144,29 +162,35 @@ impl Found<'_> {
 }
 
 /// All that carries the lane on now. First the one that lacks least, then the one that costs least;
-/// where they are alike, the order of preference.
-fn found<'a>(
+/// where they are alike, the order of preference. Who is taken out is the last resort, and only once
+/// the lane is late.
+pub(super) fn found<'a>(
     s: &'a Situation,
     tail: &Step,
     reason: SpliceReason,
     last_chance: bool,
 ) -> Vec<Found<'a>> {
     let nearer_comes = !last_chance && s.candidates.iter().any(|c| nearer_comes(s, tail, c));
+    let late = waited(s, tail) >= prefetch_after(s);
     let usable = s.candidates.iter().filter(|c| {
-        c.barred.is_none() && (*c.id != tail.packager || reason != SpliceReason::Drained)
+        let may = c.barred.is_none() || (c.barred == Some(SpliceReason::Drained) && late);
+        may && (*c.id != tail.packager || reason != SpliceReason::Drained)
     });
     let mut found: Vec<Found> = usable
         .filter_map(|c| {
             let (r, place) = offered(s, tail, c, last_chance)?;
-            let portions = moment(s, c, r, place.at);
-            let ready = readiness(s, c, r, &portions);
+            let by_content = place.method <= SpliceMethod::ProgramDateTime;
+            let meetings = if by_content { meetings(s, c, tail) } else { vec![] };
+            let portions = moment_from(s, c, r, place.at, &meetings);
+            let ready = readiness(s, c, r, &portions, &meetings);
             // What this one would lose a sibling may list in time.
             let waits = loses(place) && nearer_comes;
-            (!waits).then_some(Found { c, r, place, portions, ready })
+            (!waits).then_some(Found { c, r, place, meetings, portions, ready })
         })
         .collect();
     found.sort_by_key(|f| {
-        (f.ready.lacking(), f.cost_ms(s, tail, reason) / ALIKE_MS, *f.c.id == tail.packager)
+        let cost = f.cost_ms(s, tail, reason) / ALIKE_MS;
+        (f.last_resort(), f.ready.lacking(), cost, *f.c.id == tail.packager)
     });
     found
 }
@@ -180,16 +204,23 @@ fn sibling<'a>(s: &Situation, tail: &Step, c: &'a Candidate) -> Option<&'a Track
 
 /// A sibling that has all that viewers have been given goes on, whether it has an offer now or not.
 fn complete_one_comes(s: &Situation, tail: &Step) -> bool {
+    s.candidates.iter().any(|c| has_all(s, tail, c) && sibling(s, tail, c).is_some())
+}
+
+/// It has all that viewers have been given.
+pub(super) fn has_all(s: &Situation, tail: &Step, c: &Candidate) -> bool {
     let asked = |r: usize| s.wanted.get(r) == Some(&true) && tail.lists(r);
     let given = |r: usize| asked(r) || goes_on(s, r);
-    let has_all =
-        |c: &Candidate| (0..c.lacks.len()).all(|r| !(given(r) && c.lacks.get(r) == Some(&true)));
-    s.candidates.iter().any(|c| has_all(c) && sibling(s, tail, c).is_some())
+    (0..c.lacks.len()).all(|r| !(given(r) && c.lacks.get(r) == Some(&true)))
 }
 
 /// A sibling will list next what carries on from `tail`.
-fn nearer_comes(s: &Situation, tail: &Step, c: &Candidate) -> bool {
-    sibling(s, tail, c).is_some_and(|track| place(tail, track, false) == Offer::NotYet)
+pub(super) fn nearer_comes(s: &Situation, tail: &Step, c: &Candidate) -> bool {
+    sibling(s, tail, c).is_some_and(|track| match meets(s, c, tail) {
+        Some((_, Meets::NotYet)) => true,
+        Some((_, Meets::At(_))) => false,
+        _ => place(tail, track, false) == Offer::NotYet,
+    })
 }
 
 /// What candidate `c` offers after `tail`. Its own run, where the tail's segment is lost, offers
@@ -203,6 +234,12 @@ fn offered(s: &Situation, tail: &Step, c: &Candidate, last_chance: bool) -> Opti
     let (r, track) = reference(s, c)?;
     if track.failing().is_some_and(|f| f.count >= FAILING) {
         return None;
+    }
+    match meets(s, c, tail) {
+        Some((r, Meets::At(meeting))) => return Some((r, placed(c, &meeting)?)),
+        // It will be listed soon: nothing else is as good.
+        Some((_, Meets::NotYet)) if waited(s, tail) < gaps_after(s) => return None,
+        _ => {}
     }
     match place(tail, track, last_chance) {
         Offer::Here(p) if p.method == SpliceMethod::Newest && !moves(s, track) => None,
@@ -220,7 +257,8 @@ fn after_lost(
     last_chance: bool,
 ) -> Option<Place> {
     let segments = track_of(c, r)?.segments();
-    let to = (at + 1..segments.len()).find(|&p| !readiness(s, c, r, &moment(s, c, r, p)).lost())?;
+    let to =
+        (at + 1..segments.len()).find(|&p| !readiness(s, c, r, &moment(s, c, r, p), &[]).lost())?;
     let gap: Duration = segments.iter().take(to).skip(at + 1).map(Seen::duration).sum();
     (last_chance && to > at + 1).then(|| Place {
         at: to,
@@ -229,9 +267,11 @@ fn after_lost(
     })
 }
 
-/// Every packager that may be used says that the stream is gone or ended, and has for long enough.
+/// Every packager that may be used says that the stream is gone or ended, and has for long enough. Who
+/// is taken out may be used at the last.
 fn over(s: &Situation, tail: &Step) -> Option<Decision> {
-    let mut usable = s.candidates.iter().filter(|c| c.barred.is_none()).peekable();
+    let may = |b: Option<SpliceReason>| b.is_none_or(|reason| reason == SpliceReason::Drained);
+    let mut usable = s.candidates.iter().filter(|c| may(c.barred)).peekable();
     usable.peek()?;
     let all = usable.all(|c| c.over_since.is_some_and(|since| s.now.since(since) >= s.end_after));
     all.then(|| Decision {

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::cutting::{Tail, tail};
 use super::dates::{Dates, is_range, newest};
+use super::meeting::{Meeting, Meetings};
 use super::moment::{Portion, Portions};
 use super::patience::wait;
 use super::readiness::Fill;
 use super::standing::track_of;
 use super::{
-    Action, Candidate, Decision, Entry, FORMAT, Held, Init, Key, KeyUri, Seen, Share, Situation,
-    Source, Splice, SpliceMethod, Step, Track,
+    Action, Candidate, Decision, Entry, FORMAT, Held, Init, Key, KeyUri, Media, Seen, Share,
+    Situation, Source, Splice, SpliceMethod, Step, Track,
 };
 use crate::model::names::{ContentHash, OutputMsn, PackagerMsn, UnixMs};
 use crate::model::rendition::Kind;
@@ -35,6 +37,8 @@ pub(super) struct Making<'a> {
     pub(super) splice: Option<Splice>,
     /// Steps that come before it, made at once: the depth that a lane opens with.
     pub(super) before: Vec<Step>,
+    /// Where renditions begin with the tail of a segment.
+    pub(super) meetings: Meetings,
 }
 
 /// The step, if it can be made.
@@ -50,17 +54,20 @@ pub(super) fn append_all(s: &Situation, steps: Vec<Step>) -> Decision {
 }
 
 fn made(s: &Situation, making: Making) -> Option<Vec<Step>> {
-    let Making { c, r, portions, fills, discontinuity, splice, before } = making;
+    let Making { c, r, portions, fills, discontinuity, splice, before, meetings } = making;
     let track = track_of(c, r)?;
     let Portion::Segments(places) = portions.get(r)? else { return None };
     let at = places.start;
     let seen = track.segments().get(at)?;
     let tail = before.last().or_else(|| s.log.tail());
-    let (shift_ms, begins) = dated(s, tail, splice.as_ref(), seen);
+    let cut = tail_at(track, &meetings, r, at);
+    let duration = cut.map_or(seen.duration(), |cut| cut.duration);
+    let (shift_ms, begins) = dated(s, tail, splice.as_ref(), (seen, duration));
     let number = tail.map_or(s.log.header().first_msn, |t| t.msn.next());
     let names = KeyNames::new(s, number);
+    let (opens, meetings) = (tail.is_none(), &meetings[..]);
     let mut maker =
-        Maker { s, c, before: &before, names, shift_ms, begins, seen, opens: tail.is_none() };
+        Maker { s, c, before: &before, names, shift_ms, begins, duration, opens, meetings };
     let shares = portions.iter().zip(&fills).enumerate();
     let shares = shares.map(|(o, (portion, fill))| {
         let before = tail.and_then(|t| t.shares.get(o));
@@ -78,7 +85,7 @@ fn made(s: &Situation, making: Making) -> Option<Vec<Step>> {
         shares: shares.collect(),
         listed_at: listed_at(s, track.listed_by(at)?),
         content_end: track.ends_at(at)?,
-        wall_end: begins.map(|b| b.plus(seen.duration())),
+        wall_end: begins.map(|b| b.plus(duration)),
         wall_shift_ms: shift_ms,
         end: false,
     };
@@ -98,12 +105,12 @@ fn dated(
     s: &Situation,
     tail: Option<&Step>,
     splice: Option<&Splice>,
-    seen: &Seen,
+    (seen, duration): (&Seen, Duration),
 ) -> (i64, Option<UnixMs>) {
     if !s.log.header().dates {
         return (0, None);
     }
-    let own = seen.wall_end.map(|end| end.minus(seen.duration()));
+    let own = seen.wall_end.map(|end| end.minus(duration));
     let shift = tail.map_or(0, |t| t.wall_shift_ms);
     let ended = tail.and_then(|t| t.wall_end);
     match (splice, ended) {
@@ -130,10 +137,12 @@ pub(super) struct Maker<'a> {
     pub(super) names: KeyNames,
     pub(super) shift_ms: i64,
     pub(super) begins: Option<UnixMs>,
-    /// The reference's segment.
-    pub(super) seen: &'a Seen,
+    /// The length of the step.
+    pub(super) duration: Duration,
     /// It is the lane's first.
     pub(super) opens: bool,
+    /// Where renditions begin with the tail of a segment.
+    pub(super) meetings: &'a [Option<Meeting>],
 }
 
 impl Maker<'_> {
@@ -147,22 +156,31 @@ impl Maker<'_> {
                 if self.opens && at == range.start {
                     lines = ranges_before(track, at);
                 }
-                lines.extend(seen.listed.segment.lines.iter().cloned());
-                let begins = self.begins_at(track, at, o);
-                entries.push(self.entry(seen, track, &lines, begins));
+                let cut = tail_at(track, self.meetings, o, at);
+                lines.extend(
+                    cut.as_ref()
+                        .map_or_else(|| seen.listed.segment.lines.clone(), |cut| cut.lines(seen)),
+                );
+                let duration = cut.as_ref().map_or(seen.duration(), |cut| cut.duration);
+                let begins = self.begins_at(seen, duration, o);
+                let entry = self.entry(seen, track, &lines, begins);
+                entries.push(match (cut, &seen.content) {
+                    (Some(cut), Some(content)) => cut.into_entry(entry, content),
+                    _ => entry,
+                });
             }
             return entries;
         }
         match fill {
             Fill::Absent | Fill::OnDemand | Fill::Whole if self.s.log.header().is_deep() => {
-                self.unasked(o, portion).unwrap_or_else(|| vec![unlisted(self.seen.duration())])
+                self.unasked(o, portion).unwrap_or_else(|| vec![unlisted(self.duration)])
             }
             Fill::Absent | Fill::OnDemand | Fill::Whole => {
                 let several = match portion {
                     Portion::Segments(range) => range.len(),
                     _ => 1,
                 };
-                (0..several).map(|_| unlisted(self.seen.duration())).collect()
+                (0..several).map(|_| unlisted(self.duration)).collect()
             }
             Fill::Waits | Fill::Lost | Fill::Lacking => self.stand_in(o, portion),
         }
@@ -178,7 +196,7 @@ impl Maker<'_> {
         for at in range.clone() {
             let seen = track.segments().get(at)?;
             let lines = seen.listed.segment.lines.clone();
-            let begins = self.begins_at(track, at, o);
+            let begins = self.begins_at(seen, seen.duration(), o);
             let mut entry = self.entry(seen, track, &lines, begins);
             let assets = seen.listed.assets().all(|a| track.asset(a.resource).held.is_some());
             entry.gap = seen.listed.segment.gap;
@@ -188,10 +206,9 @@ impl Maker<'_> {
         Some(entries)
     }
 
-    /// When the entry at `at` of rendition `o` begins, as viewers are told.
-    fn begins_at(&self, track: &Track, at: usize, o: usize) -> Option<UnixMs> {
-        let seen = track.segments().get(at)?;
-        let own = seen.wall_end.map(|end| moved(end.minus(seen.duration()), self.shift_ms));
+    /// When an entry of rendition `o`, the last `duration` of a segment, begins, as viewers are told.
+    fn begins_at(&self, seen: &Seen, duration: Duration, o: usize) -> Option<UnixMs> {
+        let own = seen.wall_end.map(|end| moved(end.minus(duration), self.shift_ms));
         // Without dates of its own it begins with the step, or after its own entries before it.
         let first_frame = self.s.log.header().renditions.get(o)?.traits.kind != Kind::IFrames;
         own.or(self.begins.filter(|_| first_frame))
@@ -231,21 +248,24 @@ impl Maker<'_> {
             on_demand: false,
             map,
             keys: keys.unwrap_or_default(),
+            media: seen.content.as_ref().map(|content| Media::of(content, None)),
+            cut: None,
         }
     }
 
     /// What stands where a rendition that viewers have been given has nothing: a gap, or
     /// subtitles that say nothing. A gap that the packager wrote goes on as it is.
     fn stand_in(&mut self, o: usize, portion: &Portion) -> Vec<Entry> {
-        let mut entry = unlisted(self.seen.duration());
+        let mut entry = unlisted(self.duration);
         if let (Portion::Segments(range), Some(track)) = (portion, track_of(self.c, o))
             && let Some(seen) = track.segments().get(range.start)
         {
             if seen.listed.segment.gap {
-                let begins = self.begins_at(track, range.start, o);
+                let begins = self.begins_at(seen, seen.duration(), o);
                 let lines = seen.listed.segment.lines.clone();
                 let written = self.entry(seen, track, &lines, begins);
-                return vec![Entry { gap: true, held: None, map: None, keys: vec![], ..written }];
+                let (held, map, media) = (None, None, None);
+                return vec![Entry { gap: true, held, map, keys: vec![], media, ..written }];
             }
             entry.source = seen.source();
         }
@@ -301,7 +321,15 @@ pub(super) fn unlisted(duration: Duration) -> Entry {
         on_demand: false,
         map: None,
         keys: Vec::new(),
+        media: None,
+        cut: None,
     }
+}
+
+/// The tail that rendition `o` begins with, if that is at `at`.
+fn tail_at(track: &Track, meetings: &[Option<Meeting>], o: usize, at: usize) -> Option<Tail> {
+    let meeting = meetings.get(o).copied().flatten().filter(|meeting| meeting.at == at)?;
+    tail(track, &meeting)
 }
 
 /// What the keys of a lane are called: each by one name wherever it stands, and never two by one.

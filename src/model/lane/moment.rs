@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::meeting::Meeting;
 use super::standing::{last_entry, proven, track_of};
 use super::{Candidate, Seen, Situation, Step, Track};
 use crate::model::names::UnixMs;
@@ -31,7 +32,21 @@ pub(super) type Portions = Vec<Portion>;
 /// the segment at `at` of rendition `r`, or, where the lane has less or more of it than of that one,
 /// to where it ended: long subtitles lag by up to one of theirs, which would be lost.
 pub(super) fn moment(s: &Situation, c: &Candidate, r: usize, at: usize) -> Portions {
+    moment_from(s, c, r, at, &[])
+}
+
+/// The same, where it is known by content at which segment a rendition goes on.
+pub(super) fn moment_from(
+    s: &Situation,
+    c: &Candidate,
+    r: usize,
+    at: usize,
+    meetings: &[Option<Meeting>],
+) -> Portions {
     portions(s, c, r, at, |track, o, other| {
+        if let Some(Some(meeting)) = meetings.get(o) {
+            return Some((meeting.at, owed_ms(s, o)));
+        }
         let longest = other.newest().map_or(0, |newest| ms(newest.duration()));
         // What is more was away, and does not come again.
         let owed = Some(owed_ms(s, o)).filter(|owed| owed.abs() <= longest);

@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use super::depth;
-use super::leaving::{Leaving, leave, overdue, try_splice};
+use super::draining::{Draining, drain};
+use super::leaving::{Leaving, leave, overdue};
+use super::looking::looks;
 use super::making::{Making, append, append_all};
 use super::moment::{Portion, Portions, moment, succession};
 use super::patience::{gaps_after, leave_after, prefetch_after, wait, waited};
 use super::readiness::{Fill, Readiness, readiness, wants};
-use super::standing::{FAILING, Standing, failure, reference, standing, track_of};
+use super::standing::{FAILING, Standing, failure, last_entry, reference, standing, track_of};
 use super::{
     Action, Candidate, Decision, FORMAT, Situation, Splice, SpliceMethod, SpliceReason, Step,
     Track, Want,
@@ -22,18 +24,22 @@ use crate::model::playlist::{Extent, Segment};
 /// Decides the next step of a lane.
 #[must_use]
 pub fn next(s: &Situation) -> Decision {
-    match s.log.tail() {
+    let mut decision = match s.log.tail() {
         None => opening(s),
         Some(tail) if tail.end => wait(s, "ended", Vec::new()),
         Some(tail) => going_on(s, tail),
-    }
+    };
+    // What may be needed one day comes after what is needed now.
+    decision.wants.extend(looks(s));
+    decision
 }
 
 /// The last three target durations of the first packager that can give them; all that it has,
-/// where that is whole from the beginning.
+/// where that is whole from the beginning. Who is taken out comes last.
 fn opening(s: &Situation) -> Decision {
     let mut wants = Vec::new();
-    for c in s.candidates.iter().filter(|c| c.barred.is_none()) {
+    let barred = |by: Option<SpliceReason>| s.candidates.iter().filter(move |c| c.barred == by);
+    for c in barred(None).chain(barred(Some(SpliceReason::Drained))) {
         let Some((r, track)) = reference(s, c) else { continue };
         // It fails already: the next one may not.
         if track.unsure() {
@@ -45,7 +51,7 @@ fn opening(s: &Situation) -> Decision {
         }
         let Some(start) = opening_start(s, track) else { continue };
         let moments = (start..track.segments().len()).map(|at| moment(s, c, r, at));
-        let all: Vec<Readiness> = moments.map(|m| readiness(s, c, r, &m)).collect();
+        let all: Vec<Readiness> = moments.map(|m| readiness(s, c, r, &m, &[])).collect();
         let lagging = all.iter().any(|ready| ready.lagging);
         let missing: Vec<Want> = all.into_iter().flat_map(|ready| ready.wants).collect();
         if lagging && young {
@@ -69,7 +75,7 @@ fn open(s: &Situation, c: &Candidate, r: usize, start: usize, deep: Vec<Step>) -
     let portions = moment(s, c, r, start);
     // A rendition that is not seen in time begins later.
     let begins = |fill| if fill == Fill::Whole { fill } else { Fill::Absent };
-    let fills = readiness(s, c, r, &portions).fills.into_iter().map(begins).collect();
+    let fills = readiness(s, c, r, &portions, &[]).fills.into_iter().map(begins).collect();
     let discontinuity = s.log.header().reopened();
     let splice = (discontinuity && deep.is_empty()).then(|| Splice {
         from: c.id.clone(),
@@ -78,7 +84,10 @@ fn open(s: &Situation, c: &Candidate, r: usize, start: usize, deep: Vec<Step>) -
         gap_ms: 0,
     });
     let discontinuity = splice.is_some() || (!deep.is_empty() && marked(c, &portions));
-    append(s, Making { c, r, portions, fills, discontinuity, splice, before: deep })
+    append(
+        s,
+        Making { c, r, portions, fills, discontinuity, splice, before: deep, meetings: vec![] },
+    )
 }
 
 /// All lists of what is whole are waited for so long: players wait a little longer for an answer.
@@ -144,22 +153,70 @@ fn going_on(s: &Situation, tail: &Step) -> Decision {
     }
 }
 
-/// The tail is in its packager's run: the segment after it is the direct successor.
+/// The tail is in its packager's run: the segment after it is the direct successor, unless a sibling
+/// carries on and the packager is taken out, or has lost content.
 fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Decision {
-    if c.barred == Some(SpliceReason::Drained)
-        && let Some(d) = try_splice(s, tail, Leaving::by(SpliceReason::Drained), &mut Vec::new())
-    {
-        return d;
+    let reason = match c.barred {
+        Some(SpliceReason::Drained) => Some(SpliceReason::Drained),
+        _ if has_lost(s, c, r, at + 1) => Some(SpliceReason::Restarted),
+        _ => None,
+    };
+    let Some(reason) = reason.filter(|_| failure(c).is_none()) else {
+        return carry_on(s, tail, c, r, at);
+    };
+    // One segment is held back at the most, so that the lane does not fall behind.
+    let newest = track_of(c, r).is_some_and(|track| at + 2 == track.segments().len());
+    let (ahead, waits) = match drain(s, tail, reason) {
+        Draining::Leaves(decision) => return decision,
+        Draining::Waits(wants) => (wants, newest),
+        Draining::Stays(wants) => (wants, false),
+    };
+    let mut decision = carry_on(s, tail, c, r, at);
+    if waits {
+        // Its own next is fetched meanwhile, for when the sibling is late after all.
+        let why = match reason {
+            SpliceReason::Drained => "drained: a sibling carries on soon",
+            _ => "content is missing: a sibling that has it carries on soon",
+        };
+        decision = wait(s, why, decision.wants);
+    } else if decision.action == Action::Wait && reason == SpliceReason::Drained {
+        decision.why = "drained: no sibling carries on yet";
     }
+    decision.wants.extend(ahead);
+    decision
+}
+
+/// The packager marks the segment at `at` with EXT-X-DISCONTINUITY, and it does not begin where the
+/// lane's content ended: one that goes on counting after a restart (nginx-rtmp does so).
+fn has_lost(s: &Situation, c: &Candidate, r: usize, at: usize) -> bool {
+    let next = track_of(c, r).and_then(|track| track.segments().get(at));
+    let next = next.filter(|seen| seen.listed.segment.discontinuity);
+    let video = next.and_then(|seen| seen.content.as_ref()?.video.as_ref());
+    let ended = last_entry(s, r).and_then(|entry| entry.media.as_ref()?.end.video);
+    video
+        .zip(ended)
+        .is_some_and(|(video, ended)| video.pts.first.since(ended).abs() > video.frame.0)
+}
+
+/// The segment after the tail, in its packager's run.
+fn carry_on(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Decision {
     let Some(track) = track_of(c, r) else { return wait(s, "no track", Vec::new()) };
     if at + 1 < track.segments().len() {
         let portions = succession(s, c, tail, r, at + 1);
-        let mut ready = readiness(s, c, r, &portions);
+        let mut ready = readiness(s, c, r, &portions, &[]);
         let discontinuity = marked(c, &portions);
         let declared = declared(c, &portions);
         let go_on = |fills| {
-            let making =
-                Making { c, r, portions, fills, discontinuity, splice: None, before: vec![] };
+            let making = Making {
+                c,
+                r,
+                portions,
+                fills,
+                discontinuity,
+                splice: None,
+                before: vec![],
+                meetings: vec![],
+            };
             append(s, making)
         };
         if ready.whole() {

@@ -1,6 +1,8 @@
 //! Whether a step can be made of what a packager shows: what of it is held, and what has to be
 //! fetched first.
 
+use super::cutting::{is_made, tail_wants};
+use super::meeting::Meeting;
 use super::moment::{Portion, Portions};
 use super::standing::{comes, track_of};
 use super::{Candidate, Situation, Track, Want, What};
@@ -54,15 +56,23 @@ impl Readiness {
     }
 }
 
-/// Of the portions at a moment, placed by rendition `by`.
-pub(super) fn readiness(s: &Situation, c: &Candidate, by: usize, portions: &Portions) -> Readiness {
+/// Of the portions at a moment, placed by rendition `by`. `meetings`: of which renditions it begins with
+/// the tail of a segment.
+pub(super) fn readiness(
+    s: &Situation,
+    c: &Candidate,
+    by: usize,
+    portions: &Portions,
+    meetings: &[Option<Meeting>],
+) -> Readiness {
     let mut out =
         Readiness { wants: Vec::new(), pending: false, fills: Vec::new(), lagging: false };
     let fresh = fresh(s, c, portions);
     for (r, portion) in portions.iter().enumerate() {
         let wanted = s.wanted.get(r) == Some(&true);
         let fill = if wanted || goes_on(s, r) {
-            let place = Place { r, leads: r == by, wanted, fresh };
+            let meeting = meetings.get(r).copied().flatten();
+            let place = Place { r, leads: r == by, wanted, fresh, meeting };
             fill(s, c, place, portion, &mut out)
         } else {
             Fill::Absent
@@ -99,12 +109,13 @@ struct Place {
     /// Its bytes are to be held; else only what its list names beside them.
     wanted: bool,
     fresh: bool,
+    meeting: Option<Meeting>,
 }
 
 fn fill(
     s: &Situation,
     c: &Candidate,
-    Place { r, leads, wanted, fresh }: Place,
+    Place { r, leads, wanted, fresh, meeting }: Place,
     portion: &Portion,
     out: &mut Readiness,
 ) -> Fill {
@@ -129,12 +140,17 @@ fn fill(
         let assets = || seen.listed.assets().map(|a| track.asset(a.resource));
         lost |= seen.lost() || assets().any(|a| a.lost());
         let bytes = seen.bytes.held.is_some() || (!wanted && !track.unsure());
+        let meeting = meeting.filter(|meeting| wanted && meeting.at == at);
         whole &= bytes && assets().all(|a| a.held.is_some());
+        whole &= meeting.is_none_or(|meeting| is_made(track, &meeting));
         if track.unsure() && seen.bytes.held.is_none() {
             out.lagging |= waited_for;
             continue;
         }
-        let mut missing = wants(c, r, track, at);
+        let mut missing = match meeting {
+            Some(meeting) => tail_wants(c, r, track, &meeting),
+            None => wants(c, r, track, at),
+        };
         missing.retain(|want| wanted || matches!(want.what, What::Asset { .. }));
         // What stays away is asked for all the same: it comes back by that.
         out.pending |= !missing.is_empty() && (waited_for || fresh);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ByteRange, Held, Source};
+use crate::model::media::{Content, Joint};
 use crate::model::names::{PackagerMsn, UnixMs};
 use crate::model::playlist::{Key, Segment};
 
@@ -98,6 +99,19 @@ pub struct Seen {
     pub wall_end: Option<UnixMs>,
     /// Its bytes.
     pub bytes: Fetched,
+    /// What is in them. None: they were not looked into, or nothing can be told of them.
+    pub content: Option<Arc<Content>>,
+}
+
+/// The tail of a segment that a splice goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cutting {
+    /// The segment's number on the packager.
+    pub msn: PackagerMsn,
+    /// Where the tail begins.
+    pub joint: Joint,
+    /// The segment before it is needed as well: the joint's sound is in that one.
+    pub with_before: bool,
 }
 
 impl Seen {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Listed, Log, Resource, SpliceReason, Step, Track};
+use super::{Cutting, Held, Listed, Log, Resource, SpliceReason, Step, Track};
+use crate::model::align::Relation;
 use crate::model::names::{PackagerId, PackagerMsn, UnixMs};
 
 /// All that the decision looks at.
@@ -19,6 +20,9 @@ pub struct Situation<'a> {
     pub carried_since: UnixMs,
     /// A stream that every packager calls gone or ended for this long is over.
     pub end_after: Duration,
+    /// Where no keyframe fits a splice the earlier one is taken, and content repeated, instead of
+    /// the later one.
+    pub overlap: bool,
 }
 
 /// A packager as this lane may use it.
@@ -33,6 +37,8 @@ pub struct Candidate<'a> {
     pub tracks: Vec<Option<&'a Track>>,
     /// Per rendition: it has none that could stand in. Empty: it has all.
     pub lacks: Vec<bool>,
+    /// How the run that the lane is on relates to the one that is on here.
+    pub relation: Option<Relation>,
     /// Per rendition: what stands in its list before that which the track looks at, for a lane
     /// that opens on a long window.
     pub depth: Vec<&'a [Listed]>,
@@ -51,7 +57,7 @@ pub struct Want {
     pub what: What,
 }
 
-/// A segment, or what it cannot be played without.
+/// A segment, what it cannot be played without, or its tail.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum What {
     /// A segment.
@@ -70,6 +76,17 @@ pub enum What {
         /// A key of 16 bytes.
         key_of_16: bool,
     },
+    /// The tail of a segment, to be made of what is held.
+    Tail {
+        /// Which.
+        cutting: Cutting,
+        /// Where the segment is.
+        at: Resource,
+        /// The segment, and the one before it first where that is needed.
+        of: Vec<Held>,
+        /// The init segment.
+        init: Option<Held>,
+    },
 }
 
 impl What {
@@ -77,7 +94,7 @@ impl What {
     #[must_use]
     pub const fn resource(&self) -> &Resource {
         match self {
-            Self::Segment { at, .. } | Self::Asset { at, .. } => at,
+            Self::Segment { at, .. } | Self::Asset { at, .. } | Self::Tail { at, .. } => at,
         }
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn proven(s: &Situation, track: &Track, r: usize) -> Option<bool> {
     for step in s.log.steps().rev() {
         if let Some(entry) = step.entries(r).last()
             && let Some(seen) = track.find(&entry.source).and_then(|at| track.segments().get(at))
-            && let (Some(logged), Some(held)) = (entry.held, seen.bytes.held)
+            && let (Some(logged), Some(held)) = (entry.whole(), seen.bytes.held)
         {
             return Some(logged == held);
         }
@@ -101,8 +101,9 @@ pub(super) fn comes(s: &Situation, r: usize) -> bool {
 }
 
 pub(super) fn failure(c: &Candidate) -> Option<SpliceReason> {
-    if c.barred.is_some() {
-        return c.barred;
+    // Who is taken out has not failed by that.
+    if let Some(reason) = c.barred.filter(|reason| *reason != SpliceReason::Drained) {
+        return Some(reason);
     }
     let tracks = || c.tracks.iter().flatten();
     if tracks().any(|t| t.failing().is_some_and(|f| f.count >= FAILING)) {

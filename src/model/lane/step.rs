@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Splice, SplicePlace};
+use crate::model::media::{Content, Joint, PictureHash, Ticks};
 use crate::model::names::{ContentHash, OutputMsn, PackagerId, PackagerMsn, UnixMs};
 
 /// One output media sequence number of a lane: a moment, with each rendition's share of it. Never
@@ -76,6 +78,17 @@ impl Step {
     #[must_use]
     pub fn carries(&self, rendition: usize) -> bool {
         self.lists(rendition) && !self.entries(rendition).is_empty()
+    }
+    /// Where in its packager's segments a splice is that it follows.
+    #[must_use]
+    pub fn place(&self) -> SplicePlace {
+        let mut entries = self.shares.iter().filter_map(|share| share.entries.first());
+        let by_content = entries.clone().any(|entry| entry.cut.is_some());
+        match () {
+            () if by_content => SplicePlace::Keyframe,
+            () if entries.any(|entry| !entry.keys.is_empty()) => SplicePlace::EncryptedBorder,
+            () => SplicePlace::Border,
+        }
     }
     /// All bytes that its lists name and that are held: segments, init segments, keys.
     pub fn held(&self) -> impl Iterator<Item = Held> {
@@ -166,9 +179,77 @@ pub struct Entry {
     /// The keys in force (EXT-X-KEY, RFC 8216, 4.3.2.4); none: it is clear.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<Key>,
+    /// What was seen in it, where that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<Media>,
+    /// It is the tail of a segment, after a splice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
+}
+
+/// What a splice needs to know of a segment, on the timeline of its packager's run: where it ended, and by
+/// which pictures another run is compared with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Media {
+    /// Where what follows begins.
+    pub end: Joint,
+    /// Its first keyframes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keyframes: Vec<Mark>,
+}
+
+/// A keyframe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// When it is shown.
+    pub pts: Ticks,
+    /// The coded picture.
+    pub picture: PictureHash,
+}
+
+impl Media {
+    /// Keyframes that are noted of one segment.
+    const MARKS: usize = 4;
+
+    /// Of what a segment holds from `joint` on.
+    #[must_use]
+    pub fn of(content: &Content, joint: Option<&Joint>) -> Self {
+        let keyframes = content.video.iter().flat_map(|video| &video.keyframes);
+        let from = joint.and_then(|joint| joint.video);
+        let kept = keyframes.filter(|k| from.is_none_or(|from| k.pts.since(from) >= 0));
+        let marks = kept.map(|k| Mark { pts: k.pts, picture: k.hash }).take(Self::MARKS);
+        Self { end: content.end(), keyframes: marks.collect() }
+    }
+}
+
+/// How an entry's bytes are made of what its packager has, the same wherever they are made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Where the tail begins.
+    pub joint: Joint,
+    /// The segment that it is the tail of: the entry's source, whole.
+    pub whole: Held,
+    /// The segment before that one, where the joint's sound is in it: the two are cut as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Part>,
+}
+
+/// A segment of a packager and its bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// Where they come from.
+    pub source: Source,
+    /// The bytes.
+    pub held: Held,
 }
 
 impl Entry {
+    /// What its source gave, whole: by that a run is known again.
+    #[must_use]
+    pub fn whole(&self) -> Option<Held> {
+        self.cut.as_ref().map(|cut| cut.whole).or(self.held)
+    }
+
     /// It stands in playlists.
     #[must_use]
     pub const fn listed(&self) -> bool {
@@ -267,82 +348,6 @@ pub struct ByteRange {
     pub offset: u64,
     /// How long it is.
     pub length: u64,
-}
-
-/// The border between steps of two runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Splice {
-    /// The packager that was left (the same one where it restarted).
-    pub from: PackagerId,
-    /// Why.
-    pub reason: SpliceReason,
-    /// How the place was found.
-    pub method: SpliceMethod,
-    /// Content lost (positive) or repeated (negative), milliseconds, as far as the method knows.
-    pub gap_ms: i64,
-}
-
-/// Why a lane left a run. The names are metric labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SpliceReason {
-    /// The packager refuses, times out or answers errors.
-    Failed,
-    /// Its playlist stands still while a sibling moves.
-    Stalled,
-    /// A segment that it lists cannot be had whole.
-    SegmentLost,
-    /// It restarted: same names, another run.
-    Restarted,
-    /// It says that the stream is gone or ended while a sibling lives.
-    Ended,
-    /// Its health check says so.
-    Unhealthy,
-    /// An operator takes it out.
-    Drained,
-    /// The lane was resumed after nobody had watched it, or its log was lost.
-    Resumed,
-}
-
-impl SpliceReason {
-    /// The name in logs, metrics and the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Stalled => "stalled",
-            Self::SegmentLost => "segment_lost",
-            Self::Restarted => "restarted",
-            Self::Ended => "ended",
-            Self::Unhealthy => "unhealthy",
-            Self::Drained => "drained",
-            Self::Resumed => "resumed",
-        }
-    }
-}
-
-/// How the place of a splice was found: the ladder, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SpliceMethod {
-    /// EXT-X-PROGRAM-DATE-TIME on both sides, with which arrival agreed.
-    ProgramDateTime,
-    /// When each side's segments were first seen.
-    Arrival,
-    /// Nothing aligned in time: the sibling's newest.
-    Newest,
-}
-
-impl SpliceMethod {
-    /// The name in logs, metrics and the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ProgramDateTime => "program_date_time",
-            Self::Arrival => "arrival",
-            Self::Newest => "newest",
-        }
-    }
 }
 
 /// Steps as they were stored, the first format included.

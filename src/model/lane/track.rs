@@ -2,29 +2,22 @@
 //! first seen, and which bytes are held. Fed with what was fetched; asks no questions itself.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Failing, Fetched, Held, Listed, Observed, Resource, Seen, Snapshot, Source};
+use super::arrivals::Arrivals;
+use super::{Cutting, Failing, Fetched, Held, Listed, Observed, Resource, Seen, Snapshot, Source};
+use crate::model::media::Content;
 use crate::model::names::{ContentHash, PackagerMsn, UnixMs};
 
 /// How many segments a track remembers beyond the packager's list, so that a tail that has just
 /// left the list is still known to be the predecessor of what is listed.
 const REMEMBERED: usize = 64;
-/// How many arrivals the content clock looks at. Few, so that it follows a packager that drifts.
-const ARRIVALS: usize = 16;
+/// Tails that are remembered: a splice makes one for each rendition.
+const CUTS: usize = 64;
 
 /// Init segments and keys beyond so many are forgotten when nothing seen needs them.
 const ASSETS: usize = 256;
-
-/// A listing, seen through polling: it came after a refresh that did not show the segment and not
-/// after the one that did. Both are Unix milliseconds less the run's content up to its end.
-#[derive(Clone, Copy, Debug)]
-struct Arrival {
-    after: i64,
-    by: i64,
-    /// A refresh before did not show it.
-    watched: bool,
-}
 
 /// Continuity to be proven before a list is believed.
 #[derive(Clone, Debug)]
@@ -45,13 +38,15 @@ pub struct Track {
     first_listed: u64,
     /// How many segments the list has before those that are looked at.
     skipped: u64,
-    arrivals: VecDeque<Arrival>,
+    arrivals: Arrivals,
     doubt: Option<Doubt>,
     doubts: u32,
     /// An empty list was seen: what is listed next must prove itself.
     emptied: bool,
     /// Init segments and keys.
     assets: HashMap<Resource, Fetched>,
+    /// Tails of segments.
+    cuts: HashMap<Cutting, Fetched>,
     target_duration: u32,
     ended_since: Option<UnixMs>,
     refreshed_at: Option<UnixMs>,
@@ -133,42 +128,73 @@ impl Track {
     /// All that is held of what is listed: it may be needed at any moment.
     pub fn held(&self) -> impl Iterator<Item = Held> {
         let listed = self.segments.iter().skip(self.listed_from());
-        listed.filter_map(|s| s.bytes.held).chain(self.assets.values().filter_map(|a| a.held))
+        let more = self.assets.values().chain(self.cuts.values());
+        listed.filter_map(|s| s.bytes.held).chain(more.filter_map(|a| a.held))
+    }
+
+    /// The bytes of a segment's tail.
+    #[must_use]
+    pub fn tail_of(&self, cutting: &Cutting) -> Fetched {
+        self.cuts.get(cutting).copied().unwrap_or_default()
+    }
+
+    /// The tail of a segment of run `run` was made, or not.
+    pub fn made_tail(&mut self, run: u32, cutting: Cutting, held: Option<Held>) {
+        if run != self.run {
+            return;
+        }
+        if self.cuts.len() >= CUTS && !self.cuts.contains_key(&cutting) {
+            self.cuts.clear();
+        }
+        note(self.cuts.entry(cutting).or_default(), held);
+    }
+
+    /// What is in a segment of run `run`.
+    pub fn looked(&mut self, run: u32, msn: PackagerMsn, content: Arc<Content>) {
+        if run != self.run || self.unsure() {
+            return;
+        }
+        if let Some(seen) = self.position(msn).and_then(|at| self.segments.get_mut(at)) {
+            seen.content = Some(content);
+        }
+    }
+
+    /// A segment with this content has other streams than the one before it, though nothing marks
+    /// that: its packager lost some. Two in a row that agree are believed.
+    #[must_use]
+    pub fn is_unlike(&self, msn: PackagerMsn, content: &Content) -> bool {
+        let Some(at) = self.position(msn) else { return false };
+        let marked =
+            |at: usize| self.segments.get(at).is_none_or(|s| s.listed.segment.discontinuity);
+        let before = at.checked_sub(1).and_then(|before| self.segments.get(before));
+        let Some(before) = before.and_then(|seen| seen.content.as_ref()) else { return false };
+        let shows = |c: &Content| c.video.as_ref().map(|video| video.codec);
+        let sounds = |c: &Content| !c.audio.is_empty();
+        !marked(at) && (shows(before) != shows(content) || (sounds(before) && !sounds(content)))
     }
 
     /// When, by arrival, the packager had made the segment at `at` whole. None before anything
     /// was seen.
     #[must_use]
     pub fn ends_at(&self, at: usize) -> Option<UnixMs> {
-        let (after, by) = self.rhythm()?;
-        Some(at_offset(after.midpoint(by), self.segments.get(at)?.content_end))
+        self.arrivals.middle_of(self.segments.get(at)?.content_end)
     }
     /// When at the latest the packager had listed the segment at `at`.
     #[must_use]
     pub fn listed_by(&self, at: usize) -> Option<UnixMs> {
-        let (_, by) = self.rhythm()?;
-        Some(at_offset(by, self.segments.get(at)?.content_end))
+        Some(self.arrivals.of(self.segments.get(at)?.content_end)?.1)
     }
     /// Between which moments the next segment is to be listed, if it is as long as the newest.
     #[must_use]
     pub fn next_due(&self) -> Option<(UnixMs, UnixMs)> {
-        let (after, by) = self.rhythm()?;
         let newest = self.newest()?;
-        let content = newest.content_end.saturating_add(newest.duration());
-        Some((at_offset(after, content), at_offset(by, content)))
-    }
-    /// What all arrivals leave possible: polling only ever delays, so each narrows it. Where a
-    /// packager's own jitter makes them contradict each other, the earliest sight counts.
-    fn rhythm(&self) -> Option<(i64, i64)> {
-        let by = self.arrivals.iter().map(|a| a.by).min()?;
-        let after = self.arrivals.iter().map(|a| a.after).max()?;
-        Some((after.min(by), by))
+        self.arrivals.of(newest.content_end.saturating_add(newest.duration()))
     }
     /// A segment came to be listed while this track was refreshed. What the first refresh of a
     /// run shows may have been listed up to a segment before.
     #[must_use]
     pub fn arrival_watched(&self) -> bool {
-        self.arrivals.iter().any(|a| a.watched)
+        self.arrivals.watched()
     }
     /// When, by arrival, the content of the segment at `at` began.
     #[must_use]
@@ -335,6 +361,7 @@ impl Track {
         self.run = self.run.saturating_add(1);
         self.segments.clear();
         self.assets.clear();
+        self.cuts.clear();
         self.arrivals.clear();
         self.doubt = None;
         self.merge(now, None, list);
@@ -357,7 +384,9 @@ impl Track {
         if !grew {
             return Observed::Same;
         }
-        self.note_arrival(now, before);
+        if let Some((end, length)) = self.newest().map(|s| (s.content_end, s.duration())) {
+            self.arrivals.note(now, before, end, length);
+        }
         // What failed a while ago may be had by now.
         self.assets.values_mut().filter(|a| a.lost()).for_each(|a| a.failures = 0);
         self.progressed_at = Some(now);
@@ -388,32 +417,8 @@ impl Track {
             wall_end: wall_start.map(|w| w.plus(d)),
             listed,
             bytes: Fetched::default(),
+            content: None,
         });
-    }
-
-    /// The newest segment was listed between `before` and `now`. Without a refresh before, it was
-    /// at most its own length ago, or the next one would be there.
-    fn note_arrival(&mut self, now: UnixMs, before: Option<UnixMs>) {
-        let Some(newest) = self.newest() else { return };
-        // Late by more than a segment: its encoder or feed was away, and that time has no content.
-        // The clock begins again, or siblings' content would be placed wrong by as much for long.
-        let late = newest.duration() * 3 / 2;
-        let known = self.rhythm().map(|(_, by)| at_offset(by, newest.content_end));
-        let away = known.is_some_and(|known| now.since(known) > late);
-        let least = now.minus(newest.duration());
-        let after = before.map_or(least, |b| b.max(least));
-        let arrival = Arrival {
-            after: offset_of(after, newest.content_end),
-            by: offset_of(now, newest.content_end),
-            watched: before.is_some(),
-        };
-        if away {
-            self.arrivals.clear();
-        }
-        self.arrivals.push_back(arrival);
-        if self.arrivals.len() > ARRIVALS {
-            self.arrivals.pop_front();
-        }
     }
 }
 
@@ -428,14 +433,4 @@ fn note(fetched: &mut Fetched, held: Option<Held>) {
         Some(h) => fetched.held = Some(h),
         None => fetched.failures = fetched.failures.saturating_add(1),
     }
-}
-
-fn offset_of(at: UnixMs, content: Duration) -> i64 {
-    let at = i64::try_from(at.0).unwrap_or(i64::MAX);
-    at.saturating_sub(i64::try_from(content.as_millis()).unwrap_or(i64::MAX))
-}
-
-fn at_offset(base: i64, content: Duration) -> UnixMs {
-    let ms = base.saturating_add(i64::try_from(content.as_millis()).unwrap_or(i64::MAX));
-    UnixMs(u64::try_from(ms).unwrap_or(0))
 }

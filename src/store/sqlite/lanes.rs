@@ -1,5 +1,7 @@
 //! What is read from and written to the SQLite file: one transaction each.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,7 +9,7 @@ use tokio::sync::broadcast;
 
 use super::schema::error;
 use crate::model::lane::{FORMAT, Header, Step};
-use crate::model::names::{LaneId, OutputMsn, StreamKey, UnixMs};
+use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
 use crate::store::{Appended, Change, StoreError, StoredLane, TARGETS_MAX, refuse_hole};
 
 /// The open file, used by one thread.
@@ -218,6 +220,33 @@ impl Database {
             )?;
             Ok(highest)
         })
+    }
+
+    pub fn drained(&mut self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<(String, i64)>> {
+            let mut select =
+                self.connection.prepare_cached("SELECT packager, since FROM drained")?;
+            select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        let rows = read().map_err(|e| error(&e))?;
+        let moment = |since| UnixMs(u64::try_from(since).unwrap_or_default());
+        Ok(rows.into_iter().map(|(id, since)| (PackagerId::new(id), moment(since))).collect())
+    }
+
+    pub fn drain(
+        &mut self,
+        packager: &PackagerId,
+        since: Option<UnixMs>,
+    ) -> Result<(), StoreError> {
+        let since = since.map(|since| to_i64(since.0)).transpose()?;
+        self.write(|t| match since {
+            Some(since) => t.execute(
+                "INSERT OR IGNORE INTO drained VALUES (?1, ?2)",
+                params![packager.as_str(), since],
+            ),
+            None => t.execute("DELETE FROM drained WHERE packager = ?1", [packager.as_str()]),
+        })?;
+        Ok(())
     }
 
     /// Tells what other processes changed since the last look. After an error the next look tells

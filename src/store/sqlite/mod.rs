@@ -3,6 +3,7 @@
 //!
 //! `schema` the file's layout and opening; `lanes` what is read and written, one transaction each.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -14,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
 
 use super::{Appended, CHANGES_QUEUED_MAX, Change, LaneStore, StoreError, StoredLane};
 use crate::model::lane::{Header, Step};
-use crate::model::names::{LaneId, OutputMsn, StreamKey, UnixMs};
+use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
 use lanes::Database;
 
 mod lanes;
@@ -151,6 +152,15 @@ impl LaneStore for SqliteStore {
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError> {
         let stream = stream.clone();
         self.ask(move |db| db.target_duration(&stream, seconds)).await
+    }
+
+    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        self.ask(Database::drained).await
+    }
+
+    async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
+        let packager = packager.clone();
+        self.ask(move |db| db.drain(&packager, since)).await
     }
 
     fn changes(&self) -> broadcast::Receiver<Change> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use crate::store::StoreError;
 
@@ -44,6 +44,13 @@ CREATE TABLE targets (
   pool TEXT NOT NULL, path TEXT NOT NULL, query TEXT NOT NULL,
   seconds INTEGER NOT NULL,
   UNIQUE (pool, path, query));
+";
+
+/// What came later and whoever does not know it may leave alone: the layout keeps its number, so that
+/// an older Segue still opens the file.
+const ADDED: &str = "
+CREATE TABLE IF NOT EXISTS drained (
+  packager TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
 /// A `StoreError` of what SQLite says: a damaged file cannot be read, all else may pass.
@@ -115,7 +122,7 @@ fn lay_out(connection: &mut Connection) -> Result<(), StoreError> {
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(|e| error(&e))?;
     match version {
-        SCHEMA_VERSION => return Ok(()),
+        SCHEMA_VERSION => return add(transaction).map_err(|e| error(&e)),
         0 => {}
         _ => {
             return Err(StoreError::Unreadable(format!(
@@ -133,6 +140,11 @@ fn lay_out(connection: &mut Connection) -> Result<(), StoreError> {
     transaction
         .execute_batch(SCHEMA)
         .and_then(|()| transaction.pragma_update(None, "user_version", SCHEMA_VERSION))
-        .and_then(|()| transaction.commit())
+        .and_then(|()| add(transaction))
         .map_err(|e| error(&e))
+}
+
+fn add(transaction: Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(ADDED)?;
+    transaction.commit()
 }

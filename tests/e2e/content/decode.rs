@@ -15,7 +15,7 @@ pub struct Decoded {
 }
 
 /// The timestamps of one kind of packets, seconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Span {
     pub first: f64,
     pub last: f64,
@@ -23,6 +23,10 @@ pub struct Span {
     pub end: f64,
     /// The longest time without a packet.
     pub longest_step: f64,
+    /// Of all packets, in the order of showing.
+    pub times: Vec<f64>,
+    /// The same in the order in which they came.
+    pub sent: Vec<f64>,
 }
 
 impl Decoded {
@@ -34,21 +38,25 @@ impl Decoded {
             Some(key) => (Vec::new(), in_the_clear(rendition, stretch, &key, file)?),
             None => (input.to_vec(), file.to_owned()),
         };
-        let codes = file.with_extension("codes");
+        Self::of_file(&input, &media, &file.with_extension("codes"))
+    }
+
+    /// The same of anything that ffmpeg reads; the pictures' squares are kept in `codes`.
+    pub fn of_file(input: &[String], media: &Path, codes: &Path) -> Result<Self, String> {
         let mut run = ffmpeg();
-        run.args(["-loglevel", "error", "-y"]).args(&input).arg("-i").arg(&media);
+        run.args(["-loglevel", "error", "-y"]).args(input).arg("-i").arg(media);
         run.args(["-map", "0:v:0?", "-vf", &read_code(), "-fps_mode", "passthrough"]);
-        run.args(["-f", "rawvideo"]).arg(&codes);
+        run.args(["-f", "rawvideo"]).arg(codes);
         run.args(["-map", "0:a:0?", "-f", "null", "-"]);
-        let has = |kind: &str| span(&input, &media, kind);
+        let has = |kind: &str| span(input, media, kind);
         let (picture, sound) = (has("v:0")?, has("a:0")?);
         if picture.is_none() {
             run = ffmpeg();
-            run.args(["-loglevel", "error"]).args(&input).arg("-i").arg(&media);
+            run.args(["-loglevel", "error"]).args(input).arg("-i").arg(media);
             run.args(["-map", "0:a:0", "-f", "null", "-"]);
         }
         said_nothing(&run.output().unwrap())?;
-        let codes = std::fs::read(&codes).unwrap_or_default();
+        let codes = std::fs::read(codes).unwrap_or_default();
         let frames = codes.chunks_exact(CODE_BITS as usize).map(number).collect();
         Ok(Self { frames, picture, sound })
     }
@@ -83,12 +91,15 @@ fn span(input: &[String], media: &Path, kind: &str) -> Result<Option<Span>, Stri
     said_nothing(&output)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut packets: Vec<(f64, f64)> = text.lines().filter_map(packet).collect();
+    let sent = packets.iter().map(|p| p.0).collect();
     packets.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (Some(first), Some(last)) = (packets.first(), packets.last()) else { return Ok(None) };
     let steps = packets.windows(2).map(|p| p[1].0 - p[0].0);
     let longest_step = steps.fold(0.0, f64::max);
     let end = last.0 + last.1;
-    Ok(Some(Span { first: first.0, last: last.0, end, longest_step }))
+    let (first, last) = (first.0, last.0);
+    let times = packets.iter().map(|p| p.0).collect();
+    Ok(Some(Span { first, last, end, longest_step, times, sent }))
 }
 
 fn packet(line: &str) -> Option<(f64, f64)> {

@@ -39,6 +39,8 @@ pub struct Muxer {
     /// EXT-X-PROGRAM-DATE-TIME.
     pub date_time: bool,
     pub keys: Option<Iv>,
+    /// Which of the programme's encoders it packages, where there are two.
+    pub encoder: usize,
     /// None for one media playlist.
     pub variants: Option<Variants>,
 }
@@ -105,6 +107,7 @@ impl Muxer {
             single_file: false,
             date_time: false,
             keys: None,
+            encoder: 0,
             variants: None,
         }
     }
@@ -121,7 +124,7 @@ impl Muxer {
     }
 
     fn sizes(&self) -> Vec<usize> {
-        self.variants.as_ref().map_or_else(|| vec![0], |v| v.sizes.clone())
+        self.variants.as_ref().map_or_else(|| vec![self.encoder], |v| v.sizes.clone())
     }
 
     /// ffmpeg, to be started now: it begins with what is on air.

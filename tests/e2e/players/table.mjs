@@ -13,7 +13,10 @@ const markdown = process.argv.includes('--markdown');
 const players = ['hls.js', 'shaka', 'video.js', 'mpv', 'gstreamer'];
 
 const names = readdirSync(folder).filter((name) => name.endsWith('.json')).sort();
-const reports = names.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')));
+const reports = names
+  .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')))
+  // Runs without players have no rows.
+  .filter((report) => report.rows !== undefined);
 reports.sort((a, b) => a.feature.localeCompare(b.feature) || a.scenario.localeCompare(b.scenario));
 
 function verdict(row) {

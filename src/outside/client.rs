@@ -78,6 +78,16 @@ impl Url {
         Ok(Self { path, ..self.clone() })
     }
 
+    /// Its path and query, as they are asked for.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Host and port as written.
+    pub fn host(&self) -> &str {
+        self.authority.rsplit('@').next().unwrap_or_default()
+    }
+
     /// What stands after its `?`.
     pub fn query(&self) -> &str {
         self.path.split_once('?').map_or("", |(_, query)| query)
@@ -124,19 +134,35 @@ pub struct Got<T> {
 /// Asks servers; keeps connections.
 pub struct Client {
     connector: Connector,
+    name: &'static str,
 }
 
 impl Client {
-    /// With an empty pool of connections.
-    pub fn new() -> Self {
-        Self { connector: Connector::new(None) }
+    /// With an empty pool of connections; servers are told `name`.
+    pub fn new(name: &'static str) -> Self {
+        Self { connector: Connector::new(None), name }
     }
 
-    /// The body of a 200, or why not.
+    /// A playlist, whole, or why not.
     pub async fn whole(&self, url: &Url) -> Result<(Url, Vec<u8>), String> {
-        let got = self.get(url).await;
+        self.up_to(PLAYLIST_MAX, url, None).await
+    }
+
+    /// Any body of at most `max` bytes, whole, or why not; `range` is length and offset.
+    pub async fn up_to(
+        &self,
+        max: usize,
+        url: &Url,
+        range: Option<(u64, u64)>,
+    ) -> Result<(Url, Vec<u8>), String> {
+        let mut body = Vec::new();
+        let take = |chunk: &[u8]| {
+            body.extend_from_slice(chunk);
+            body.len() <= max
+        };
+        let got = self.read(url, range, take).await;
         match got.answer {
-            Answer::Whole(body) => Ok((got.landed, body)),
+            Answer::Whole(()) => Ok((got.landed, body)),
             Answer::Status(status) => Err(format!("answered {status}")),
             Answer::Cut(came, promised) => Err(format!("ended after {came} of {promised} bytes")),
             Answer::Failed(why) => Err(why),
@@ -196,7 +222,7 @@ impl Client {
                     .get_http_session(&peer)
                     .await
                     .map_err(|e| format!("cannot connect: {}", e.etype().as_str()))?;
-                match ask(&mut session, url, range).await {
+                match self.ask(&mut session, url, range).await {
                     Ok(()) => return Ok(session),
                     // The server may close a kept connection at any time: not its fault.
                     Err(_) if reused => {}
@@ -242,6 +268,26 @@ impl Client {
         self.connector.release_http_session(session, &peer, Some(Duration::from_secs(30))).await;
         Ok(Step::Done(Answer::Whole(())))
     }
+
+    async fn ask(
+        &self,
+        session: &mut HttpSession,
+        url: &Url,
+        range: Option<(u64, u64)>,
+    ) -> Result<(), String> {
+        let failed = |e: Box<pingora::Error>| format!("no answer: {}", e.etype().as_str());
+        let mut request = RequestHeader::build("GET", url.path.as_bytes(), None).map_err(failed)?;
+        request.insert_header("Host", url.host()).map_err(failed)?;
+        request.insert_header("User-Agent", self.name).map_err(failed)?;
+        request.insert_header("Accept", "*/*").map_err(failed)?;
+        if let Some((length, offset)) = range {
+            let last = offset.saturating_add(length).saturating_sub(1);
+            request.insert_header("Range", format!("bytes={offset}-{last}")).map_err(failed)?;
+        }
+        session.write_request_header(Box::new(request)).await.map_err(failed)?;
+        session.finish_request_body().await.map_err(failed)?;
+        session.read_response_header().await.map_err(failed)
+    }
 }
 
 enum Step {
@@ -265,26 +311,6 @@ async fn peer(url: &Url) -> Result<HttpPeer, String> {
     peer.options.read_timeout = Some(HEAD_DEADLINE);
     peer.options.write_timeout = Some(HEAD_DEADLINE);
     Ok(peer)
-}
-
-async fn ask(
-    session: &mut HttpSession,
-    url: &Url,
-    range: Option<(u64, u64)>,
-) -> Result<(), String> {
-    let failed = |e: Box<pingora::Error>| format!("no answer: {}", e.etype().as_str());
-    let mut request = RequestHeader::build("GET", url.path.as_bytes(), None).map_err(failed)?;
-    let host = url.authority.rsplit('@').next().unwrap_or_default();
-    request.insert_header("Host", host).map_err(failed)?;
-    request.insert_header("User-Agent", "segue-watch").map_err(failed)?;
-    request.insert_header("Accept", "*/*").map_err(failed)?;
-    if let Some((length, offset)) = range {
-        let last = offset.saturating_add(length).saturating_sub(1);
-        request.insert_header("Range", format!("bytes={offset}-{last}")).map_err(failed)?;
-    }
-    session.write_request_header(Box::new(request)).await.map_err(failed)?;
-    session.finish_request_body().await.map_err(failed)?;
-    session.read_response_header().await.map_err(failed)
 }
 
 #[cfg(test)]

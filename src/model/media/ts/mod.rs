@@ -1,0 +1,28 @@
+//! MPEG-TS.
+//!
+//! Packets, PES headers and tables are read with mpeg2ts-reader, by its views of borrowed bytes; its
+//! demultiplexer hands out pieces through callbacks that own their state, from which a cut could not
+//! be made. NAL units and frames of sound are found by own code: h264-reader copies each unit and
+//! knows no H.265.
+
+mod cut;
+mod frames;
+mod make;
+mod pes;
+mod pictures;
+mod read;
+mod sets;
+mod starts;
+mod tables;
+
+use bytes::Bytes;
+
+use super::{Content, Damage, Joint};
+
+pub(super) fn inspect(segment: &[u8]) -> Result<Content, Damage> {
+    read::read(segment)?.content()
+}
+
+pub(super) fn cut(segment: &Bytes, joint: Joint) -> Result<Bytes, Damage> {
+    cut::cut(segment, joint)
+}
