@@ -290,6 +290,23 @@ fn content_that_a_restart_lost_is_taken_from_a_sibling() {
     assert_eq!(two.first().2, 2000);
 }
 
+/// Another took its place between two refreshes, with the next number: players must be told.
+#[test]
+fn pictures_of_another_time_stand_behind_a_discontinuity() {
+    let mut two = Two::of(A, A);
+    two.play(9000, 41_000, &[0]);
+    let other = Made { begins: 300, ..A };
+    let shown = two.show.packagers[0].1[0].as_mut().unwrap();
+    shown.content = Some(Box::new(move |n| if n < 10 { A } else { other }.content(n)));
+    two.play(44_000, 52_500, &[0]);
+    let marked = |step: &segue::model::lane::Step| step.discontinuity.then_some(step.msn.0);
+    let steps: Vec<_> = two.show.log.steps().collect();
+    let marks: Vec<u64> = steps.iter().filter_map(|step| marked(step)).collect();
+    let tenth = steps.iter().find(|step| step.entries(0)[0].source.msn.0 == 10).unwrap();
+    assert_eq!(marks, [tenth.msn.0]);
+    assert_eq!(tenth.splice, None);
+}
+
 /// A process that reads the log finds the place again, and the run.
 #[test]
 fn what_was_cut_stands_in_the_log() {
