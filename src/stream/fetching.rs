@@ -11,7 +11,7 @@ use super::Outcome;
 use super::inside::{Got, Look, look};
 use super::worker::{Event, Worker};
 use crate::model::lane::{Resource, Want, What};
-use crate::model::media::{Content, Damage};
+use crate::model::media::{Content, Damage, Keyframe};
 use crate::model::names::{ContentHash, PackagerId};
 use crate::origin::{OriginError, PlaylistAnswer};
 use crate::segments::SegmentsError;
@@ -75,6 +75,7 @@ impl Worker {
                 }
                 shown.track.fetched(fetch.run, *msn, held);
             }
+            What::Glimpse { .. } => {}
             What::Tail { cutting, .. } => {
                 if let Some(shown) = source.shown.get_mut(&fetch.found) {
                     shown.track.made_tail(fetch.run, *cutting, held);
@@ -91,6 +92,16 @@ impl Worker {
                     shown.track.fetched_asset(fetch.run, at, held);
                 }
             }
+        }
+    }
+
+    /// Keyframes in the first part of a standby's segment.
+    pub(super) fn take_glimpse(&mut self, fetch: &Fetch, keyframes: Vec<Keyframe>) {
+        self.fetching.remove(fetch);
+        let source = self.sources.get_mut(&fetch.packager);
+        let shown = source.and_then(|source| source.shown.get_mut(&fetch.found));
+        if let (Some(shown), What::Glimpse { msn, .. }) = (shown, &fetch.what) {
+            shown.track.glimpsed(fetch.run, *msn, keyframes);
         }
     }
 
@@ -135,6 +146,11 @@ impl Worker {
             let (deps, out) = (self.deps.clone(), self.outbox.clone());
             let keep = self.settings.window.unwrap_or(self.settings.hold) * 2 + target * 10;
             tokio::spawn(async move {
+                if matches!(fetch.what, What::Glimpse { .. }) {
+                    let keyframes = deps.glimpse(&fetch, target).await;
+                    let _ = out.send(Event::Glimpsed(fetch, keyframes)).await;
+                    return;
+                }
                 let result = deps.bytes(&fetch, look, target, keep).await;
                 if matches!(
                     &result,
@@ -177,9 +193,10 @@ pub(super) fn looks_right(what: &What, bytes: &[u8]) -> bool {
         What::Segment { encrypted: true, .. } => {
             !bytes.is_empty() && bytes.len().is_multiple_of(BLOCK)
         }
-        What::Segment { at, .. } | What::Asset { at, .. } | What::Tail { at, .. } => {
-            looks_like_media(at, bytes)
-        }
+        What::Segment { at, .. }
+        | What::Asset { at, .. }
+        | What::Glimpse { at, .. }
+        | What::Tail { at, .. } => looks_like_media(at, bytes),
     }
 }
 

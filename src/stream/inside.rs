@@ -2,14 +2,15 @@
 //! with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::Deps;
 use super::fetching::{Fetch, FetchError};
 use super::source::Source;
+use super::{Deps, Outcome};
 use crate::model::lane::{Held, Resource, What};
-use crate::model::media::{self, Container, Content, Damage};
+use crate::model::media::{self, Container, Content, Damage, Keyframe};
 use crate::model::names::UnixMs;
 
 /// What came.
@@ -95,6 +96,16 @@ impl Deps {
                 Ok(None)
             }
         }
+    }
+
+    /// The keyframes in the first part of a segment; none where the packager gives no part.
+    pub(super) async fn glimpse(&self, fetch: &Fetch, deadline: Duration) -> Vec<Keyframe> {
+        let Resource { path, range } = fetch.what.resource();
+        let Ok(part) = self.origin.segment(&fetch.packager, path, *range, deadline).await else {
+            return Vec::new();
+        };
+        self.observer.fetched(&fetch.packager, Outcome::Ok, part.len());
+        media::glimpse(&part)
     }
 
     /// Makes a tail of what is held, and holds it.

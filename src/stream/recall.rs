@@ -318,7 +318,7 @@ impl Recall {
                 What::Segment { msn, encrypted, .. } => {
                     What::Segment { msn: *msn, at: resource, encrypted: *encrypted }
                 }
-                What::Asset { .. } | What::Tail { .. } => continue,
+                _ => continue,
             };
             if let Some(bytes) = self.bytes_of(deps, &sibling.id, &what).await {
                 let proven = matches!(sibling.by, Alike::Number(_, _, Some(_)));

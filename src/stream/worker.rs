@@ -19,6 +19,7 @@ use super::recall::{Learnt, Recalled, Spot};
 use super::source::{Session, Source};
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
 use crate::model::lane::{Observed, SessionResource};
+use crate::model::media::Keyframe;
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
 
@@ -44,6 +45,8 @@ pub enum Event {
     Refreshed(PackagerId, usize, Result<PlaylistAnswer, OriginError>),
     /// Bytes that a lane waits for.
     Fetched(Fetch, Result<Got, FetchError>),
+    /// What the first part of a standby's segment shows.
+    Glimpsed(Fetch, Vec<Keyframe>),
     /// Bytes fetched again, to know whether a run goes on.
     /// (of which rendition, for which doubt).
     Proved(PackagerId, usize, u32, Option<ContentHash>),
@@ -177,6 +180,7 @@ impl Worker {
             }
             Event::Refreshed(id, at, result) => self.take_refresh(now, &id, at, result),
             Event::Fetched(fetch, result) => self.take_bytes(&fetch, result),
+            Event::Glimpsed(fetch, keyframes) => self.take_glimpse(&fetch, keyframes),
             Event::Proved(id, at, doubt, hash) => {
                 if let Some(shown) = self.sources.get_mut(&id).and_then(|s| s.shown.get_mut(&at)) {
                     shown.proving = false;

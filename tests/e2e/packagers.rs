@@ -37,8 +37,8 @@ pub const LISTED: u32 = 6;
 
 /// How a packager comes by its media.
 pub enum Feed {
-    /// nginx-rtmp takes the relay's push over this link.
-    Rtmp { port: Port, link: Link },
+    /// nginx-rtmp takes the relay's push over this link, and after a restart its list goes on or not.
+    Rtmp { port: Port, link: Link, counts_on: bool },
     /// An ffmpeg of its own writes the files.
     Muxer { source: Source, muxer: Muxer },
     /// A Shaka Packager of its own writes them.
@@ -59,10 +59,10 @@ pub struct Packager {
 
 impl Packager {
     /// An nginx-rtmp packager, running, without a feed until its link is restored.
-    pub fn nginx_rtmp(id: &str, folder: &Path) -> Self {
+    pub fn nginx_rtmp(id: &str, folder: &Path, counts_on: bool) -> Self {
         let port = Port::reserve();
         let link = Link::to(port.address());
-        Self::prepare(id, folder, Feed::Rtmp { port, link })
+        Self::prepare(id, folder, Feed::Rtmp { port, link, counts_on })
     }
 
     /// An ffmpeg HLS muxer behind a static server, running.

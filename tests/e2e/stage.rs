@@ -23,19 +23,26 @@ impl Stage {
     pub fn nginx_rtmp(later: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clip = Clip::encode(folder.path(), "clip", Recipe::default());
-        Self::relay(folder, &clip, later)
+        Self::relay(folder, &clip, later, false)
+    }
+
+    /// The same, with packagers that go on counting after a restart, as they do by default.
+    pub fn nginx_rtmp_that_counts_on(later: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = Clip::encode(folder.path(), "clip", Recipe::default());
+        Self::relay(folder, &clip, later, true)
     }
 
     /// The same for runs of up to a quarter of an hour.
     pub fn nginx_rtmp_for_long(later: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clip = Clip::kept(folder.path(), Recipe { seconds: 960, ..Recipe::default() });
-        Self::relay(folder, &clip, later)
+        Self::relay(folder, &clip, later, false)
     }
 
-    fn relay(folder: TempDir, clip: &Clip, later: u64) -> Self {
-        let packagers: Vec<_> =
-            ["a", "b"].iter().map(|id| Packager::nginx_rtmp(id, folder.path())).collect();
+    fn relay(folder: TempDir, clip: &Clip, later: u64, counts_on: bool) -> Self {
+        let made = |id: &&str| Packager::nginx_rtmp(id, folder.path(), counts_on);
+        let packagers: Vec<_> = ["a", "b"].iter().map(made).collect();
         let relay = Some(Relay::start(folder.path(), clip, &packagers));
         // From here on a failure prints the logs.
         let stage = Self { packagers, relay, folder };

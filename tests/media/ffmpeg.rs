@@ -75,6 +75,16 @@ pub fn frames(segment: &[u8], decode: bool) -> Vec<Frame> {
     text.lines().filter(|line| !line.starts_with('#')).map(frame).collect()
 }
 
+/// How many pictures ffmpeg shows of bytes that may be damaged, whatever it says of them.
+pub fn pictures_of(bytes: &[u8], ending: &str) -> usize {
+    let file = kept(bytes, ending);
+    let mut ffmpeg = ffmpeg();
+    ffmpeg.arg("-i").arg(file.path());
+    let out = ffmpeg.args("-map 0:v:0 -fps_mode passthrough -f framemd5 -".split(' ')).output();
+    let text = String::from_utf8(out.expect("ffmpeg is installed").stdout).unwrap();
+    text.lines().filter(|line| !line.starts_with('#')).count()
+}
+
 /// The same packets in another container, or at another time, and back in MPEG-TS.
 pub fn remuxed(segment: &[u8], through: Option<&str>, more: &[&str]) -> Bytes {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! What is found in MPEG-TS is what ffprobe finds.
 
-use segue::model::media::{Codec, Container, Content, Keyframe, Ticks, inspect};
+use segue::model::media::{Codec, Container, Content, Keyframe, Ticks, glimpse, inspect};
 
 use crate::clips::{ALL, BIDIRECTIONAL, Clip, H265, INTERLACED, OPEN, PLAIN, SLICED, SOUND};
 use crate::ffmpeg::{probe, remuxed};
@@ -124,4 +124,22 @@ fn times_go_on_where_their_bits_end() {
     assert!(wrapped.video.as_ref().unwrap().pts.last.0 > 1 << 33);
     assert_eq!(length(&wrapped), length(&plain));
     assert_eq!(wrapped.video.unwrap().pictures, plain.video.unwrap().pictures);
+}
+
+/// However much of a segment is seen, no keyframe is told that it does not have. Whether it is closed only
+/// what comes after it tells.
+#[test]
+fn the_first_part_tells_the_same_keyframes() {
+    let known = |k: &Keyframe| (k.pts, k.hash);
+    for clip in ALL.into_iter().filter(|clip| *clip != SOUND) {
+        let segment = &clip.segments()[0];
+        let whole: Vec<_> = keyframes(segment).iter().map(known).collect();
+        let mut most = 0;
+        for length in (0..segment.len()).step_by(997) {
+            let seen: Vec<_> = glimpse(&segment[..length]).iter().map(known).collect();
+            assert!(seen.iter().all(|k| whole.contains(k)), "{}, {length}: {seen:?}", clip.name);
+            most = most.max(seen.len());
+        }
+        assert!(most > 0, "{}", clip.name);
+    }
 }

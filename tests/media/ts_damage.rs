@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use segue::model::media::{Container, Damage, Joint, Ticks, cut, inspect};
 
 use crate::clips::{BIDIRECTIONAL, H265, PLAIN, SLICED, SOUND};
-use crate::ffmpeg::probe;
+use crate::ffmpeg::{pictures_of, probe};
 use crate::ts_packets::{AUDIO, VIDEO, jumps, packets};
 
 fn damage(segment: &[u8]) -> Damage {
@@ -253,6 +253,38 @@ proptest! {
             }
         }
     }
+
+}
+
+proptest! {
+    // Each runs ffmpeg twice.
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// What is not refused can be shown, and so can its tails.
+    #[test]
+    fn what_is_listed_can_be_decoded(
+        which in 0_usize..4,
+        harms in prop::collection::vec(harm(), 1..4),
+        key in any::<prop::sample::Index>(),
+    ) {
+        let clip = [PLAIN, BIDIRECTIONAL, SLICED, H265][which];
+        let bytes = Bytes::from(harmed(&clip.segments()[1], &harms));
+        let Ok(content) = inspect(Container::Ts, &bytes) else { return Ok(()) };
+        let Some(video) = content.video else { return Ok(()) };
+        prop_assert!(pictures_of(&bytes, ".ts") > 0);
+        let closed: Vec<_> = video.keyframes.iter().filter(|key| key.closed).collect();
+        if closed.is_empty() {
+            return Ok(());
+        }
+        let joint = Joint::at(key.get(&closed).pts);
+        if let Ok(tail) = cut(Container::Ts, &bytes, &joint) {
+            prop_assert!(pictures_of(&tail, ".ts") > 0);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// A packet may be sent twice.
     #[test]

@@ -185,6 +185,56 @@ fn other_pictures_prove_nothing() {
     assert_eq!(two.first().1, None);
 }
 
+/// Audio that stands apart is cut at the frame at which it ended, in a segment of its own.
+#[test]
+fn audio_apart_goes_on_where_it_ended() {
+    let kinds = [Kind::Variant, Kind::Audio];
+    let b = Made { begins: 22, base: 5000, ..A };
+    let folders = [[Some("a"), Some("a-en")], [Some("b"), Some("b-en")]];
+    let mut show = Show::of(&kinds, |_| {}).with("a", &folders[0]).with("b", &folders[1]);
+    for (n, made) in [A, b].into_iter().enumerate() {
+        let [pictures, sound] = &mut show.packagers[n].1[..] else { unreachable!() };
+        let alone = |content: Content| Content { video: None, ..content };
+        let mute = |content: Content| Content { audio: vec![], ..content };
+        pictures.as_mut().unwrap().content = Some(Box::new(move |n| mute(made.content(n))));
+        sound.as_mut().unwrap().content = Some(Box::new(move |n| alone(made.content(n))));
+        if n == 1 {
+            for shown in [pictures, sound].into_iter().flatten() {
+                shown.bytes_after = u64::MAX;
+            }
+        }
+    }
+    for now in (9000_u64..60_000).step_by(500) {
+        for (n, made) in [A, b].into_iter().enumerate() {
+            let began = u64::try_from(made.begins * 1000).unwrap();
+            let end = now.saturating_sub(began) / MS;
+            let text = list(end.saturating_sub(6)..end, |_| format!("#EXTINF:{SECONDS},"));
+            if end > 0 && (n == 1 || now < 41_000) {
+                (0..2).for_each(|r| show.shows(n, r, now, &text));
+            }
+        }
+        if now == 41_000 {
+            show.fails(0, now);
+        }
+        for _ in 0..8 {
+            show.carry(now);
+            let wants = std::mem::take(&mut show.wants);
+            show.give(wants);
+        }
+    }
+    let step = show.log.steps().find(|s| s.splice.is_some()).unwrap();
+    assert_eq!(step.splice.as_ref().unwrap().method, SpliceMethod::Keyframe);
+    let [pictures, sound] = &step.shares[..] else { unreachable!() };
+    let joint = |share: &segue::model::lane::Share| share.entries[0].cut.clone().unwrap().joint;
+    assert_eq!(joint(pictures), Joint { video: Some(Ticks(5040 * S)), audio: None });
+    assert_eq!(joint(sound).video, None);
+    // Where the lane's ended, on b's clock: sound is in frames, on both sides the same ones.
+    let ended = A.content(9).end().audio.unwrap();
+    assert_eq!(joint(sound).audio, Some(Ticks(ended.0 + (5000 - 10) * S)));
+    let apart = pictures.duration().abs_diff(sound.duration());
+    assert!(apart.as_millis() < 22, "{apart:?}");
+}
+
 /// Two encoders by whose dates content can be placed, but no keyframe is where the lane ended.
 #[test]
 fn by_dates_the_next_keyframe_or_the_one_before() {
@@ -238,6 +288,23 @@ fn content_that_a_restart_lost_is_taken_from_a_sibling() {
     let Splice { method, gap_ms, .. } = two.splice();
     assert_eq!((method, gap_ms), (SpliceMethod::Keyframe, 0));
     assert_eq!(two.first().2, 2000);
+}
+
+/// Another took its place between two refreshes, with the next number: players must be told.
+#[test]
+fn pictures_of_another_time_stand_behind_a_discontinuity() {
+    let mut two = Two::of(A, A);
+    two.play(9000, 41_000, &[0]);
+    let other = Made { begins: 300, ..A };
+    let shown = two.show.packagers[0].1[0].as_mut().unwrap();
+    shown.content = Some(Box::new(move |n| if n < 10 { A } else { other }.content(n)));
+    two.play(44_000, 52_500, &[0]);
+    let marked = |step: &segue::model::lane::Step| step.discontinuity.then_some(step.msn.0);
+    let steps: Vec<_> = two.show.log.steps().collect();
+    let marks: Vec<u64> = steps.iter().filter_map(|step| marked(step)).collect();
+    let tenth = steps.iter().find(|step| step.entries(0)[0].source.msn.0 == 10).unwrap();
+    assert_eq!(marks, [tenth.msn.0]);
+    assert_eq!(tenth.splice, None);
 }
 
 /// A process that reads the log finds the place again, and the run.

@@ -245,6 +245,12 @@ impl Show {
                     let held = Held { hash: ContentHash::of(name.as_bytes()), length: 8 };
                     shown.track.made_tail(want.run, cutting, Some(held));
                 }
+                What::Glimpse { msn, .. } => {
+                    let content = shown.content.as_ref().map(|content| content(msn.0));
+                    let mut keyframes = content.unwrap().video.unwrap().keyframes;
+                    keyframes.truncate(1);
+                    shown.track.glimpsed(want.run, msn, keyframes);
+                }
                 What::Asset { .. } => {}
             }
         }

@@ -79,6 +79,7 @@ fn list(c: &Candidate, o: usize, track: &Track, to: usize) -> Vec<Seen> {
         wall_end: None,
         bytes: Fetched::default(),
         content: None,
+        glimpse: None,
     });
     let mut all: Vec<Seen> = old.chain(track.segments().range(from..to).cloned()).collect();
     date(&mut all);

@@ -178,8 +178,7 @@ pub(super) fn found<'a>(
     });
     let mut found: Vec<Found> = usable
         .filter_map(|c| {
-            let (r, place) = offered(s, tail, c, last_chance)?;
-            let by_content = place.method <= SpliceMethod::ProgramDateTime;
+            let Offered { r, place, by_content } = offered(s, tail, c, last_chance)?;
             let meetings = if by_content { meetings(s, c, tail) } else { vec![] };
             let portions = moment_from(s, c, r, place.at, &meetings);
             let ready = readiness(s, c, r, &portions, &meetings);
@@ -223,27 +222,38 @@ pub(super) fn nearer_comes(s: &Situation, tail: &Step, c: &Candidate) -> bool {
     })
 }
 
+/// Where a candidate goes on, placed by rendition `r`.
+struct Offered {
+    r: usize,
+    place: Place,
+    /// By what is in the segments, and not by their borders.
+    by_content: bool,
+}
+
 /// What candidate `c` offers after `tail`. Its own run, where the tail's segment is lost, offers
 /// what comes after that.
-fn offered(s: &Situation, tail: &Step, c: &Candidate, last_chance: bool) -> Option<(usize, Place)> {
+fn offered(s: &Situation, tail: &Step, c: &Candidate, last_chance: bool) -> Option<Offered> {
+    let at_border = |r, place| Offered { r, place, by_content: false };
     if *c.id == tail.packager
         && let Standing::At(r, at) = standing(s, c, tail)
     {
-        return Some((r, after_lost(s, c, r, at, last_chance)?));
+        return Some(at_border(r, after_lost(s, c, r, at, last_chance)?));
     }
     let (r, track) = reference(s, c)?;
     if track.failing().is_some_and(|f| f.count >= FAILING) {
         return None;
     }
     match meets(s, c, tail) {
-        Some((r, Meets::At(meeting))) => return Some((r, placed(c, &meeting)?)),
+        Some((r, Meets::At(meeting))) => {
+            return Some(Offered { r, place: placed(c, &meeting)?, by_content: true });
+        }
         // It will be listed soon: nothing else is as good.
         Some((_, Meets::NotYet)) if waited(s, tail) < gaps_after(s) => return None,
         _ => {}
     }
     match place(tail, track, last_chance) {
         Offer::Here(p) if p.method == SpliceMethod::Newest && !moves(s, track) => None,
-        Offer::Here(p) => Some((r, p)),
+        Offer::Here(p) => Some(at_border(r, p)),
         Offer::NotYet | Offer::Nothing => None,
     }
 }

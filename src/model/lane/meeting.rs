@@ -10,8 +10,10 @@ use crate::model::media::{Content, Joint, Ticks, Video};
 
 /// Where a segment that was not looked into begins is known so well, ticks: EXTINF is rounded.
 const GUESS: i64 = Ticks::SECOND * 3 / 20;
-/// Content that is further away is of another timeline.
+/// Content that is further away is of another timeline, as behind a discontinuity that a packager marks.
 const FAR: i64 = Ticks::SECOND * 6 * 3600;
+/// The same of a keyframe to go on with.
+const FAR_GAP: i64 = Ticks::SECOND * 60;
 /// Sound that ends further from the pictures is cut with them.
 const APART: i64 = Ticks::SECOND * 5;
 
@@ -133,7 +135,9 @@ impl Wanted {
                 self.frame(track, at, content)
             };
             match found {
-                Some(meeting) if is_lost(track, &meeting) => return Meets::Unknown,
+                Some(meeting) if is_lost(track, &meeting) || meeting.gap.abs() > FAR_GAP => {
+                    return Meets::Unknown;
+                }
                 Some(meeting) => return Meets::At(meeting),
                 None => {}
             }
@@ -199,8 +203,11 @@ impl Wanted {
     /// Where the segment at `at` lies: by its content, or by that of the nearest that was looked into.
     fn span(self, track: &Track, at: usize) -> Option<Span> {
         let looked = |at: usize| {
-            let content = track.segments().get(at)?.content.as_ref()?;
-            self.of_content(content)
+            let seen = track.segments().get(at)?;
+            match &seen.content {
+                Some(content) => self.of_content(content),
+                None => self.of_glimpse(seen),
+            }
         };
         if let Some(span) = looked(at) {
             return Some(span);
@@ -218,6 +225,12 @@ impl Wanted {
             known.begin.plus(-between(at, nearest))
         };
         Some(Span { begin, end: begin.plus(between(at, at + 1)), within: GUESS })
+    }
+
+    /// Segments begin with their first keyframe, mostly.
+    fn of_glimpse(self, seen: &Seen) -> Option<Span> {
+        let begin = seen.keyframes().first().filter(|_| self.pictures)?.pts;
+        Some(Span { begin, end: begin.plus(Ticks::of(seen.duration())), within: GUESS })
     }
 
     fn of_content(self, content: &Content) -> Option<Span> {

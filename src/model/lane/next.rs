@@ -18,6 +18,7 @@ use super::{
     Action, Candidate, Decision, FORMAT, Situation, Splice, SpliceMethod, SpliceReason, Step,
     Track, Want,
 };
+use crate::model::media::Ticks;
 use crate::model::names::UnixMs;
 use crate::model::playlist::{Extent, Segment};
 
@@ -158,7 +159,7 @@ fn going_on(s: &Situation, tail: &Step) -> Decision {
 fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Decision {
     let reason = match c.barred {
         Some(SpliceReason::Drained) => Some(SpliceReason::Drained),
-        _ if has_lost(s, c, r, at + 1) => Some(SpliceReason::Restarted),
+        _ if departs(s, c, r, at + 1).is_some() => Some(SpliceReason::Restarted),
         _ => None,
     };
     let Some(reason) = reason.filter(|_| failure(c).is_none()) else {
@@ -186,16 +187,29 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
     decision
 }
 
-/// The packager marks the segment at `at` with EXT-X-DISCONTINUITY, and it does not begin where the
-/// lane's content ended: one that goes on counting after a restart (nginx-rtmp does so).
-fn has_lost(s: &Situation, c: &Candidate, r: usize, at: usize) -> bool {
-    let next = track_of(c, r).and_then(|track| track.segments().get(at));
-    let next = next.filter(|seen| seen.listed.segment.discontinuity);
-    let video = next.and_then(|seen| seen.content.as_ref()?.video.as_ref());
-    let ended = last_entry(s, r).and_then(|entry| entry.media.as_ref()?.end.video);
-    video
-        .zip(ended)
-        .is_some_and(|(video, ended)| video.pts.first.since(ended).abs() > video.frame.0)
+/// Pictures that begin further from where the last ended are of another run, marked or not.
+const JUMP: i64 = Ticks::SECOND;
+
+/// The segment at `at` does not begin where the lane's content ended: its packager goes on counting after
+/// a restart (nginx-rtmp does, and marks it), or another took its place under the same names.
+fn departs(s: &Situation, c: &Candidate, r: usize, at: usize) -> Option<Departs> {
+    let seen = track_of(c, r)?.segments().get(at)?;
+    let video = seen.content.as_ref()?.video.as_ref()?;
+    let ended = last_entry(s, r)?.media.as_ref()?.end.video?;
+    let apart = video.pts.first.since(ended).abs();
+    let marked = seen.listed.segment.discontinuity && apart > video.frame.0;
+    match () {
+        () if marked => Some(Departs::Marked),
+        () if apart > JUMP => Some(Departs::Unmarked),
+        () => None,
+    }
+}
+
+/// Whether the packager says so itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Departs {
+    Marked,
+    Unmarked,
 }
 
 /// The segment after the tail, in its packager's run.
@@ -204,7 +218,8 @@ fn carry_on(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> D
     if at + 1 < track.segments().len() {
         let portions = succession(s, c, tail, r, at + 1);
         let mut ready = readiness(s, c, r, &portions, &[]);
-        let discontinuity = marked(c, &portions);
+        let unmarked = departs(s, c, r, at + 1) == Some(Departs::Unmarked);
+        let discontinuity = unmarked || marked(c, &portions);
         let declared = declared(c, &portions);
         let go_on = |fills| {
             let making = Making {

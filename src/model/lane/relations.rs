@@ -116,16 +116,14 @@ impl Theirs {
             *self = Self { run: track.run(), ..Self::default() };
         }
         for (at, seen) in track.segments().iter().enumerate() {
-            let Some(content) =
-                seen.content.as_ref().filter(|_| !self.looked.contains(&seen.msn()))
-            else {
+            if self.looked.contains(&seen.msn()) {
                 continue;
-            };
-            let Some(video) = &content.video else { continue };
+            }
+            let Some(begins) = seen.first_picture() else { continue };
             self.looked.insert(seen.msn());
             self.side.looked(&Look {
-                begins: video.pts.first,
-                keyframes: &video.keyframes,
+                begins,
+                keyframes: seen.keyframes(),
                 date: seen.wall_end.map(|end| end.minus(seen.duration())),
                 arrival: track.starts_at(at),
             });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ByteRange, Held, Source};
-use crate::model::media::{Content, Joint};
+use crate::model::media::{Content, Joint, Keyframe, Ticks};
 use crate::model::names::{PackagerMsn, UnixMs};
 use crate::model::playlist::{Key, Segment};
 
@@ -101,6 +101,8 @@ pub struct Seen {
     pub bytes: Fetched,
     /// What is in them. None: they were not looked into, or nothing can be told of them.
     pub content: Option<Arc<Content>>,
+    /// Keyframes seen in its first part alone. None: nobody looked; empty: that part told nothing.
+    pub glimpse: Option<Arc<[Keyframe]>>,
 }
 
 /// The tail of a segment that a splice goes on with.
@@ -119,6 +121,20 @@ impl Seen {
     #[must_use]
     pub const fn msn(&self) -> PackagerMsn {
         self.listed.segment.msn
+    }
+    /// The keyframes that were seen in it.
+    #[must_use]
+    pub fn keyframes(&self) -> &[Keyframe] {
+        let inside = self.content.as_ref().and_then(|content| content.video.as_ref());
+        let glimpsed = || self.glimpse.as_deref().unwrap_or_default();
+        inside.map_or_else(glimpsed, |video| &video.keyframes)
+    }
+    /// When its first picture is shown, as far as was looked.
+    #[must_use]
+    pub fn first_picture(&self) -> Option<Ticks> {
+        let inside = self.content.as_ref().and_then(|content| content.video.as_ref());
+        let glimpsed = || self.keyframes().first().map(|keyframe| keyframe.pts);
+        inside.map_or_else(glimpsed, |video| Some(video.pts.first))
     }
     /// Its length.
     #[must_use]

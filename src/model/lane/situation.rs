@@ -57,7 +57,7 @@ pub struct Want {
     pub what: What,
 }
 
-/// A segment, what it cannot be played without, or its tail.
+/// A segment, what it cannot be played without, or a part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum What {
     /// A segment.
@@ -75,6 +75,13 @@ pub enum What {
         at: Resource,
         /// A key of 16 bytes.
         key_of_16: bool,
+    },
+    /// The keyframes in the first part of a standby's segment.
+    Glimpse {
+        /// Its number on the packager.
+        msn: PackagerMsn,
+        /// Where that part is.
+        at: Resource,
     },
     /// The tail of a segment, to be made of what is held.
     Tail {
@@ -94,7 +101,10 @@ impl What {
     #[must_use]
     pub const fn resource(&self) -> &Resource {
         match self {
-            Self::Segment { at, .. } | Self::Asset { at, .. } | Self::Tail { at, .. } => at,
+            Self::Segment { at, .. }
+            | Self::Asset { at, .. }
+            | Self::Glimpse { at, .. }
+            | Self::Tail { at, .. } => at,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::arrivals::Arrivals;
 use super::{Cutting, Failing, Fetched, Held, Listed, Observed, Resource, Seen, Snapshot, Source};
-use crate::model::media::Content;
+use crate::model::media::{Content, Keyframe};
 use crate::model::names::{ContentHash, PackagerMsn, UnixMs};
 
 /// How many segments a track remembers beyond the packager's list, so that a tail that has just
@@ -156,6 +156,16 @@ impl Track {
         }
         if let Some(seen) = self.position(msn).and_then(|at| self.segments.get_mut(at)) {
             seen.content = Some(content);
+        }
+    }
+
+    /// Keyframes in the first part of a segment of run `run`; none if that part told nothing.
+    pub fn glimpsed(&mut self, run: u32, msn: PackagerMsn, keyframes: Vec<Keyframe>) {
+        if run != self.run || self.unsure() {
+            return;
+        }
+        if let Some(seen) = self.position(msn).and_then(|at| self.segments.get_mut(at)) {
+            seen.glimpse = Some(keyframes.into());
         }
     }
 
@@ -418,6 +428,7 @@ impl Track {
             listed,
             bytes: Fetched::default(),
             content: None,
+            glimpse: None,
         });
     }
 }

@@ -36,6 +36,15 @@ pub fn inspect(container: Container<'_>, segment: &[u8]) -> Result<Content, Dama
     }
 }
 
+/// The keyframes that are whole in the first part of a segment of MPEG-TS: enough to know its run by.
+#[must_use]
+pub fn glimpse(part: &[u8]) -> Vec<Keyframe> {
+    let Ok(content) = ts::inspect(ts::packets_of(part)) else { return Vec::new() };
+    let Some(Video { dts, keyframes, .. }) = content.video else { return Vec::new() };
+    // The last picture may go on in what was not asked for.
+    keyframes.into_iter().filter(|keyframe| keyframe.dts < dts.last).collect()
+}
+
 /// The tail of a segment from a joint on, the same bytes wherever it is made; the segment itself where
 /// nothing comes before the joint. Sound that it does not have cannot be invented (`Content::lacks_sound`).
 pub fn cut(container: Container<'_>, segment: &Bytes, joint: &Joint) -> Result<Bytes, Damage> {

@@ -14,12 +14,13 @@ const TYPES: &str = "types { application/vnd.apple.mpegurl m3u8; video/mp2t ts; 
 pub fn config(feed: &Feed, address: &str, hls: &Path) -> String {
     let hls = hls.display();
     let rtmp = match feed {
-        // By default it would read its old playlist after a restart and go on with its numbers.
-        Feed::Rtmp { port, .. } => format!(
+        // By default it reads its old playlist after a restart and goes on with its numbers.
+        Feed::Rtmp { port, counts_on, .. } => format!(
             "rtmp {{ server {{ listen {}; application live {{ live on; hls on; hls_path {hls}; \
-             hls_fragment {SEGMENT_SECONDS}s; hls_playlist_length {}s; hls_continuous off; }} }} }}\n",
+             hls_fragment {SEGMENT_SECONDS}s; hls_playlist_length {}s; hls_continuous {}; }} }} }}\n",
             port.address(),
-            SEGMENT_SECONDS * LISTED
+            SEGMENT_SECONDS * LISTED,
+            if *counts_on { "on" } else { "off" }
         ),
         Feed::Muxer { .. } | Feed::Shaka { .. } => String::new(),
     };

@@ -89,6 +89,24 @@ fn fmp4() {
     follow.finish(Splice::Exact, Clocks::One, "borders 2 s apart");
 }
 
+/// Its list goes on after a restart, and what was on air meanwhile is not in it: the other has it.
+#[test]
+#[ignore = "make e2e"]
+fn restarted_and_counting_on() {
+    let _alone = alone();
+    if !is_segue() {
+        return;
+    }
+    let mut follow =
+        Follow::begin("restarted_and_counting_on", Stage::nginx_rtmp_that_counts_on(3));
+    let id = follow.serving();
+    follow.splice(&format!("{id}: kill -9 and start"), |follow| {
+        follow.stage.packager(&id).kill();
+        follow.stage.packager(&id).start();
+    });
+    follow.finish(Splice::Exact, Clocks::One, "hls_continuous on");
+}
+
 /// Two encoders, whose keyframes are a second apart.
 fn two_encoders(name: &str, date_time: bool, expected: Splice) {
     let _alone = alone();

@@ -23,6 +23,11 @@ pub(super) fn inspect(segment: &[u8]) -> Result<Content, Damage> {
     read::read(segment)?.content()
 }
 
+/// The packets that are whole.
+pub(super) fn packets_of(part: &[u8]) -> &[u8] {
+    part.get(..part.len() - part.len() % read::PACKET_BYTES).unwrap_or_default()
+}
+
 pub(super) fn cut(segment: &Bytes, joint: Joint) -> Result<Bytes, Damage> {
     cut::cut(segment, joint)
 }
