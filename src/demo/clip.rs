@@ -17,6 +17,15 @@ pub struct Clip {
 }
 
 impl Clip {
+    /// The clip of one encoder that feeds both packagers.
+    ///
+    /// # Errors
+    /// Where what is bundled is damaged.
+    pub fn of_one() -> Result<Self, NotPackets> {
+        let list = include_str!("../../assets/demo/one.m3u8");
+        Self::new(include_bytes!("../../assets/demo/one.ts"), list)
+    }
+
     /// The clip with the letter A.
     ///
     /// # Errors
@@ -73,9 +82,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_clips_are_whole_and_as_long_as_each_other() {
+    fn all_clips_are_whole_and_as_long_as_each_other() {
         let (a, b) = (Clip::a().unwrap(), Clip::b().unwrap());
-        assert_eq!((a.units.len(), b.units.len()), (24, 24));
+        let one = Clip::of_one().unwrap();
+        assert_eq!((a.units.len(), b.units.len(), one.units.len()), (24, 24, 24));
         assert_ne!(a.units(0, 1), b.units(0, 1));
         assert_ne!(a.units(0, 1), a.units(24, 1), "the second time round is later");
         assert_eq!(a.units(23, 2).len(), a.units(23, 1).len() + a.units(0, 1).len());

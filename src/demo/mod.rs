@@ -34,6 +34,10 @@ pub struct Options {
     /// Address of the proxy.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// Give each packager an encoder of its own, whose letter it shows: then nothing but arrival
+    /// relates the two, and failover is at segment borders.
+    #[arg(long)]
+    pub two_encoders: bool,
 }
 
 /// The running proxy, as the page needs it.
@@ -75,7 +79,7 @@ pub async fn run<F>(
 where
     F: Future<Output = Result<Proxy, String>>,
 {
-    let packagers = Arc::new(packagers()?);
+    let packagers = Arc::new(packagers(options.two_encoders)?);
     let listed: Vec<_> = packagers.iter().map(|p| (p.id().clone(), p.url())).collect();
     let proxy = start_proxy(listed).await.map_err(DemoError::Proxy)?;
     let listener = TcpListener::bind(options.page)
@@ -92,12 +96,14 @@ where
 
 /// `a` cuts at 0, 4, 8 s and numbers from the stream's beginning; `b` cuts 2 s later, began a
 /// minute later and names otherwise.
-fn packagers() -> Result<Vec<Packager>, DemoError> {
+fn packagers(two_encoders: bool) -> Result<Vec<Packager>, DemoError> {
     let clock = Instant::now();
     let a = Shape { begin: 0, playlist: "index.m3u8", prefix: "cam-" };
     let b = Shape { begin: 31, playlist: "chunklist_w71.m3u8", prefix: "media_w71_" };
     let mut started = Vec::new();
-    for (id, clip, shape) in [("a", Clip::a()?, a), ("b", Clip::b()?, b)] {
+    let clips =
+        if two_encoders { [Clip::a()?, Clip::b()?] } else { [Clip::of_one()?, Clip::of_one()?] };
+    for ((id, shape), clip) in [("a", a), ("b", b)].into_iter().zip(clips) {
         let packager = Packager::start(PackagerId::new(id), clip, shape, clock)
             .map_err(|e| DemoError::Listen(format!("a free port for packager {id}"), e))?;
         started.push(packager);

@@ -55,6 +55,10 @@ pub(super) fn look(source: &Source, fetch: &Fetch) -> Look {
     let Some(track) = source.shown.get(&fetch.found).map(|shown| &shown.track) else {
         return Look::Not;
     };
+    // I-frames are parts of segments, each with a picture alone.
+    if source.kind(fetch.found).is_some_and(|kind| !kind.is_played()) {
+        return Look::Not;
+    }
     let understood = track.segments().iter().any(|seen| seen.content.is_some());
     let seen = track.position(*msn).and_then(|at| track.segments().get(at));
     let Some(map) = seen.and_then(|seen| seen.listed.map.as_ref()) else {

@@ -97,6 +97,12 @@ impl Source {
         }
     }
 
+    /// What the rendition found at `at` is; none of a lone media playlist.
+    pub fn kind(&self, at: usize) -> Option<Kind> {
+        let EntryState::Multivariant(m, _) = &self.entry else { return None };
+        m.found.get(at).map(|found| found.rendition.traits.kind)
+    }
+
     /// For each rendition of the header, the one found here that is it.
     pub fn matched(&self, header: &Header) -> Vec<Option<usize>> {
         match &self.entry {

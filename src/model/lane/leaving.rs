@@ -7,7 +7,7 @@ use super::making::{Making, append};
 use super::meeting::{Meetings, Meets, meetings, meets, placed};
 use super::moment::{Portions, moment, moment_from};
 use super::next::end_after;
-use super::patience::{gaps_after, leave_after, prefetch_after, wait, waited};
+use super::patience::{gaps_after, leave_after, leave_exactly_after, prefetch_after, wait, waited};
 use super::readiness::{Fill, Readiness, goes_on, readiness};
 use super::splice::{Offer, Place, place};
 use super::standing::{FAILING, Standing, reference, standing, track_of};
@@ -63,12 +63,24 @@ pub(super) fn overdue(
         return leave(s, tail, leaving, wants);
     }
     if waited >= prefetch_after(s) {
-        // Only to have the bytes ready: the splice itself waits for its moment.
+        // Mostly to have the bytes ready: the splice itself waits for its moment.
         let mut ahead = Vec::new();
-        let _ = try_splice(s, tail, leaving, &mut ahead);
+        let ready = try_splice(s, tail, leaving, &mut ahead);
+        if waited >= leave_exactly_after(s)
+            && let Some(decision) = ready.filter(is_exact)
+        {
+            return decision;
+        }
         wants.extend(ahead);
     }
     wait(s, "waiting for the packager", wants)
+}
+
+/// It goes on with the same pictures, where the last ones ended.
+fn is_exact(decision: &Decision) -> bool {
+    let Action::Append(steps) = &decision.action else { return false };
+    let splices = || steps.iter().filter_map(|step| step.splice.as_ref());
+    splices().count() > 0 && splices().all(|s| s.method <= SpliceMethod::Pts && s.gap_ms == 0)
 }
 
 /// What carries the lane on, and how ready it is.

@@ -14,12 +14,25 @@ pub(super) fn prefetch_after(s: &Situation) -> Duration {
     s.log.header().target()
 }
 
-/// A quarter after the next segment is due, which is a target duration after the last, or as long
-/// after it as that one was: rounding leaves up to half a second more (RFC 8216, 4.3.3.1).
-pub(super) fn leave_after(s: &Situation) -> Duration {
+/// When the next segment is due: a target duration after the last, or as long after it as that one was,
+/// since rounding leaves up to half a second more (RFC 8216, 4.3.3.1).
+fn due(s: &Situation) -> Duration {
     let target = s.log.header().target();
     let last = s.log.tail().map_or(target, Step::duration);
-    target.max(last.min(target * 9 / 8)) + target / 4
+    target.max(last.min(target * 9 / 8))
+}
+
+/// A quarter after that.
+pub(super) fn leave_after(s: &Situation) -> Duration {
+    due(s) + s.log.header().target() / 4
+}
+
+/// Where nothing is lost or repeated by it a lane leaves sooner: players that keep close to the edge run
+/// dry. What refreshes and packagers are late by now and then must be less: it would be a splice for
+/// nothing.
+pub(super) fn leave_exactly_after(s: &Situation) -> Duration {
+    const LATE: Duration = Duration::from_millis(400);
+    (due(s) + LATE.max(s.log.header().target() / 8)).min(leave_after(s))
 }
 
 /// What is complete is waited for a little longer: a gap stays.
@@ -29,7 +42,7 @@ pub(super) fn gaps_after(s: &Situation) -> Duration {
 
 pub(super) fn wait(s: &Situation, why: &'static str, wants: Vec<Want>) -> Decision {
     let due = s.log.tail().map(|t| {
-        [prefetch_after(s), leave_after(s), gaps_after(s)]
+        [prefetch_after(s), leave_exactly_after(s), leave_after(s), gaps_after(s)]
             .map(|d| t.listed_at.max(s.carried_since).plus(d))
     });
     let next_look = s.now.plus(s.log.header().target() / 2);

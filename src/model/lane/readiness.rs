@@ -151,6 +151,8 @@ fn fill(
             Some(meeting) => tail_wants(c, r, track, &meeting),
             None => wants(c, r, track, at),
         };
+        // A tail that is not there and that nothing is missing for does not come.
+        lost |= missing.is_empty() && meeting.is_some_and(|meeting| !is_made(track, &meeting));
         missing.retain(|want| wanted || matches!(want.what, What::Asset { .. }));
         // What stays away is asked for all the same: it comes back by that.
         out.pending |= !missing.is_empty() && (waited_for || fresh);

@@ -37,8 +37,12 @@ impl Damage {
     #[must_use]
     pub const fn counts(&self, understood: bool) -> bool {
         match self {
-            Self::NotMedia(_) | Self::Truncated(_) | Self::NoPicture => true,
-            Self::Empty | Self::Malformed(_) | Self::Unreadable => understood,
+            Self::NotMedia(_) => true,
+            Self::Truncated(_)
+            | Self::NoPicture
+            | Self::Empty
+            | Self::Malformed(_)
+            | Self::Unreadable => understood,
             Self::Encrypted | Self::NoKeyframe(_) => false,
         }
     }
