@@ -75,6 +75,10 @@ impl Worker {
                 continue;
             }
             if source.lists() && source.moves(now) {
+                // Of one that is taken out the last resort is made only where others are not just late.
+                if waited < SIBLINGS && self.drained(&p.id) {
+                    return Choice::Wait;
+                }
                 return Choice::Open(p.id.clone());
             }
             if source.whole() {

@@ -233,8 +233,8 @@ async fn a_lane_stays_while_its_sibling_does_not_have_the_stream() {
 /// gets all of the sibling's long window.
 #[tokio::test]
 async fn a_lane_stays_for_a_rendition_and_new_viewers_do_without() {
-    let a = Packager::fake("a").dvr(1000).audio("en", 1000).live();
-    let b = Packager::fake("b").dvr(1000).shifted(500).live();
+    let a = Packager::fake("a").segments_of(2000, 2).dvr(1000).audio("en", 2000).live();
+    let b = Packager::fake("b").segments_of(2000, 2).dvr(1000).shifted(500).live();
     let proxy = Proxy::over(&[&a, &b]).with_admin_token().pool_setting(QUICK).start().await;
     let mut viewer = proxy.viewer("cam").await.with_all_renditions();
     viewer.fetching_one_in(200, 0);
