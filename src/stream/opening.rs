@@ -37,6 +37,7 @@ impl Worker {
         if self.joining.is_empty() {
             return later;
         }
+        let on = if let Choice::Open(id) = &choice { Some(id.clone()) } else { None };
         let result = match choice {
             Choice::Wait if waited < PATIENCE => return later,
             Choice::Wait => Err(Refusal::NoPackager),
@@ -47,8 +48,8 @@ impl Worker {
                 None => Err(Refusal::NotReady),
             },
         };
-        if let Ok(lane) = &result {
-            self.slot.opened(lane.clone());
+        if let (Ok(lane), Some(on)) = (&result, on) {
+            self.slot.opened(lane.clone(), on);
         }
         for (_, answer) in self.joining.drain(..) {
             let _ = answer.send(result.clone());

@@ -20,7 +20,7 @@ use crate::model::names::{
     LaneId, OutputMsn, PackagerId, PoolName, RenditionId, StreamKey, UnixMs,
 };
 use crate::origin::Origin;
-use crate::packagers::Pools;
+use crate::packagers::{Packager, Pools};
 use crate::segments::Segments;
 use crate::store::LaneStore;
 
@@ -93,8 +93,8 @@ pub(super) struct Slot {
     deps: Arc<Deps>,
     inbox: mpsc::Sender<Event>,
     lanes: DashMap<LaneId, Arc<Lane>>,
-    /// What the last new viewers were given, and when.
-    open: ArcSwapOption<(Arc<Lane>, UnixMs)>,
+    /// What the last new viewers were given, on which packager, and when.
+    open: ArcSwapOption<(Arc<Lane>, PackagerId, UnixMs)>,
     /// Viewers of lanes that are being opened anew.
     waiting: Mutex<HashMap<LaneId, Vec<Answer>>>,
     closed: AtomicBool,
@@ -102,8 +102,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub fn opened(&self, lane: Arc<Lane>) {
-        self.open.store(Some(Arc::new((lane, self.deps.clock.now()))));
+    pub fn opened(&self, lane: Arc<Lane>, on: PackagerId) {
+        self.open.store(Some(Arc::new((lane, on, self.deps.clock.now()))));
     }
     pub fn remember(&self, id: &LaneId, lane: Arc<Lane>) {
         if self.lanes.insert(id.clone(), lane).is_none() {
@@ -133,11 +133,14 @@ impl Slot {
             self.forget(&id);
         }
     }
-    fn open_lane(&self) -> Option<Arc<Lane>> {
+    fn open_lane(&self, pool: &PoolName) -> Option<Arc<Lane>> {
         let open = self.open.load();
-        let (lane, at) = open.as_deref()?;
+        let (lane, on, at) = open.as_deref()?;
         let fresh = self.deps.clock.now().since(*at) < OPEN_FOR;
-        fresh.then(|| lane.clone())
+        // It may have been taken out since.
+        let out = |p: &Arc<Packager>| p.id == *on && p.drained().is_some();
+        let out = || self.deps.pools.get(pool).is_some_and(|pool| pool.packagers().iter().any(out));
+        (fresh && !out()).then(|| lane.clone())
     }
 }
 
@@ -194,7 +197,7 @@ impl Streams {
     /// # Errors
     /// A [`Refusal`] that says why there is none.
     pub async fn join(&self, stream: &StreamKey) -> Result<Arc<Lane>, Refusal> {
-        if let Some(lane) = self.slots.get(stream).and_then(|s| s.open_lane()) {
+        if let Some(lane) = self.slots.get(stream).and_then(|s| s.open_lane(&stream.pool)) {
             return Ok(lane);
         }
         self.ask(stream, Event::Join).await

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::faults::Fault;
 use crate::packager::Packager;
 use crate::proxy::Proxy;
+use crate::viewer::Viewer;
 use crate::wait_for;
 
 /// Two packagers, `b` so much later than `a`, and a proxy that can be told what to do.
@@ -35,6 +36,12 @@ async fn new_viewers_go_to(proxy: &Proxy) -> String {
     let mut viewer = proxy.viewer("cam").await;
     viewer.refresh().await;
     viewer.lane_packager().to_owned()
+}
+
+/// The packager that his lane opened on, whichever it is on now.
+fn opened_on(viewer: &Viewer) -> &str {
+    let lane = viewer.token().split('.').nth(2).unwrap();
+    lane.split_once('-').unwrap().0
 }
 
 fn drained(status: &serde_json::Value, id: &str) -> bool {
@@ -229,6 +236,15 @@ async fn a_lane_stays_while_its_sibling_does_not_have_the_stream() {
     viewer.check_all_listed().await;
 }
 
+/// A crowd that joins at once is given one lane without a look at packagers, for a second.
+#[tokio::test]
+async fn who_comes_the_moment_after_goes_elsewhere() {
+    let (_a, _b, proxy) = stand(500).await;
+    let _first = proxy.viewer("cam").await;
+    proxy.change("/packagers/a/drain").await;
+    assert_eq!(opened_on(&proxy.viewer("cam").await), "b");
+}
+
 /// Its sibling has no audio of its own: the lane stays for it. Who is new does not know of any, and
 /// gets all of the sibling's long window.
 #[tokio::test]
@@ -243,7 +259,7 @@ async fn a_lane_stays_for_a_rendition_and_new_viewers_do_without() {
     let mut new = proxy.viewer("cam").await;
     new.fetching_one_in(200, 0);
     new.more(1).await;
-    assert!(new.token().split('.').nth(2).unwrap().starts_with("b-"), "{}", new.token());
+    assert_eq!(opened_on(&new), "b");
     assert!(new.playlist().segments.len() >= 1000);
     viewer.more(4).await;
     assert_eq!(lanes(&proxy, "a").await, 1);
