@@ -1,7 +1,9 @@
 //! Packagers, their pools and their health.
 //!
 //! `pools` which packagers carry what, replaced on reload; `drained` who of them is taken out;
-//! `health` the checks of one packager; `watch` the loops that run them. Pingora's load balancing discovers and checks addresses. The
+//! `health` the checks of one packager; `watch` the loops that run them.
+//!
+//! Pingora's load balancing discovers and checks addresses. The
 //! choice between packagers is ours (`model/selection.rs`): its selectors see addresses and a
 //! key, and neither zones nor lanes, and two packagers may share an address.
 

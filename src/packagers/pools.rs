@@ -28,8 +28,14 @@ impl Pool {
         self.packagers.load_full()
     }
 
-    /// The order in which packagers are tried for new lanes: usable before down, drained last, own zone first,
-    /// then by lanes against weight, then in the order of the configuration. An empty `zone` is
+    /// One of its packagers has this id and is taken out.
+    #[must_use]
+    pub fn is_drained(&self, id: &PackagerId) -> bool {
+        self.packagers.load().iter().any(|p| p.id == *id && p.drained().is_some())
+    }
+
+    /// The order in which packagers are tried for new lanes: usable before down, drained last, own
+    /// zone first, then by lanes against weight, then in the order of the configuration. An empty `zone` is
     /// near to none.
     #[must_use]
     pub fn preference(

@@ -27,7 +27,7 @@ impl Worker {
 
     /// Taken out, whoever else is left.
     pub(super) fn taken_out(&self, id: &PackagerId) -> bool {
-        self.packagers().iter().any(|p| p.id == *id && p.drained().is_some())
+        self.deps.pools.get(&self.key.pool).is_some_and(|pool| pool.is_drained(id))
     }
 
     /// New viewers are kept off it: taken out, while others may be used.

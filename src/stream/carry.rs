@@ -167,9 +167,10 @@ impl Worker {
         self.save(id).await;
         let mut changed = false;
         let mut wake = self.deps.clock.now().plus(Duration::from_secs(1));
+        let matched = self.matched(id);
         for _ in 0..APPENDS {
-            self.relate(id);
-            let Some((decision, matched)) = self.decide(id) else { break };
+            self.relate(id, &matched);
+            let Some(decision) = self.decide(id, &matched) else { break };
             let now = self.deps.clock.now();
             wake = decision.wake;
             let Some(lane) = self.lanes.get_mut(id) else { break };
@@ -203,27 +204,32 @@ impl Worker {
         }
     }
 
+    /// Which renditions of each packager are the lane's.
+    fn matched(&self, id: &LaneId) -> Matched {
+        let Some(lane) = self.lanes.get(id) else { return Matched::new() };
+        let header = lane.log.header();
+        self.sources.iter().map(|(p, s)| (p.clone(), s.matched(header))).collect()
+    }
+
     /// Looks at what was appended and fetched since the last time.
-    fn relate(&mut self, id: &LaneId) {
+    fn relate(&mut self, id: &LaneId, matched: &Matched) {
         let now = self.deps.clock.now();
         let Some(lane) = self.lanes.get_mut(id) else { return };
         lane.relations.appended(&lane.log);
         lane.relations.keep(|id| self.sources.contains_key(id));
         for (id, source) in &self.sources {
-            let matched = source.matched(lane.log.header());
+            let Some(matched) = matched.get(id) else { continue };
             let shown = |at: &Option<usize>| Some(&source.shown.get(at.as_ref()?)?.track);
             let tracks: Vec<Option<&Track>> = matched.iter().map(shown).collect();
             lane.relations.shown(now, id, &tracks);
         }
     }
 
-    fn decide(&self, id: &LaneId) -> Option<(Decision, Matched)> {
+    fn decide(&self, id: &LaneId, matched: &Matched) -> Option<Decision> {
         let lane = self.lanes.get(id)?;
         let now = self.deps.clock.now();
         let header = lane.log.header();
         let wanted = lane.wanted(now.minus(self.settings.idle_after));
-        let matched: Matched =
-            self.sources.iter().map(|(p, s)| (p.clone(), s.matched(header))).collect();
         let order = self.order_for(lane);
         let barred = self.barred(lane, &order);
         let listed: Vec<Option<bool>> = (0..header.renditions.len())
@@ -251,9 +257,7 @@ impl Worker {
             end_after: self.settings.end_after,
             overlap: self.settings.overlap,
         };
-        let decision = next(&situation);
-        drop(candidates);
-        Some((decision, matched))
+        Some(next(&situation))
     }
 
     /// The packagers a lane may use, best first: before it has a tail the one it opens on.

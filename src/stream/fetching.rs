@@ -11,7 +11,7 @@ use super::Outcome;
 use super::inside::{Got, Look, look};
 use super::worker::{Event, Worker};
 use crate::model::lane::{Resource, Want, What};
-use crate::model::media::{Content, Damage, Keyframe};
+use crate::model::media::{Content, Damage, Keyframe, begins_as_ts};
 use crate::model::names::{ContentHash, PackagerId};
 use crate::origin::{OriginError, PlaylistAnswer};
 use crate::segments::SegmentsError;
@@ -207,8 +207,7 @@ fn looks_like_media(resource: &Resource, bytes: &[u8]) -> bool {
     let first = bytes.first().copied();
     match first {
         None => false,
-        // MPEG-TS packets begin with 0x47 (ISO/IEC 13818-1, 2.4.3.2).
-        _ if whole && ending.eq_ignore_ascii_case("ts") => first == Some(0x47),
+        _ if whole && ending.eq_ignore_ascii_case("ts") => begins_as_ts(bytes),
         _ if whole && ending.to_ascii_lowercase().ends_with("vtt") => {
             bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).starts_with(b"WEBVTT")
         }

@@ -72,8 +72,6 @@ pub(super) fn look(source: &Source, fetch: &Fetch) -> Look {
     }
 }
 
-const SYNC: u8 = 0x47;
-
 impl Deps {
     /// What is in these bytes.
     pub(super) async fn inside(
@@ -81,7 +79,7 @@ impl Deps {
         look: Look,
         bytes: &Bytes,
     ) -> Result<Option<Arc<Content>>, Damage> {
-        let is_ts = bytes.first() == Some(&SYNC);
+        let is_ts = media::begins_as_ts(bytes);
         let (found, understood) = match look {
             Look::Bare { understood } if is_ts => {
                 (media::inspect(Container::Ts, bytes), understood)

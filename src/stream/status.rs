@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::carry::Carried;
 use super::worker::Worker;
-use crate::model::lane::{Log, Splice, Step};
+use crate::model::lane::{Log, Splice, SpliceMethod, Step};
 use crate::model::media::Ticks;
 use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 
@@ -165,8 +165,8 @@ impl Worker {
             let relation = lane.relations.to(id)?;
             Some(RelationStatus {
                 packager: id.clone(),
-                method: relation.method.as_str(),
-                offset_ms: relation.offset.0.saturating_mul(1000) / Ticks::SECOND,
+                method: SpliceMethod::from(relation.method).as_str(),
+                offset_ms: Ticks::ms(relation.offset.0),
                 within_ms: u64::try_from(relation.within.as_millis()).unwrap_or(u64::MAX),
                 drift_ppm: relation.drift_ppm,
             })

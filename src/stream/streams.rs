@@ -20,7 +20,7 @@ use crate::model::names::{
     LaneId, OutputMsn, PackagerId, PoolName, RenditionId, StreamKey, UnixMs,
 };
 use crate::origin::Origin;
-use crate::packagers::{Packager, Pools};
+use crate::packagers::Pools;
 use crate::segments::Segments;
 use crate::store::LaneStore;
 
@@ -138,8 +138,7 @@ impl Slot {
         let (lane, on, at) = open.as_deref()?;
         let fresh = self.deps.clock.now().since(*at) < OPEN_FOR;
         // It may have been taken out since.
-        let out = |p: &Arc<Packager>| p.id == *on && p.drained().is_some();
-        let out = || self.deps.pools.get(pool).is_some_and(|pool| pool.packagers().iter().any(out));
+        let out = || self.deps.pools.get(pool).is_some_and(|pool| pool.is_drained(on));
         (fresh && !out()).then(|| lane.clone())
     }
 }

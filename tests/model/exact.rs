@@ -105,15 +105,7 @@ impl Two {
             for n in alive {
                 self.refresh(*n, now);
             }
-            self.carry(now);
-        }
-    }
-
-    fn carry(&mut self, now: u64) {
-        for _ in 0..8 {
-            self.show.carry(now);
-            let wants = std::mem::take(&mut self.show.wants);
-            self.show.give(wants);
+            self.show.settle(now);
         }
     }
 
@@ -216,11 +208,7 @@ fn audio_apart_goes_on_where_it_ended() {
         if now == 41_000 {
             show.fails(0, now);
         }
-        for _ in 0..8 {
-            show.carry(now);
-            let wants = std::mem::take(&mut show.wants);
-            show.give(wants);
-        }
+        show.settle(now);
     }
     let step = show.log.steps().find(|s| s.splice.is_some()).unwrap();
     assert_eq!(step.splice.as_ref().unwrap().method, SpliceMethod::Keyframe);
@@ -260,7 +248,7 @@ fn by_dates_the_next_keyframe_or_the_one_before() {
                 two.show.fails(0, now);
             }
             dated(&mut two, 1, now);
-            two.carry(now);
+            two.show.settle(now);
         }
         let Splice { method, gap_ms, .. } = two.splice();
         assert_eq!((method, gap_ms), (SpliceMethod::ProgramDateTime, gap));

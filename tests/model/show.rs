@@ -231,6 +231,15 @@ impl Show {
         }
     }
 
+    /// Lets the lane go on, and all that it waits for comes at once.
+    pub fn settle(&mut self, now: u64) {
+        for _ in 0..8 {
+            self.carry(now);
+            let wants = std::mem::take(&mut self.wants);
+            self.give(wants);
+        }
+    }
+
     /// What a decision waited for comes.
     pub fn give(&mut self, wants: Vec<Want>) {
         for want in wants {

@@ -64,19 +64,6 @@ pub enum Method {
     Arrival,
 }
 
-impl Method {
-    /// Its name in reports.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Keyframe => "keyframe",
-            Self::Pts => "pts",
-            Self::ProgramDateTime => "program_date_time",
-            Self::Arrival => "arrival",
-        }
-    }
-}
-
 /// How two runs relate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relation {

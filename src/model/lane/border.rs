@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::align::Method;
 use crate::model::names::PackagerId;
 
 /// The border between steps of two runs.
@@ -93,6 +94,17 @@ pub enum SpliceMethod {
     Arrival,
     /// Nothing aligned in time: the sibling's newest.
     Newest,
+}
+
+impl From<Method> for SpliceMethod {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Keyframe => Self::Keyframe,
+            Method::Pts => Self::Pts,
+            Method::ProgramDateTime => Self::ProgramDateTime,
+            Method::Arrival => Self::Arrival,
+        }
+    }
 }
 
 impl SpliceMethod {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::meeting::Meeting;
 use super::readiness::wants;
-use super::{Candidate, Cut, Cutting, Entry, Held, Media, Part, Seen, Track, Want, What};
+use super::{Candidate, Cut, Entry, Held, Media, Part, Seen, Track, Want, What};
 use crate::model::media::{Content, Joint, Ticks};
 use crate::model::playlist::date;
 
@@ -16,17 +16,13 @@ pub(super) fn tail_wants(c: &Candidate, r: usize, track: &Track, meeting: &Meeti
     let mut missing = Vec::new();
     // What it is cut at is not known before it was looked into.
     let Some(cutting) = meeting.cutting else { return wants(c, r, track, meeting.at) };
-    let before = meeting.at.checked_sub(1).filter(|_| cutting.with_before);
-    if let Some(before) = before {
-        missing.extend(wants(c, r, track, before));
-    }
-    missing.extend(wants(c, r, track, meeting.at));
+    let parts = || meeting.before().into_iter().chain([meeting.at]);
+    missing.extend(parts().flat_map(|at| wants(c, r, track, at)));
     if !missing.is_empty() || track.tail_of(&cutting).held.is_some() {
         return missing;
     }
     let Some(seen) = track.segments().get(meeting.at) else { return missing };
-    let parts = before.into_iter().chain([meeting.at]);
-    let of: Vec<Held> = parts.filter_map(|at| track.segments().get(at)?.bytes.held).collect();
+    let of: Vec<Held> = parts().filter_map(|at| track.segments().get(at)?.bytes.held).collect();
     let init = seen.listed.map.as_ref().and_then(|map| track.asset(map).held);
     let at = seen.listed.resource.clone();
     let what = What::Tail { cutting, at, of, init };
@@ -48,8 +44,7 @@ pub(super) fn tail(track: &Track, meeting: &Meeting) -> Option<Tail> {
     let seen = track.segments().get(meeting.at)?;
     let whole = seen.bytes.held.filter(|whole| *whole != held)?;
     let duration = remainder(seen.content.as_ref()?, &cutting.joint)?;
-    let before = meeting.at.checked_sub(1).filter(|_| cutting.with_before);
-    let before = before.and_then(|at| {
+    let before = meeting.before().and_then(|at| {
         let seen = track.segments().get(at)?;
         Some(Part { source: seen.source(), held: seen.bytes.held? })
     });
@@ -96,7 +91,7 @@ impl Tail {
     }
 }
 
-/// The tail that `meeting` wants is there, or none is wanted.
+/// The tail that `meeting` wants is there.
 pub(super) fn is_made(track: &Track, meeting: &Meeting) -> bool {
-    meeting.cutting.is_some_and(|cutting: Cutting| track.tail_of(&cutting).held.is_some())
+    meeting.cutting.is_some_and(|cutting| track.tail_of(&cutting).held.is_some())
 }

@@ -28,6 +28,13 @@ pub(super) struct Meeting {
     pub(super) gap: i64,
 }
 
+impl Meeting {
+    /// The segment before, where the tail is of both.
+    pub(super) fn before(&self) -> Option<usize> {
+        self.cutting.filter(|cutting| cutting.with_before).and_then(|_| self.at.checked_sub(1))
+    }
+}
+
 /// Of each rendition of the header where it goes on by content; none where that cannot be told.
 pub(super) type Meetings = Vec<Option<Meeting>>;
 
@@ -78,14 +85,8 @@ fn exact<'a>(c: &'a Candidate) -> Option<&'a Relation> {
 
 /// The place of a meeting, for the ladder.
 pub(super) fn placed(c: &Candidate, meeting: &Meeting) -> Option<Place> {
-    let method = match exact(c)?.method {
-        Method::Keyframe => SpliceMethod::Keyframe,
-        Method::Pts => SpliceMethod::Pts,
-        Method::ProgramDateTime => SpliceMethod::ProgramDateTime,
-        Method::Arrival => return None,
-    };
-    let gap_ms = meeting.gap.saturating_mul(1000) / Ticks::SECOND;
-    Some(Place { at: meeting.at, gap_ms, method })
+    let method = SpliceMethod::from(exact(c)?.method);
+    Some(Place { at: meeting.at, gap_ms: Ticks::ms(meeting.gap), method })
 }
 
 /// The moments that are looked for, on the other run's timeline.

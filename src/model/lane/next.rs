@@ -157,13 +157,15 @@ fn going_on(s: &Situation, tail: &Step) -> Decision {
 /// The tail is in its packager's run: the segment after it is the direct successor, unless a sibling
 /// carries on and the packager is taken out, or has lost content.
 fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Decision {
+    let departs = departs(s, c, r, at + 1);
+    let unmarked = departs == Some(Departs::Unmarked);
     let reason = match c.barred {
         Some(SpliceReason::Drained) => Some(SpliceReason::Drained),
-        _ if departs(s, c, r, at + 1).is_some() => Some(SpliceReason::Restarted),
+        _ if departs.is_some() => Some(SpliceReason::Restarted),
         _ => None,
     };
     let Some(reason) = reason.filter(|_| failure(c).is_none()) else {
-        return carry_on(s, tail, c, r, at);
+        return carry_on(s, tail, c, (r, at), unmarked);
     };
     // One segment is held back at the most, so that the lane does not fall behind.
     let newest = track_of(c, r).is_some_and(|track| at + 2 == track.segments().len());
@@ -172,7 +174,7 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
         Draining::Waits(wants) => (wants, newest),
         Draining::Stays(wants) => (wants, false),
     };
-    let mut decision = carry_on(s, tail, c, r, at);
+    let mut decision = carry_on(s, tail, c, (r, at), unmarked);
     if waits {
         // Its own next is fetched meanwhile, for when the sibling is late after all.
         let why = match reason {
@@ -212,13 +214,19 @@ enum Departs {
     Unmarked,
 }
 
-/// The segment after the tail, in its packager's run.
-fn carry_on(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Decision {
+/// The segment after the tail, in its packager's run: the tail stands at `at` of rendition `r`.
+/// `unmarked`: it is of another run, though its packager does not say so.
+fn carry_on(
+    s: &Situation,
+    tail: &Step,
+    c: &Candidate,
+    (r, at): (usize, usize),
+    unmarked: bool,
+) -> Decision {
     let Some(track) = track_of(c, r) else { return wait(s, "no track", Vec::new()) };
     if at + 1 < track.segments().len() {
         let portions = succession(s, c, tail, r, at + 1);
         let mut ready = readiness(s, c, r, &portions, &[]);
-        let unmarked = departs(s, c, r, at + 1) == Some(Departs::Unmarked);
         let discontinuity = unmarked || marked(c, &portions);
         let declared = declared(c, &portions);
         let go_on = |fills| {

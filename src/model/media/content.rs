@@ -36,6 +36,12 @@ impl Ticks {
         Duration::from_nanos(u64::try_from(ticks).unwrap_or(0).saturating_mul(100_000) / 9)
     }
 
+    /// A length in ticks, or how far apart two moments are, as milliseconds.
+    #[must_use]
+    pub const fn ms(ticks: i64) -> i64 {
+        ticks.saturating_mul(1000) / Self::SECOND
+    }
+
     /// A length as ticks.
     #[must_use]
     pub fn of(duration: Duration) -> i64 {

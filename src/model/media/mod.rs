@@ -36,6 +36,12 @@ pub fn inspect(container: Container<'_>, segment: &[u8]) -> Result<Content, Dama
     }
 }
 
+/// It may be MPEG-TS: it begins as its packets do.
+#[must_use]
+pub fn begins_as_ts(bytes: &[u8]) -> bool {
+    ts::begins(bytes)
+}
+
 /// The keyframes that are whole in the first part of a segment of MPEG-TS: enough to know its run by.
 #[must_use]
 pub fn glimpse(part: &[u8]) -> Vec<Keyframe> {

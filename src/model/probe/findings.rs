@@ -9,6 +9,7 @@ use super::relating::{Measured, ms};
 use super::verdict::{Class, Verdict, codec_name, verdict};
 use super::watched::Packing;
 use super::{Both, Known};
+use crate::model::lane::SpliceMethod;
 use crate::model::multivariant::Found;
 use crate::model::names::UnixMs;
 
@@ -165,7 +166,7 @@ fn add(findings: &mut Findings, measured: &Measured) {
     let relation = measured.relation;
     findings.offset_ms = Some(ms(relation.offset.0));
     findings.offset_ticks = Some(relation.offset.0);
-    findings.method = Some(relation.method.as_str());
+    findings.method = Some(SpliceMethod::from(relation.method).as_str());
     findings.within_ms = Some(milliseconds(relation.within));
     findings.drift_ppm = relation.drift_ppm;
     findings.keyframes_compared = measured.agreement.compared;

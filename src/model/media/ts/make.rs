@@ -1,9 +1,9 @@
 //! Packets that a cut adds or changes, and the numbers that lead up to those it leaves as they are.
 
+use super::SYNC;
 use super::read::PACKET_BYTES;
 
 const PAYLOAD_BYTES: usize = PACKET_BYTES - 4;
-const SYNC: u8 = 0x47;
 
 /// A PES packet whose times are written anew.
 #[derive(Clone, Copy, Debug)]

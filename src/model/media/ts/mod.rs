@@ -19,6 +19,14 @@ use bytes::Bytes;
 
 use super::{Content, Damage, Joint};
 
+/// Packets begin with it (ISO/IEC 13818-1, 2.4.3.2).
+const SYNC: u8 = 0x47;
+
+/// It may be MPEG-TS: whether it is, the rest tells.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&SYNC)
+}
+
 pub(super) fn inspect(segment: &[u8]) -> Result<Content, Damage> {
     read::read(segment)?.content()
 }
