@@ -104,6 +104,13 @@ impl Packager {
         self.state.inner.lock().cause.clone()
     }
 
+    /// How much it carries, as it says itself, in the unit of its kind (sessions, connections). None where its
+    /// kind does not say, or it is not known now.
+    #[must_use]
+    pub fn load(&self) -> Option<u64> {
+        self.state.inner.lock().load
+    }
+
     /// An operator has taken it out: since when.
     #[must_use]
     pub fn drained(&self) -> Option<Drained> {
@@ -128,6 +135,7 @@ struct Inner {
     health: Health,
     cause: String,
     drained: Option<Drained>,
+    load: Option<u64>,
     gauges: HashMap<SocketAddr, Gauge>,
     /// Checks that could not be made, since the name has no address.
     nameless: Gauge,
@@ -139,6 +147,7 @@ impl State {
             health: Health::Unknown,
             cause: String::new(),
             drained: None,
+            load: None,
             gauges: HashMap::new(),
             nameless: Gauge::default(),
         };
@@ -180,6 +189,10 @@ impl State {
         inner.gauges.clear();
         inner.nameless = Gauge::default();
         self.settle(&mut inner, Health::Unknown, None);
+    }
+
+    fn carries(&self, load: Option<u64>) {
+        self.inner.lock().load = load;
     }
 
     fn set(&self, health: Health, cause: &str) {

@@ -198,6 +198,13 @@ impl Pools {
         }
     }
 
+    /// Sets what a packager says of its load by hand: for tests and simulations.
+    pub fn set_load(&self, packager: &PackagerId, load: Option<u64>) {
+        if let Some(state) = self.table.load().states.get(packager) {
+            state.carries(load);
+        }
+    }
+
     /// Who is to be checked, and how.
     pub(super) fn checks(&self) -> Vec<(Arc<State>, CheckSpec)> {
         self.table.load().checks.clone()

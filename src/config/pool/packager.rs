@@ -1,0 +1,107 @@
+//! One packager of a pool.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use http::{HeaderName, HeaderValue};
+
+use super::super::hosts;
+use super::super::section::Section;
+use super::super::values::PackagerUrl;
+use super::{must_be_there, required};
+use crate::model::names::PackagerId;
+
+/// One packager of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packager {
+    /// Its id, unique over all pools.
+    pub id: PackagerId,
+    /// Where it answers.
+    pub url: PackagerUrl,
+    /// The zone it stands in; empty for none.
+    pub zone: String,
+    /// Its share of new lanes against others, from 1.
+    pub weight: u32,
+    /// The Host header; none: that of the URL.
+    pub host: Option<String>,
+    /// Headers sent with every request.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// PEM file of the CA that signs its certificate; none: the system's.
+    pub ca: Option<PathBuf>,
+    /// The name that TLS asks for and checks; none: the host.
+    pub sni: Option<String>,
+}
+
+impl Packager {
+    /// Reads one item of `packagers`. None where id or URL are missing or bad, which is a problem told.
+    pub(super) fn read(section: &Section<'_>) -> Option<Self> {
+        let id = required(section, "id", "packager");
+        must_be_there(section, "url");
+        let url = section.parsed("url", PackagerUrl::parse);
+        let ca = section.parsed("ca", ca_file);
+        let sni = section.parsed("sni", hosts::server_name);
+        if url.as_ref().is_some_and(|url| !url.tls) {
+            for (key, set) in [("ca", ca.is_some()), ("sni", sni.is_some())] {
+                if set {
+                    section.error(key, "is of use only with an https url");
+                }
+            }
+        }
+        let zone = section.parsed("zone", hosts::id).unwrap_or_default();
+        let weight = section.small("weight", 1, 1..=1000);
+        let host = section.parsed("host", hosts::host_header);
+        let headers = headers(section);
+        Some(Self { id: PackagerId::new(id?), url: url?, zone, weight, host, headers, ca, sni })
+    }
+}
+
+/// Headers that Segue sets itself.
+const OWN_HEADERS: [&str; 8] = [
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "host",
+    "if-none-match",
+    "range",
+    "te",
+    "transfer-encoding",
+];
+
+fn headers(section: &Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = BTreeMap::new();
+    for (path, name, value) in section.names("headers") {
+        let Ok(name) = HeaderName::try_from(&name) else {
+            section.report.error(&path, "is no name of a header");
+            continue;
+        };
+        if OWN_HEADERS.contains(&name.as_str()) {
+            let hint = if name == http::header::HOST {
+                "use the key `host`"
+            } else {
+                "Segue sets this header itself"
+            };
+            section.report.error(&path, format!("cannot be set here: {hint}"));
+            continue;
+        }
+        let Ok(mut value) = HeaderValue::try_from(value) else {
+            section.report.error(&path, "has a value that no header can carry: visible ASCII only");
+            continue;
+        };
+        // Often an Authorization: not for logs.
+        value.set_sensitive(true);
+        if headers.insert(name.as_str().to_owned(), (name, value)).is_some() {
+            section.report.error(&path, "stands twice: names of headers do not differ by case");
+        }
+    }
+    headers.into_values().collect()
+}
+
+fn ca_file(text: &str) -> Result<PathBuf, String> {
+    match std::fs::read(text) {
+        Ok(bytes) if bytes.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") => {
+            Ok(PathBuf::from(text))
+        }
+        Ok(_) => Err(format!("`{text}` holds no certificate; wants a PEM file")),
+        Err(why) => Err(format!("`{text}` cannot be read: {why}")),
+    }
+}
