@@ -2,6 +2,7 @@
 
 mod answers;
 mod health;
+mod limits;
 mod origin;
 mod packager;
 
@@ -14,6 +15,7 @@ use crate::model::names::PoolName;
 
 pub use answers::Answers;
 pub use health::HealthChecks;
+pub use limits::PoolLimits;
 pub use origin::OriginLimits;
 pub use packager::Packager;
 
@@ -52,6 +54,8 @@ pub struct Pool {
     pub origin: OriginLimits,
     /// Headers of answers.
     pub answers: Answers,
+    /// What this tenant may take.
+    pub limits: PoolLimits,
     /// Never empty.
     pub packagers: Vec<Packager>,
 }
@@ -114,6 +118,7 @@ impl Pool {
             health: section.section("health", HealthChecks::read),
             origin: section.section("origin", OriginLimits::read),
             answers: section.section("answers", Answers::read),
+            limits: section.section("limits", PoolLimits::read),
             packagers: packagers.into_iter().flatten().collect(),
         };
         name.map(|_| pool)
