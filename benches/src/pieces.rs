@@ -129,6 +129,7 @@ fn header() -> Header {
             path: "/long/cam.m3u8".into(),
             query: "".into(),
         },
+        zone: String::new(),
         renditions: vec![Rendition { id: RenditionId::new("v0"), traits: Traits::default() }],
         multivariant: vec!["#EXTM3U\n".to_owned(), "/v0/index.m3u8\n".to_owned()],
         target_duration: 1,

@@ -20,7 +20,7 @@ use crate::model::token::Keyring;
 use crate::ops::{
     self, DrainError, Gauges, Metrics, Operations, PackagerGauge, PackagerState, StreamGauge,
 };
-use crate::origin::Client;
+use crate::origin::{Client, Meter};
 use crate::packagers::{Health, Pools};
 use crate::segments::Segments;
 use crate::stream::{self, Outcome, Streams};
@@ -61,6 +61,22 @@ impl stream::Observer for Counting {
     }
     fn store_failed(&self) {
         self.0.store_failed();
+    }
+}
+
+/// Counts what comes from packagers by the zones that it crosses.
+pub struct Metering {
+    pub metrics: Arc<Metrics>,
+    pub pools: Arc<Pools>,
+    /// The zone this proxy stands in.
+    pub zone: String,
+}
+
+impl Meter for Metering {
+    fn received(&self, packager: &PackagerId, bytes: u64) {
+        if let Some(from) = self.pools.zone_of(packager) {
+            self.metrics.received(&from, &self.zone, bytes);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::model::health::Thresholds;
 use crate::model::names::{PackagerId, PoolName};
 use crate::model::playlist;
 use crate::origin::{Endpoint, Limits};
-use crate::packagers::{CheckSpec, PackagerSpec, PoolSpec};
+use crate::packagers::{CheckSpec, PackagerSpec, PoolSpec, Spread};
 use crate::segments;
 use crate::store::StoreSpec;
 use crate::stream::{Capacity, PoolSettings};
@@ -58,9 +58,18 @@ fn pool(pool: &config::Pool) -> PoolSpec {
         id: p.id.clone(),
         zone: p.zone.clone(),
         weight: p.weight,
+        capacity: p.capacity,
         check: Some(check.clone()),
     });
-    PoolSpec { name: pool.name.clone(), hosts: pool.hosts.clone(), packagers: packagers.collect() }
+    PoolSpec {
+        name: pool.name.clone(),
+        hosts: pool.hosts.clone(),
+        packagers: packagers.collect(),
+        spread: Spread {
+            spill_permille: pool.selection.spill_permille,
+            slow_start: pool.selection.slow_start,
+        },
+    }
 }
 
 pub fn endpoints(config: &Config) -> Vec<(PackagerId, Endpoint)> {
@@ -101,6 +110,7 @@ pub fn hosts(config: &Config) -> HashMap<PackagerId, Vec<String>> {
 pub fn streams(config: &Config) -> HashMap<PoolName, PoolSettings> {
     let settings = |pool: &config::Pool| PoolSettings {
         standbys: pool.standbys,
+        lanes_per_stream: pool.selection.lanes_per_stream,
         target_duration: pool.target_duration_floor,
         window: pool.window,
         hold: pool.hold,

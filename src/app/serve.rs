@@ -12,7 +12,7 @@ use pingora::services::background::background_service;
 use super::chores::Chores;
 use super::drains::Drains;
 use super::lifecycle::{self, Settings};
-use super::operate::{Counting, Running, admin_settings};
+use super::operate::{Counting, Metering, Running, admin_settings};
 use super::{listen, parts};
 use crate::config::{self, Config};
 use crate::front::access_log::{AccessLog, Target};
@@ -99,8 +99,11 @@ fn assemble(
     let own_key = own_key(&*store)?;
     let segments = Segments::open(parts::segments(&config), clock.now()).context("segments")?;
     let segments = Arc::new(segments);
-    let client = Arc::new(Client::new(parts::endpoints(&config)).context("pools")?);
     let pools = Arc::new(Pools::new(&parts::pools(&config)));
+    let (metering, zone) = (metrics.clone(), config.zone.clone());
+    let metering = Metering { metrics: metering, pools: pools.clone(), zone };
+    let client = Client::new(parts::endpoints(&config)).context("pools")?;
+    let client = Arc::new(client.metered_by(Arc::new(metering)));
     let counting = Arc::new(Counting(metrics.clone()));
     let streams = Streams::new(Parts {
         origin: client.clone(),

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigErrors, Problem};
-pub use pool::{Answers, HealthChecks, OriginLimits, Packager, Pool, PoolLimits};
+pub use pool::{Answers, HealthChecks, OriginLimits, Packager, Pool, PoolLimits, Selection};
 pub use values::{ByteSize, PackagerUrl, Secret, StoreSpec};
 
 use section::Section;

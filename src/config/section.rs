@@ -252,6 +252,23 @@ impl<'a> Section<'a> {
         self.number_if_set(key, range).unwrap_or(default)
     }
 
+    /// A part of a whole, such as 0.75, in thousandths.
+    pub fn permille(&self, key: &'static str, default: u32) -> u32 {
+        let Some(value) = self.value(key) else { return default };
+        let part = match value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        // Thousandths that are counted off: no conversion that could go wrong.
+        let near = |part: f64, n: u32| (part * 1000.0 - f64::from(n)).abs() < 0.5;
+        let found = part.and_then(|part| (1..=1000).find(|n| near(part, *n)));
+        if found.is_none() {
+            self.error(key, "wants a part of the whole from 0.001 to 1, such as 0.75");
+        }
+        found.unwrap_or(default)
+    }
+
     /// A whole number within `range`, which fits `u32`.
     pub fn small(&self, key: &'static str, default: u32, range: RangeInclusive<u32>) -> u32 {
         let range = u64::from(*range.start())..=u64::from(*range.end());

@@ -19,10 +19,12 @@ pub trait Lanes: Send + Sync + 'static {
 
     /// The pool that carries `host` (lower case, without port).
     fn pool(&self, host: &str) -> Option<PoolName>;
-    /// The lane that a new viewer joins. May wait for packagers.
+    /// The lane that a new viewer joins. `zone`: whose packagers come first, where the host says so. May wait
+    /// for packagers.
     fn join(
         &self,
         stream: &StreamKey,
+        zone: Option<&str>,
     ) -> impl Future<Output = Result<Arc<Self::Lane>, Refusal>> + Send;
     /// The lane of a valid token. The front keeps only a weak reference: a lane that was let go
     /// is asked for again.
@@ -102,8 +104,8 @@ impl Lanes for Live {
     fn pool(&self, host: &str) -> Option<PoolName> {
         self.pools.for_host(host).map(|pool| pool.name.clone())
     }
-    async fn join(&self, stream: &StreamKey) -> Result<Arc<Lane>, Refusal> {
-        self.streams.join(stream).await
+    async fn join(&self, stream: &StreamKey, zone: Option<&str>) -> Result<Arc<Lane>, Refusal> {
+        self.streams.join(stream, zone).await
     }
     async fn lane(&self, stream: &StreamKey, lane: &LaneId) -> Result<Arc<Lane>, Refusal> {
         self.streams.lane(stream, lane).await

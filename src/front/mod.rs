@@ -219,7 +219,7 @@ impl<L: Lanes> Front<L> {
         context: &mut Context,
     ) -> Result<String, Failure> {
         let waiting = self.wait(current)?;
-        let lane = self.lanes.join(&stream).await?;
+        let lane = self.lanes.join(&stream, None).await?;
         drop(waiting);
         let lane_id = lane.header().lane.clone();
         context.lane = Some(lane_id.clone());

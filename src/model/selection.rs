@@ -1,45 +1,119 @@
-//! The order in which packagers are tried for new lanes.
+//! Which packagers new lanes go to.
+//!
+//! What a lane costs a packager does not depend on how many watch it, so it is lanes that are spread and
+//! not viewers. First comes what a packager is (its rank), then how much of its share it carries.
+
+use std::cmp::Ordering;
 
 /// A packager as the choice sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Not down.
+    /// Not down, and proven where that is asked.
     pub usable: bool,
     /// An operator has taken it out.
     pub drained: bool,
     /// It stands in the zone that asks.
     pub near: bool,
-    /// Lanes that it carries now.
-    pub lanes: usize,
+    /// The stream has a lane there that a new viewer can join: that costs the packager nothing.
+    pub joined: bool,
+    /// What it carries, in the unit of its capacity; lanes, where it does not say.
+    pub carried: u64,
+    /// What it can carry, where that is configured.
+    pub capacity: Option<u64>,
     /// Its share of new lanes against others; 0 is chosen last.
     pub weight: u32,
+    /// How much of its share it takes by now, in thousandths: less than all while it starts slowly.
+    pub started_permille: u32,
 }
 
-/// The indices of `candidates`, best first: usable before down, of these the drained last, own zone
-/// first, then by lanes against weight, then as they stand.
+/// How good a packager is before anything is weighed: the lesser, the better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    unusable: bool,
+    drained: bool,
+    place: Place,
+    weightless: bool,
+}
+
+/// Own zone first, until it is full: then the other, and the own again where that is full as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Near,
+    Far,
+    NearAndFull,
+    FarAndFull,
+}
+
+impl Candidate {
+    /// Its rank. `spill_permille`: from this part of its capacity on it counts as full.
+    #[must_use]
+    pub fn rank(&self, spill_permille: u32) -> Rank {
+        let full = !self.joined && self.is_full(spill_permille);
+        let place = match (self.near, full) {
+            (true, false) => Place::Near,
+            (false, false) => Place::Far,
+            (true, true) => Place::NearAndFull,
+            (false, true) => Place::FarAndFull,
+        };
+        Rank { unusable: !self.usable, drained: self.drained, place, weightless: self.weight == 0 }
+    }
+
+    fn is_full(&self, spill_permille: u32) -> bool {
+        let carried = u128::from(self.carried) * 1000;
+        self.capacity.is_some_and(|all| carried >= u128::from(all) * u128::from(spill_permille))
+    }
+
+    /// What it would carry with one lane more, of what is its share. Without fractions: both
+    /// sides of the comparison are multiplied by the other's share.
+    fn less_loaded(&self, other: &Self, by_capacity: bool) -> Ordering {
+        let share = |c: &Self| {
+            let capacity = c.capacity.filter(|_| by_capacity).unwrap_or(1);
+            let started = u128::from(c.started_permille.clamp(1, 1000));
+            // Below 2^62 together, so that nothing overflows.
+            u128::from(c.weight.clamp(1, 1000)) * started * u128::from(capacity.min(1 << 40))
+        };
+        let load = |c: &Self| u128::from(c.carried.min(1 << 60)) + 1;
+        (load(self) * share(other)).cmp(&(load(other) * share(self)))
+    }
+}
+
+/// The places of `candidates`, best first, each with its rank: by rank, then by load against weight
+/// and capacity (lanes against weight, unless the capacity of all is known), then as they stand.
 #[must_use]
-pub fn preference(candidates: &[Candidate]) -> Vec<usize> {
-    let mut order: Vec<(usize, Candidate)> = candidates.iter().copied().enumerate().collect();
+pub fn preference(candidates: &[Candidate], spill_permille: u32) -> Vec<(usize, Rank)> {
+    let by_capacity = candidates.iter().all(|c| c.capacity.is_some());
+    let mut order: Vec<(usize, Rank, &Candidate)> =
+        candidates.iter().enumerate().map(|(i, c)| (i, c.rank(spill_permille), c)).collect();
     // Stable, so that equals keep the order of the configuration.
-    order.sort_by(|(_, a), (_, b)| {
-        let rank = |c: &Candidate| (!c.usable, c.drained, !c.near, c.weight == 0);
-        rank(a).cmp(&rank(b)).then_with(|| load(a, b).cmp(&load(b, a)))
+    order.sort_by(|(_, rank, a), (_, other, b)| {
+        rank.cmp(other).then_with(|| a.less_loaded(b, by_capacity))
     });
-    order.into_iter().map(|(i, _)| i).collect()
-}
-
-/// The lanes of `a` against those of `b`, without fractions.
-fn load(a: &Candidate, b: &Candidate) -> u128 {
-    // usize has at most 64 bits on all targets.
-    (a.lanes as u128) * u128::from(b.weight.max(1))
+    order.into_iter().map(|(i, rank, _)| (i, rank)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const fn c(usable: bool, near: bool, lanes: usize, weight: u32) -> Candidate {
-        Candidate { usable, drained: false, near, lanes, weight }
+    const fn c(usable: bool, near: bool, carried: u64, weight: u32) -> Candidate {
+        Candidate {
+            usable,
+            drained: false,
+            near,
+            joined: false,
+            carried,
+            capacity: None,
+            weight,
+            started_permille: 1000,
+        }
+    }
+
+    const fn of(capacity: u64, c: Candidate) -> Candidate {
+        Candidate { capacity: Some(capacity), ..c }
+    }
+
+    fn order(candidates: &[Candidate]) -> Vec<usize> {
+        preference(candidates, 750).into_iter().map(|(i, _)| i).collect()
     }
 
     #[test]
@@ -51,7 +125,7 @@ mod tests {
             drained(c(true, true, 0, 1)),
             c(true, false, 9, 0),
         ];
-        assert_eq!(preference(&candidates), [3, 2, 1, 0]);
+        assert_eq!(order(&candidates), [3, 2, 1, 0]);
     }
 
     #[test]
@@ -64,7 +138,7 @@ mod tests {
             ("own zone first", &[c(true, false, 0, 1), c(true, true, 9, 1)], &[1, 0]),
             ("fewer lanes first", &[c(true, true, 2, 1), c(true, true, 1, 1)], &[1, 0]),
             ("lanes against weight", &[c(true, true, 2, 1), c(true, true, 5, 3)], &[1, 0]),
-            ("equal load", &[c(true, true, 2, 1), c(true, true, 6, 3)], &[0, 1]),
+            ("with one more each", &[c(true, true, 1, 1), c(true, true, 5, 3)], &[0, 1]),
             (
                 "weight 0 last in its zone",
                 &[c(true, true, 0, 0), c(true, true, 50, 1), c(true, false, 0, 1)],
@@ -72,7 +146,10 @@ mod tests {
             ),
             (
                 "no overflow",
-                &[c(true, true, usize::MAX, u32::MAX), c(true, true, 0, u32::MAX)],
+                &[
+                    of(u64::MAX, c(true, true, u64::MAX, u32::MAX)),
+                    of(u64::MAX, c(true, true, 0, u32::MAX)),
+                ],
                 &[1, 0],
             ),
             (
@@ -85,8 +162,51 @@ mod tests {
                 ],
                 &[3, 2, 0, 1],
             ),
+            (
+                "load against capacity",
+                &[of(100, c(true, true, 40, 1)), of(1000, c(true, true, 300, 1))],
+                &[1, 0],
+            ),
+            (
+                "capacity counts only where that of all is known",
+                &[of(100, c(true, true, 40, 1)), c(true, true, 50, 1)],
+                &[0, 1],
+            ),
+            (
+                "a full zone spills",
+                &[of(100, c(true, true, 75, 1)), of(100, c(true, false, 74, 1))],
+                &[1, 0],
+            ),
+            (
+                "where both are full the own is first",
+                &[of(100, c(true, false, 80, 1)), of(100, c(true, true, 90, 1))],
+                &[1, 0],
+            ),
+            (
+                "one below the mark is not full",
+                &[of(100, c(true, true, 74, 1)), of(100, c(true, false, 0, 1))],
+                &[0, 1],
+            ),
         ] {
-            assert_eq!(preference(candidates), want, "{name}");
+            assert_eq!(order(candidates), want, "{name}");
         }
+    }
+
+    #[test]
+    fn who_watches_what_is_there_already_does_not_spill() {
+        let full = of(100, c(true, true, 99, 1));
+        let joined = Candidate { joined: true, ..full };
+        let far = of(100, c(true, false, 0, 1));
+        assert_eq!(order(&[full, far]), [1, 0]);
+        assert_eq!(order(&[joined, far]), [0, 1]);
+    }
+
+    #[test]
+    fn one_that_starts_slowly_takes_a_part_of_its_share() {
+        let slow = |carried| Candidate { started_permille: 100, ..c(true, true, carried, 1) };
+        // Of ten lanes and one it would have its tenth.
+        assert_eq!(order(&[c(true, true, 9, 1), slow(0)]), [0, 1]);
+        assert_eq!(order(&[c(true, true, 10, 1), slow(0)]), [1, 0]);
+        assert_eq!(order(&[c(true, true, 10, 1), slow(1)]), [0, 1]);
     }
 }

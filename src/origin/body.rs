@@ -1,6 +1,7 @@
 //! The bytes of an answer: read within the limit, whole or an error, decoded.
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
@@ -42,12 +43,14 @@ impl Framing {
     }
 }
 
-/// Reads the body to its end. At most `limit` bytes are held.
+/// Reads the body to its end. At most `limit` bytes are held. `received` counts all that came, whatever
+/// becomes of it.
 pub(super) async fn read(
     session: &mut HttpSession,
     framing: Framing,
     limit: u64,
     deadline: std::time::Duration,
+    received: &AtomicU64,
 ) -> Result<Bytes, OriginError> {
     let mut body = match framing {
         Framing::Length(length) if length > limit => return Err(OriginError::TooLarge(limit)),
@@ -57,6 +60,7 @@ pub(super) async fn read(
     loop {
         match session.read_response_body().await {
             Ok(Some(part)) => {
+                received.fetch_add(part.len() as u64, Ordering::Relaxed);
                 if (body.len() + part.len()) as u64 > limit {
                     return Err(OriginError::TooLarge(limit));
                 }

@@ -47,6 +47,13 @@ pub struct Client {
     promises: Promises,
     resolver: Arc<dyn Resolve>,
     serial: AtomicU64,
+    meter: Option<Arc<dyn Meter>>,
+}
+
+/// Told how much comes from packagers: bytes between zones cost money.
+pub trait Meter: Send + Sync {
+    /// So many bytes of bodies came, as they were sent, whatever became of them.
+    fn received(&self, packager: &PackagerId, bytes: u64);
 }
 
 /// What came of one request and its redirects.
@@ -82,9 +89,17 @@ impl Client {
             promises,
             resolver,
             serial: AtomicU64::new(0),
+            meter: None,
         };
         client.reload(endpoints)?;
         Ok(client)
+    }
+
+    /// Tells `meter` of all that comes.
+    #[must_use]
+    pub fn metered_by(mut self, meter: Arc<dyn Meter>) -> Self {
+        self.meter = Some(meter);
+        self
     }
 
     /// Replaces all endpoints, or none if one is wrong. Requests in flight end as they began.
@@ -163,11 +178,16 @@ impl Client {
         deadline: Duration,
     ) -> Result<Fetched, OriginError> {
         let entry = self.entry(packager)?;
+        let received = AtomicU64::new(0);
         let work = async {
             let _turn = entry.turn(kind).await?;
-            self.follow(&entry, kind, request_target(path)?, range, deadline).await
+            self.follow(&entry, kind, request_target(path)?, range, deadline, &received).await
         };
-        timeout(deadline, work).await.unwrap_or(Err(OriginError::Timeout(deadline)))
+        let result = timeout(deadline, work).await;
+        if let Some(meter) = &self.meter {
+            meter.received(packager, received.into_inner());
+        }
+        result.unwrap_or(Err(OriginError::Timeout(deadline)))
     }
 
     /// One request and its redirects.
@@ -178,6 +198,7 @@ impl Client {
         mut target: String,
         range: Option<ByteRange>,
         deadline: Duration,
+        received: &AtomicU64,
     ) -> Result<Fetched, OriginError> {
         let mut reconnected = false;
         for _ in 0..=REDIRECTS_MAX {
@@ -200,7 +221,8 @@ impl Client {
             let status = reply.session.response_header().map_or(0, |h| h.status.as_u16());
             match status {
                 200 | 206 => {
-                    let body = whole(&mut reply, entry, kind, status, range, deadline).await?;
+                    let body =
+                        whole(&mut reply, entry, kind, status, range, deadline, received).await?;
                     self.keep(kind, group, connector, reply).await;
                     return Ok(Fetched { body, reconnected });
                 }
@@ -209,10 +231,10 @@ impl Client {
                     let location = header.and_then(|h| h.headers.get(LOCATION));
                     let location = location.and_then(|l| l.to_str().ok()).unwrap_or_default();
                     target = redirect_target(&entry.endpoint, &target, location)?;
-                    self.drain(kind, group, connector, reply, deadline).await;
+                    self.drain(kind, group, connector, reply, deadline, received).await;
                 }
                 _ => {
-                    self.drain(kind, group, connector, reply, deadline).await;
+                    self.drain(kind, group, connector, reply, deadline, received).await;
                     return Err(OriginError::Status(status));
                 }
             }
@@ -228,6 +250,7 @@ impl Client {
         connector: &Connector,
         mut reply: Reply,
         deadline: Duration,
+        received: &AtomicU64,
     ) {
         let framing = match reply.session.response_header() {
             Some(h) if matches!(h.status.as_u16(), 204 | 304) => Framing::Length(0),
@@ -237,7 +260,7 @@ impl Client {
         if framing == Framing::UntilClose {
             return;
         }
-        let read = body::read(&mut reply.session, framing, DRAIN_MAX, deadline);
+        let read = body::read(&mut reply.session, framing, DRAIN_MAX, deadline, received);
         if matches!(timeout(DRAIN_TIME, read).await, Ok(Ok(_))) {
             self.keep(kind, group, connector, reply).await;
         }
@@ -283,6 +306,7 @@ async fn whole(
     status: u16,
     range: Option<ByteRange>,
     deadline: Duration,
+    received: &AtomicU64,
 ) -> Result<Bytes, OriginError> {
     let limits = &entry.endpoint.limits;
     let limit = match kind {
@@ -304,7 +328,7 @@ async fn whole(
             {
                 return Err(OriginError::Protocol("another range than was asked for".to_owned()));
             }
-            let part = body::read(&mut reply.session, framing, limit, deadline).await?;
+            let part = body::read(&mut reply.session, framing, limit, deadline, received).await?;
             if part.len() as u64 != range.length {
                 return Err(OriginError::Truncated(part.len() as u64));
             }
@@ -312,7 +336,7 @@ async fn whole(
         }
         (206, None) => Err(OriginError::Status(206)),
         (_, range) => {
-            let all = body::read(&mut reply.session, framing, limit, deadline).await?;
+            let all = body::read(&mut reply.session, framing, limit, deadline, received).await?;
             let all = body::decode(&header, all, limit)?;
             range.map_or(Ok(all.clone()), |range| body::cut(&all, range))
         }

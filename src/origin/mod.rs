@@ -14,7 +14,7 @@ mod location;
 mod names;
 mod promise;
 
-pub use client::Client;
+pub use client::{Client, Meter};
 pub use endpoint::{Endpoint, EndpointError, Limits};
 pub use names::{Resolve, SystemNames};
 

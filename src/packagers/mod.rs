@@ -16,14 +16,17 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch as channel;
+use tokio::time::Instant;
 
 use crate::model::health::Gauge;
 pub use crate::model::health::{Health, Thresholds};
 use crate::model::names::{PackagerId, PoolName};
+pub use crate::model::selection::Rank;
 
 pub use drained::Drained;
 pub use pools::{Pool, Pools};
@@ -38,6 +41,24 @@ pub struct PoolSpec {
     pub hosts: Vec<String>,
     /// Its packagers.
     pub packagers: Vec<PackagerSpec>,
+    /// How new lanes are spread over them.
+    pub spread: Spread,
+}
+
+/// How new lanes are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// From this part of its capacity on, in thousandths, a packager gets new lanes only where those of
+    /// the other zones have as much.
+    pub spill_permille: u32,
+    /// One that comes back gets its full share of new lanes after so long.
+    pub slow_start: Duration,
+}
+
+impl Default for Spread {
+    fn default() -> Self {
+        Self { spill_permille: 750, slow_start: Duration::from_secs(30) }
+    }
 }
 
 /// A packager as it is configured. Where it listens is told to the `origin` client.
@@ -49,6 +70,8 @@ pub struct PackagerSpec {
     pub zone: String,
     /// Its share of new lanes against others; 0 is chosen last.
     pub weight: u32,
+    /// What it can carry: lanes, or what its kind says that it carries.
+    pub capacity: Option<u64>,
     /// How it is checked; never, where none.
     pub check: Option<CheckSpec>,
 }
@@ -88,6 +111,9 @@ pub struct Packager {
     pub zone: String,
     /// Its share of new lanes against others.
     pub weight: u32,
+    /// What it can carry: lanes, or what its kind says that it carries.
+    pub capacity: Option<u64>,
+    slow_start: Duration,
     state: Arc<State>,
 }
 
@@ -108,7 +134,41 @@ impl Packager {
     /// kind does not say, or it is not known now.
     #[must_use]
     pub fn load(&self) -> Option<u64> {
-        self.state.inner.lock().load
+        self.state.inner.lock().load.map(|load| load.reported)
+    }
+
+    /// What it carries by now, in the unit of its capacity: what it said last and the lanes that have come
+    /// since, or the lanes of this proxy.
+    #[must_use]
+    pub fn carried(&self) -> u64 {
+        self.state.carried()
+    }
+
+    /// Lanes of this proxy that are on it.
+    #[must_use]
+    pub fn lanes(&self) -> u64 {
+        self.state.lanes.load(Ordering::Relaxed)
+    }
+
+    /// What it carries of what it can carry; none where that is not configured. May be above 1.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // counts of sessions
+    pub fn utilisation(&self) -> Option<f64> {
+        self.capacity.map(|capacity| self.carried() as f64 / capacity.max(1) as f64)
+    }
+
+    /// A lane is on it until what is returned is dropped.
+    #[must_use]
+    pub fn carry_lane(&self) -> CarriedLane {
+        CarriedLane::begin(Arc::clone(&self.state))
+    }
+
+    /// How much of its share of new lanes it takes by now, in thousandths.
+    fn started_permille(&self) -> u32 {
+        let since = self.state.inner.lock().back_since;
+        let Some(since) = since.filter(|_| !self.slow_start.is_zero()) else { return 1000 };
+        let passed = since.elapsed().as_millis() * 1000 / self.slow_start.as_millis().max(1);
+        u32::try_from(passed).unwrap_or(1000).clamp(100, 1000)
     }
 
     /// An operator has taken it out: since when.
@@ -128,14 +188,46 @@ impl fmt::Debug for Packager {
 struct State {
     id: PackagerId,
     ticks: channel::Sender<u64>,
+    lanes: AtomicU64,
     inner: Mutex<Inner>,
+}
+
+/// What a packager said of its load, and how many lanes of this proxy were on it then.
+#[derive(Clone, Copy)]
+struct Load {
+    reported: u64,
+    lanes: u64,
+}
+
+/// One lane that is on a packager.
+pub struct CarriedLane(Arc<State>);
+
+impl CarriedLane {
+    fn begin(state: Arc<State>) -> Self {
+        state.lanes.fetch_add(1, Ordering::Relaxed);
+        Self(state)
+    }
+
+    /// The packager.
+    #[must_use]
+    pub fn packager(&self) -> &PackagerId {
+        &self.0.id
+    }
+}
+
+impl Drop for CarriedLane {
+    fn drop(&mut self) {
+        self.0.lanes.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 struct Inner {
     health: Health,
     cause: String,
     drained: Option<Drained>,
-    load: Option<u64>,
+    load: Option<Load>,
+    /// When it came back from being down.
+    back_since: Option<Instant>,
     gauges: HashMap<SocketAddr, Gauge>,
     /// Checks that could not be made, since the name has no address.
     nameless: Gauge,
@@ -148,10 +240,11 @@ impl State {
             cause: String::new(),
             drained: None,
             load: None,
+            back_since: None,
             gauges: HashMap::new(),
             nameless: Gauge::default(),
         };
-        Self { id, ticks, inner: Mutex::new(inner) }
+        Self { id, ticks, lanes: AtomicU64::new(0), inner: Mutex::new(inner) }
     }
 
     /// The addresses that there are now; what was known of others is forgotten.
@@ -192,7 +285,14 @@ impl State {
     }
 
     fn carries(&self, load: Option<u64>) {
-        self.inner.lock().load = load;
+        let lanes = self.lanes.load(Ordering::Relaxed);
+        self.inner.lock().load = load.map(|reported| Load { reported, lanes });
+    }
+
+    fn carried(&self) -> u64 {
+        let lanes = self.lanes.load(Ordering::Relaxed);
+        let load = self.inner.lock().load;
+        load.map_or(lanes, |load| load.reported.saturating_add(lanes.saturating_sub(load.lanes)))
     }
 
     fn set(&self, health: Health, cause: &str) {
@@ -238,6 +338,9 @@ impl State {
             return;
         }
         inner.health = health;
+        if before == Health::Down && health == Health::Up {
+            inner.back_since = Some(Instant::now());
+        }
         inner.cause = match health {
             Health::Down => cause.unwrap_or_default(),
             Health::Unknown | Health::Up => String::new(),

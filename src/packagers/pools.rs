@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,13 +12,14 @@ use tokio::sync::watch;
 
 use super::{CheckSpec, Drained, Health, Packager, PoolSpec, State};
 use crate::model::names::{PackagerId, PoolName, UnixMs};
-use crate::model::selection::{Candidate, preference};
+use crate::model::selection::{Candidate, Rank, preference};
 
 /// The packagers that carry the same streams.
 pub struct Pool {
     /// Its name.
     pub name: PoolName,
     packagers: ArcSwap<Vec<Arc<Packager>>>,
+    spill_permille: AtomicU32,
 }
 
 impl Pool {
@@ -34,15 +36,16 @@ impl Pool {
         self.packagers.load().iter().any(|p| p.id == *id && p.drained().is_some())
     }
 
-    /// The order in which packagers are tried for new lanes: usable before down, drained last, own
-    /// zone first, then by lanes against weight, then in the order of the configuration. An empty `zone` is
-    /// near to none.
+    /// The order in which packagers are tried for new lanes, each with its rank: usable before down, drained
+    /// last, own zone first unless it is full, then by what they carry of their share, then in the order of the
+    /// configuration. `joined`: a new viewer of the stream could join a lane there. An empty `zone` is near
+    /// to none.
     #[must_use]
     pub fn preference(
         &self,
         zone: &str,
-        lanes: &dyn Fn(&PackagerId) -> usize,
-    ) -> Vec<Arc<Packager>> {
+        joined: &dyn Fn(&PackagerId) -> bool,
+    ) -> Vec<(Arc<Packager>, Rank)> {
         let packagers = self.packagers.load();
         let candidates: Vec<Candidate> = packagers
             .iter()
@@ -50,11 +53,17 @@ impl Pool {
                 usable: p.health().is_usable(),
                 drained: p.drained().is_some(),
                 near: !zone.is_empty() && p.zone == zone,
-                lanes: lanes(&p.id),
+                joined: joined(&p.id),
+                carried: p.carried(),
+                capacity: p.capacity,
                 weight: p.weight,
+                started_permille: p.started_permille(),
             })
             .collect();
-        preference(&candidates).into_iter().filter_map(|i| packagers.get(i).cloned()).collect()
+        preference(&candidates, self.spill_permille.load(Ordering::Relaxed))
+            .into_iter()
+            .filter_map(|(i, rank)| Some((packagers.get(i)?.clone(), rank)))
+            .collect()
     }
 }
 
@@ -74,6 +83,7 @@ struct Table {
     suffixes: Vec<(String, Arc<Pool>)>,
     any: Option<Arc<Pool>>,
     states: HashMap<PackagerId, Arc<State>>,
+    zones: HashMap<PackagerId, String>,
     checks: Vec<(Arc<State>, CheckSpec)>,
 }
 
@@ -103,6 +113,7 @@ impl Pools {
                 let state =
                     state.unwrap_or_else(|| Arc::new(State::new(p.id.clone(), self.ticks.clone())));
                 table.states.insert(p.id.clone(), Arc::clone(&state));
+                table.zones.insert(p.id.clone(), p.zone.clone());
                 if let Some(check) = &p.check {
                     table.checks.push((Arc::clone(&state), check.clone()));
                 }
@@ -110,14 +121,21 @@ impl Pools {
                     id: p.id.clone(),
                     zone: p.zone.clone(),
                     weight: p.weight,
+                    capacity: p.capacity,
+                    slow_start: spec.spread.slow_start,
                     state,
                 })
             });
             let members = Arc::new(members.collect::<Vec<_>>());
             let pool = old.pools.get(&spec.name).cloned().unwrap_or_else(|| {
-                Arc::new(Pool { name: spec.name.clone(), packagers: ArcSwap::default() })
+                Arc::new(Pool {
+                    name: spec.name.clone(),
+                    packagers: ArcSwap::default(),
+                    spill_permille: AtomicU32::default(),
+                })
             });
             pool.packagers.store(members);
+            pool.spill_permille.store(spec.spread.spill_permille, Ordering::Relaxed);
             for host in &spec.hosts {
                 if host == "*" {
                     table.any.get_or_insert_with(|| Arc::clone(&pool));
@@ -158,6 +176,12 @@ impl Pools {
             table.suffixes.iter().find(|(s, _)| fits(s)).map(|(_, pool)| pool)
         };
         table.hosts.get(host).or_else(wild).or(table.any.as_ref()).cloned()
+    }
+
+    /// The zone of a packager; none where it is in no pool (any more).
+    #[must_use]
+    pub fn zone_of(&self, packager: &PackagerId) -> Option<String> {
+        self.table.load().zones.get(packager).cloned()
     }
 
     /// All pools, in no order.
@@ -214,7 +238,7 @@ impl Pools {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packagers::PackagerSpec;
+    use crate::packagers::{CarriedLane, PackagerSpec, Spread};
 
     fn pool(name: &str, hosts: &[&str], packagers: &[(&str, &str, u32)]) -> PoolSpec {
         PoolSpec {
@@ -226,17 +250,29 @@ mod tests {
                     id: PackagerId::new(*id),
                     zone: (*zone).to_owned(),
                     weight: *weight,
+                    capacity: None,
                     check: None,
                 })
                 .collect(),
+            spread: Spread::default(),
         }
     }
 
+    fn live(pools: &Pools) -> Arc<Pool> {
+        pools.get(&PoolName::new("live")).unwrap()
+    }
+
+    /// So many lanes on each, until they are dropped.
+    fn carry(pools: &Pools, lanes: &[(&str, usize)]) -> Vec<CarriedLane> {
+        let packagers = live(pools).packagers();
+        let on = |id: &str| packagers.iter().find(|p| p.id.as_str() == id).unwrap().clone();
+        lanes.iter().flat_map(|(id, n)| (0..*n).map(|_| on(id).carry_lane())).collect()
+    }
+
     fn order(pools: &Pools, zone: &str, lanes: &[(&str, usize)]) -> String {
-        let lanes =
-            |id: &PackagerId| lanes.iter().find(|(l, _)| *l == id.as_str()).map_or(0, |(_, n)| *n);
-        let order = pools.get(&PoolName::new("live")).unwrap().preference(zone, &lanes);
-        order.iter().map(|p| p.id.as_str()).collect()
+        let _lanes = carry(pools, lanes);
+        let order = live(pools).preference(zone, &|_| false);
+        order.iter().map(|(p, _)| p.id.as_str()).collect()
     }
 
     #[test]
@@ -268,13 +304,13 @@ mod tests {
         let pools =
             Pools::new(&[pool("live", &["*"], &[("a", "1", 1), ("b", "2", 1), ("c", "2", 2)])]);
         for (zone, down, lanes, want) in [
-            ("", "", &[][..], "abc"),
-            ("2", "", &[], "bca"),
+            ("", "", &[][..], "cab"),
+            ("2", "", &[], "cba"),
             ("2", "b", &[], "cab"),
             ("2", "", &[("b", 1)], "cba"),
-            ("2", "", &[("b", 1), ("c", 2)], "bca"),
-            ("1", "abc", &[], "abc"),
-            ("3", "", &[("a", 1)], "bca"),
+            ("2", "", &[("b", 1), ("c", 4)], "bca"),
+            ("1", "abc", &[], "acb"),
+            ("3", "", &[("a", 1)], "cba"),
         ] {
             for id in ["a", "b", "c"] {
                 let health = if down.contains(id) { Health::Down } else { Health::Up };
@@ -282,6 +318,42 @@ mod tests {
             }
             assert_eq!(order(&pools, zone, lanes), want, "zone {zone}, down {down}, {lanes:?}");
         }
+    }
+
+    #[test]
+    fn what_it_said_last_and_the_lanes_since_are_what_it_carries() {
+        let mut spec = pool("live", &["*"], &[("a", "", 1)]);
+        spec.packagers[0].capacity = Some(200);
+        let pools = Pools::new(&[spec]);
+        let a = live(&pools).packagers()[0].clone();
+        let before = carry(&pools, &[("a", 3)]);
+        assert_eq!((a.carried(), a.load()), (3, None));
+        pools.set_load(&a.id, Some(80));
+        assert_eq!((a.carried(), a.load()), (80, Some(80)));
+        let since = carry(&pools, &[("a", 20)]);
+        assert_eq!(a.carried(), 100);
+        assert_eq!(a.utilisation(), Some(0.5));
+        drop(since);
+        drop(before);
+        assert_eq!((a.carried(), a.lanes()), (80, 0), "until it says less");
+        pools.set_load(&a.id, None);
+        assert_eq!(a.carried(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_comes_back_starts_slowly() {
+        let pools = Pools::new(&[pool("live", &["*"], &[("a", "", 1), ("b", "", 1)])]);
+        let b = PackagerId::new("b");
+        pools.set_health(&b, Health::Up);
+        assert_eq!(order(&pools, "", &[("a", 1)]), "ba", "its first health is no return");
+        pools.set_health(&b, Health::Down);
+        pools.set_health(&b, Health::Up);
+        assert_eq!(order(&pools, "", &[("a", 8)]), "ab");
+        assert_eq!(order(&pools, "", &[("a", 11)]), "ba");
+        tokio::time::advance(Duration::from_secs(15)).await;
+        assert_eq!(order(&pools, "", &[("a", 2)]), "ba", "half of its share");
+        tokio::time::advance(Duration::from_secs(15)).await;
+        assert_eq!(order(&pools, "", &[("a", 1)]), "ba");
     }
 
     #[test]

@@ -73,18 +73,6 @@ impl Worker {
         wake
     }
 
-    /// New viewers wait and there is no lane that they could join.
-    fn needs_lane(&self) -> bool {
-        let waiting = !self.joining.is_empty() || !self.reopening.is_empty();
-        let open = |l: &Carried| {
-            let stays = l.log.tail().is_none_or(|t| l.opens_on.as_ref() == Some(&t.packager));
-            let short = l.opens_on.as_ref().is_some_and(|on| self.cut_short(l.log.header(), on));
-            let leaves = l.opens_on.as_ref().is_some_and(|on| self.drained(on));
-            stays && !short && !leaves
-        };
-        waiting && !self.lanes.values().any(open)
-    }
-
     /// The renditions that are refreshed: those that lanes' viewers ask for, or the first. All
     /// that are played before a lane opens: one target duration has to do for them all.
     pub(super) fn show_wanted(&mut self, id: &PackagerId) {

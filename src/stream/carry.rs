@@ -15,6 +15,7 @@ use crate::model::lane::{
 };
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, UnixMs};
 use crate::model::rendition::{Kind, Rendition};
+use crate::packagers::CarriedLane;
 
 /// How many decisions are kept for whoever asks why a lane does what it does.
 const DECISIONS: usize = 16;
@@ -60,6 +61,8 @@ pub struct Carried {
     pub backlog: Vec<Spot>,
     /// How the runs of packagers relate to its own.
     pub relations: Relations,
+    /// Counts it at the packager that it is on.
+    pub carried_by: Option<CarriedLane>,
     /// The last decisions, newest last.
     pub decisions: Vec<Decided>,
 }
@@ -93,6 +96,7 @@ impl Carried {
             looked_at: UnixMs(0),
             backlog: Vec::new(),
             relations: Relations::default(),
+            carried_by: None,
             decisions: Vec::new(),
             log,
         }
@@ -262,14 +266,11 @@ impl Worker {
 
     /// The packagers a lane may use, best first: before it has a tail the one it opens on.
     fn order_for(&self, lane: &Carried) -> Vec<PackagerId> {
-        let counts = self.lane_counts();
         let pool = self.deps.pools.get(&self.key.pool);
-        let mut order: Vec<PackagerId> = pool
-            .map(|p| p.preference(&self.deps.zone, &|id| counts.get(id).copied().unwrap_or(0)))
-            .unwrap_or_default()
-            .iter()
-            .map(|p| p.id.clone())
-            .collect();
+        let watched = |id: &PackagerId| self.sources.contains_key(id);
+        let order = pool.map(|p| p.preference(&lane.log.header().zone, &watched));
+        let mut order: Vec<PackagerId> =
+            order.unwrap_or_default().into_iter().map(|(p, _)| p.id.clone()).collect();
         if let Some(first) = lane.opens_on.as_ref().filter(|_| lane.log.tail().is_none()) {
             order.sort_by_key(|id| id != first);
         }

@@ -29,6 +29,7 @@ impl Worker {
         now: UnixMs,
         id: &PackagerId,
         lane: LaneId,
+        zone: &str,
         again: bool,
     ) -> Result<Option<Header>, Refusal> {
         let Some(source) = self.sources.get(id) else { return Ok(None) };
@@ -39,7 +40,7 @@ impl Worker {
         let track = &shown.track;
         let mapped = track.newest().is_some_and(|s| s.listed.map.is_some());
         let container = if mapped { Container::FragmentedMp4 } else { Container::Plain };
-        let base = self.settings.url_base.as_ref().map(|b| b.replace("{zone}", &self.deps.zone));
+        let base = self.settings.url_base.as_ref().map(|b| b.replace("{zone}", zone));
         let place = multivariant::Place::new(&self.key.path, base.as_deref());
         let mut session = Vec::new();
         let (renditions, pieces) = match &source.entry {
@@ -78,6 +79,7 @@ impl Worker {
             format: FORMAT,
             lane,
             stream: self.key.clone(),
+            zone: zone.to_owned(),
             renditions,
             multivariant: pieces,
             target_duration: target,

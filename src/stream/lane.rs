@@ -128,6 +128,8 @@ pub struct Lane {
     clock: Clock,
     /// Per rendition: when it was last asked for, Unix milliseconds.
     asked: Vec<AtomicU64>,
+    /// New viewers that were given it.
+    joined: AtomicU64,
     printed: Vec<ArcSwapOption<Printed>>,
     index: RwLock<Index>,
     fresh_until: AtomicU64,
@@ -141,6 +143,7 @@ impl Lane {
         Self {
             clock,
             asked: (0..n).map(|_| AtomicU64::new(0)).collect(),
+            joined: AtomicU64::new(0),
             printed: (0..n).map(|_| ArcSwapOption::empty()).collect(),
             index: RwLock::default(),
             fresh_until: AtomicU64::new(until.0.max(clock.now().plus(PATIENCE).0)),
@@ -312,6 +315,16 @@ impl Lane {
             Slot::Held(held) | Slot::Recalled(_, held) => Some(held),
             Slot::Nothing | Slot::OnDemand(_) => None,
         }
+    }
+
+    /// New viewers were given it.
+    pub(super) fn join(&self, viewers: u64) {
+        self.joined.fetch_add(viewers, Ordering::Relaxed);
+    }
+
+    /// How many new viewers were given it.
+    pub(super) fn joined(&self) -> u64 {
+        self.joined.load(Ordering::Relaxed)
     }
 
     /// The place of a rendition in the header.

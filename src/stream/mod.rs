@@ -4,8 +4,8 @@
 //! simulation runs it unchanged.
 //!
 //! `streams` all of them, and a new viewer's way to one; `worker` the one task of each. It asks
-//! packagers (`asking`) at the `pace` their segments come, keeps what each shows (`source`,
-//! `reading`), opens lanes (`opening`, `frozen`), carries them on (`carry`, `fetching`, `taking`;
+//! packagers (`watching` which, `asking`) at the `pace` their segments come, keeps what each shows (`source`,
+//! `reading`), opens lanes (`choosing` where, `opening`, `frozen`), carries them on (`carry`, `fetching`, `taking`;
 //! `inside` looks into what came; `barring` says with whom not),
 //! fetches again what is listed and not held (`recall`), and keeps the store's copy of the logs
 //! (`saving`); `lane` what viewers' requests read; `status` what operators see.
@@ -13,6 +13,7 @@
 mod asking;
 mod barring;
 mod carry;
+mod choosing;
 mod clock;
 mod fetching;
 mod frozen;
@@ -29,6 +30,7 @@ mod source;
 mod status;
 mod streams;
 mod taking;
+mod watching;
 mod worker;
 
 pub use clock::Clock;

@@ -1,105 +1,84 @@
-//! Opening lanes: which packager a new viewer joins.
+//! Opening lanes for new viewers, and again those whose logs were lost.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::carry::Carried;
+use super::choosing::{Choice, SIBLINGS};
 use super::lane::PATIENCE;
 use super::source::Source;
 use super::worker::{Answer, Worker};
 use super::{Lane, Refusal};
-use bytes::Bytes;
 
 use crate::model::lane::{EMPTY_SUBTITLES, Entry, Header, Held, Log};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 use crate::model::playlist::Extent;
 use crate::model::rendition::{Kind, Rendition};
 
-/// Siblings' target durations are waited for this long before a header is frozen.
-const SIBLINGS: Duration = Duration::from_millis(1500);
+/// Stored lanes that are looked at when new viewers come: the newest.
+const RECOLLECTED: usize = 8;
+
+/// A lane, or why there is none, and the packager that it is on.
+type Admitted = (Result<Arc<Lane>, Refusal>, Option<PackagerId>);
 
 impl Worker {
     /// Answers those who wait to join, if it can be decided now. Returns when to look again.
     pub(super) async fn open_lanes(&mut self) -> UnixMs {
         let now = self.deps.clock.now();
-        let later = now.plus(Duration::from_millis(100));
-        let waiting = !self.joining.is_empty() || !self.reopening.is_empty();
-        if !waiting {
+        if self.joining.is_empty() && self.reopening.is_empty() {
             return now.plus(Duration::from_secs(1));
         }
-        let since =
-            self.joining.iter().map(|(at, _)| *at).chain(self.reopening.values().copied()).min();
-        let waited = since.map_or(Duration::ZERO, |s| now.since(s));
-        let choice = self.choose(now, waited);
-        if !self.reopening.is_empty() {
-            self.reopen(now, &choice).await;
+        if let Some(since) = self.reopening.values().min().copied() {
+            let zone = self.deps.zone.clone();
+            let choice = self.choose(now, now.since(since), &zone);
+            self.reopen(now, &choice, &zone).await;
         }
-        if self.joining.is_empty() {
-            return later;
+        let zones: BTreeSet<Arc<str>> = self.joining.iter().map(|j| j.zone.clone()).collect();
+        if !zones.is_empty() && !self.recollected {
+            self.recollected = true;
+            self.recollect().await;
         }
-        let on = if let Choice::Open(id) = &choice { Some(id.clone()) } else { None };
-        let result = match choice {
-            Choice::Wait if waited < PATIENCE => return later,
-            Choice::Wait => Err(Refusal::NoPackager),
-            Choice::Refuse(refusal) => Err(refusal),
-            Choice::Open(id) => match self.open_on(now, &id, waited).await {
-                Some(result) => result,
-                None if waited < PATIENCE => return later,
-                None => Err(Refusal::NotReady),
-            },
-        };
-        if let (Ok(lane), Some(on)) = (&result, on) {
-            self.slot.opened(lane.clone(), on);
+        for zone in zones {
+            if let Some((result, on)) = self.admit(now, &zone).await {
+                self.answer(&zone, &result, on);
+            }
         }
-        for (_, answer) in self.joining.drain(..) {
-            let _ = answer.send(result.clone());
-        }
-        later
+        now.plus(Duration::from_millis(100))
     }
 
-    /// The packager that new viewers go to.
-    fn choose(&self, now: UnixMs, waited: Duration) -> Choice {
-        let Some(pool) = self.deps.pools.get(&self.key.pool) else {
-            return Choice::Refuse(Refusal::NoStream);
-        };
-        let lanes = self.lane_counts();
-        let mut pending = false;
-        let mut whole = None;
-        for p in pool.preference(&self.deps.zone, &|id| lanes.get(id).copied().unwrap_or(0)) {
-            let Some(source) = self.sources.get(&p.id) else { continue };
-            if !source.answered() {
-                // A better one that has not answered yet is waited for, but not for ever.
-                pending = true;
-                if waited < SIBLINGS {
-                    return Choice::Wait;
-                }
-                continue;
+    /// What the new viewers of that zone get, and on which packager. None: it cannot be told yet.
+    async fn admit(&mut self, now: UnixMs, zone: &str) -> Option<Admitted> {
+        let since = self.joining.iter().filter(|j| *j.zone == *zone).map(|j| j.since).min();
+        let waited = since.map_or(Duration::ZERO, |since| now.since(since));
+        let late = waited >= PATIENCE;
+        match self.choose(now, waited, zone) {
+            Choice::Wait => late.then_some((Err(Refusal::NoPackager), None)),
+            Choice::Refuse(refusal) => Some((Err(refusal), None)),
+            Choice::Open(id) => match self.open_on(now, &id, zone, waited).await {
+                Some(result) => Some((result, Some(id))),
+                None => late.then_some((Err(Refusal::NotReady), None)),
+            },
+        }
+    }
+
+    fn answer(
+        &mut self,
+        zone: &Arc<str>,
+        result: &Result<Arc<Lane>, Refusal>,
+        on: Option<PackagerId>,
+    ) {
+        if let (Ok(lane), Some(on)) = (result, on) {
+            self.slot.opened(zone, lane.clone(), on);
+        }
+        for joined in self.joining.extract_if(.., |j| j.zone == *zone) {
+            if let Ok(lane) = result {
+                lane.join(1);
             }
-            if source.lists() && source.moves(now) {
-                // Of one that is taken out the last resort is made only where others are not just late.
-                if waited < SIBLINGS && self.drained(&p.id) {
-                    return Choice::Wait;
-                }
-                return Choice::Open(p.id.clone());
-            }
-            if source.whole() {
-                whole.get_or_insert_with(|| p.id.clone());
-            }
+            let _ = joined.answer.send(result.clone());
         }
-        if pending {
-            return Choice::Wait;
-        }
-        // Nobody moves: a recording, or a stream that has ended.
-        if let Some(id) = whole {
-            return Choice::Open(id);
-        }
-        if self.sources.is_empty() {
-            return Choice::Wait;
-        }
-        if self.sources.values().all(Source::gone) {
-            return Choice::Refuse(Refusal::NoStream);
-        }
-        if waited > SIBLINGS { Choice::Refuse(Refusal::NoPackager) } else { Choice::Wait }
     }
 
     /// The open lane of that packager, or a new one. None: something has to come first.
@@ -107,19 +86,11 @@ impl Worker {
         &mut self,
         now: UnixMs,
         id: &PackagerId,
+        zone: &str,
         waited: Duration,
     ) -> Option<Result<Arc<Lane>, Refusal>> {
-        let open = self.lanes.values().find(|l| {
-            let whole = l.log.header().extent == Extent::Whole;
-            l.opens_on.as_ref() == Some(id)
-                && l.log.tail().is_none_or(|t| t.packager == *id && t.end == whole)
-                && !self.cut_short(l.log.header(), id)
-        });
-        if let Some(lane) = open {
+        if let Some(lane) = self.open_lane(id, zone) {
             return Some(Ok(lane.shared.clone()));
-        }
-        if let Some(lane) = self.stored_lane(id).await {
-            return Some(Ok(lane));
         }
         // The target duration is that of the whole pool, and cannot rise later (law 4).
         if waited < SIBLINGS && !self.sources.values().all(Source::answered) {
@@ -137,7 +108,7 @@ impl Worker {
             return None;
         }
         let lane = LaneId::new(format!("{id}-{:08x}", self.deps.random_u32()));
-        let header = match self.header(now, id, lane, false).await {
+        let header = match self.header(now, id, lane, zone, false).await {
             Ok(header) => header?,
             Err(refusal) => return Some(Err(refusal)),
         };
@@ -162,24 +133,24 @@ impl Worker {
         waited < SIBLINGS && self.sources.values().any(pending)
     }
 
-    /// A lane of this packager that an earlier process opened and that still is on it.
-    async fn stored_lane(&mut self, id: &PackagerId) -> Option<Arc<Lane>> {
-        let lanes = self.deps.store.lanes_of(&self.key).await.ok()?;
-        let prefix = format!("{id}-");
-        for lane in lanes.iter().rev().filter(|l| l.as_str().starts_with(&prefix)).take(2) {
-            if self.lanes.contains_key(lane) {
+    /// The lanes that an earlier process opened, and that new viewers could join still.
+    async fn recollect(&mut self) {
+        let Ok(lanes) = self.deps.store.lanes_of(&self.key).await else { return };
+        for id in lanes.iter().rev().take(RECOLLECTED) {
+            if self.lanes.contains_key(id) {
                 continue;
             }
-            let stored = self.deps.store.load(lane).await.ok()??;
+            let Ok(Some(stored)) = self.deps.store.load(id).await else { continue };
             let now = self.deps.clock.now();
+            let on = opened_on(id);
             let usable = stored.steps.last().is_some_and(|t| {
-                t.packager == *id && !t.end && now.since(t.listed_at) < stored.header.window
+                let recent = now.since(t.listed_at) < stored.header.window;
+                on.as_ref() == Some(&t.packager) && !t.end && recent
             });
-            if usable && !self.cut_short(&stored.header, id) {
-                return self.load(lane).await.map(|c| c.shared.clone());
+            if usable {
+                self.load(id).await;
             }
         }
-        None
     }
 
     /// Puts a header into the store and the lane into this worker.
@@ -269,8 +240,7 @@ impl Worker {
         }
         self.hold_empty_subtitles(&header).await;
         let shared = Arc::new(Lane::new(header, self.deps.clock));
-        let on = id.as_str().rsplit_once('-').map(|(p, _)| PackagerId::new(p));
-        let mut lane = Carried::new(shared.clone(), log, on, self.deps.clock.now());
+        let mut lane = Carried::new(shared.clone(), log, opened_on(id), self.deps.clock.now());
         self.find_assets(&lane.log).await;
         for r in 0..lane.held_from.len() {
             let from = self.held_from(&lane.log, r).await;
@@ -325,13 +295,13 @@ impl Worker {
     }
 
     /// Opens lanes anew whose logs are lost, and tells those who wait for them.
-    async fn reopen(&mut self, now: UnixMs, choice: &Choice) {
+    async fn reopen(&mut self, now: UnixMs, choice: &Choice, zone: &str) {
         let waiting: Vec<(LaneId, UnixMs)> =
             self.reopening.iter().map(|(l, t)| (l.clone(), *t)).collect();
         for (id, since) in waiting {
             let result = match choice {
                 Choice::Open(_) if self.siblings_pending(now.since(since)) => None,
-                Choice::Open(on) => match self.header(now, on, id.clone(), true).await {
+                Choice::Open(on) => match self.header(now, on, id.clone(), zone, true).await {
                     Ok(Some(header)) => Some(self.adopt(header, on.clone()).await),
                     Ok(None) => None,
                     Err(refusal) => Some(Err(refusal)),
@@ -349,9 +319,7 @@ impl Worker {
     }
 }
 
-/// What to do with those who want to join.
-enum Choice {
-    Open(PackagerId),
-    Wait,
-    Refuse(Refusal),
+/// The packager that a lane opened on, as its id says.
+fn opened_on(id: &LaneId) -> Option<PackagerId> {
+    id.as_str().rsplit_once('-').map(|(packager, _)| PackagerId::new(packager))
 }

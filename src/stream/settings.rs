@@ -9,6 +9,9 @@ use crate::model::playlist::Limits;
 pub struct PoolSettings {
     /// Siblings whose playlists are refreshed beside the lane's packager.
     pub standbys: usize,
+    /// The most lanes that new viewers of a stream are spread over in a zone, each on another packager. Where
+    /// not set one for each packager that is healthy there, [`LANES`] at the most.
+    pub lanes_per_stream: Option<usize>,
     /// The least EXT-X-TARGETDURATION, seconds.
     pub target_duration: Option<u32>,
     /// How much content a playlist lists at the least; the packager's own list where not set.
@@ -32,6 +35,7 @@ impl Default for PoolSettings {
     fn default() -> Self {
         Self {
             standbys: 1,
+            lanes_per_stream: None,
             target_duration: None,
             window: None,
             hold: Duration::from_secs(300),
@@ -44,7 +48,17 @@ impl Default for PoolSettings {
     }
 }
 
+/// Lanes of a stream in a zone where nothing is configured: two, so that the death of a packager is met by
+/// half of the viewers. More would keep every packager of a large pool busy with every stream.
+pub const LANES: usize = 2;
+
 impl PoolSettings {
+    /// The most lanes that new viewers of a stream are spread over, with so many healthy packagers.
+    #[must_use]
+    pub fn lanes_among(&self, healthy: usize) -> usize {
+        self.lanes_per_stream.unwrap_or(LANES).min(healthy).max(1)
+    }
+
     /// A packager's list of that much content is listed whole, and not all of it is held.
     #[must_use]
     pub fn is_long(&self, list: Duration) -> bool {

@@ -93,17 +93,24 @@ pub(super) struct Slot {
     deps: Arc<Deps>,
     inbox: mpsc::Sender<Event>,
     lanes: DashMap<LaneId, Arc<Lane>>,
-    /// What the last new viewers were given, on which packager, and when.
-    open: ArcSwapOption<(Arc<Lane>, PackagerId, UnixMs)>,
+    /// By zone: what its last new viewers were given.
+    open: DashMap<Arc<str>, Given>,
     /// Viewers of lanes that are being opened anew.
     waiting: Mutex<HashMap<LaneId, Vec<Answer>>>,
     closed: AtomicBool,
     pub status: ArcSwapOption<StreamStatus>,
 }
 
+/// A lane that new viewers were given, on which packager, and when.
+struct Given {
+    lane: Arc<Lane>,
+    on: PackagerId,
+    at: UnixMs,
+}
+
 impl Slot {
-    pub fn opened(&self, lane: Arc<Lane>, on: PackagerId) {
-        self.open.store(Some(Arc::new((lane, on, self.deps.clock.now()))));
+    pub fn opened(&self, zone: &Arc<str>, lane: Arc<Lane>, on: PackagerId) {
+        self.open.insert(zone.clone(), Given { lane, on, at: self.deps.clock.now() });
     }
     pub fn remember(&self, id: &LaneId, lane: Arc<Lane>) {
         if self.lanes.insert(id.clone(), lane).is_none() {
@@ -114,7 +121,7 @@ impl Slot {
         if self.lanes.remove(id).is_some() {
             self.deps.lanes.fetch_sub(1, Ordering::Relaxed);
         }
-        self.open.store(None);
+        self.open.clear();
     }
     pub fn wait_for(&self, id: LaneId, answer: Answer) {
         self.waiting.lock().entry(id).or_default().push(answer);
@@ -133,13 +140,15 @@ impl Slot {
             self.forget(&id);
         }
     }
-    fn open_lane(&self, pool: &PoolName) -> Option<Arc<Lane>> {
-        let open = self.open.load();
-        let (lane, on, at) = open.as_deref()?;
+    fn open_lane(&self, pool: &PoolName, zone: &str) -> Option<Arc<Lane>> {
+        let Given { lane, on, at } = &*self.open.get(zone)?;
         let fresh = self.deps.clock.now().since(*at) < OPEN_FOR;
         // It may have been taken out since.
         let out = || self.deps.pools.get(pool).is_some_and(|pool| pool.is_drained(on));
-        (fresh && !out()).then(|| lane.clone())
+        (fresh && !out()).then(|| {
+            lane.join(1);
+            lane.clone()
+        })
     }
 }
 
@@ -190,16 +199,19 @@ impl Streams {
         }
     }
 
-    /// An entry request: the lane that a new viewer joins. Waits for packagers where nothing is
-    /// known of the stream, for 5 s at most.
+    /// An entry request: the lane that a new viewer joins. `zone`: the zone to whose packagers the viewer
+    /// is sent first; none: that of this proxy. Waits for packagers where nothing is known of the stream, for
+    /// 5 s at most.
     ///
     /// # Errors
     /// A [`Refusal`] that says why there is none.
-    pub async fn join(&self, stream: &StreamKey) -> Result<Arc<Lane>, Refusal> {
-        if let Some(lane) = self.slots.get(stream).and_then(|s| s.open_lane(&stream.pool)) {
+    pub async fn join(&self, stream: &StreamKey, zone: Option<&str>) -> Result<Arc<Lane>, Refusal> {
+        let zone = zone.unwrap_or(&self.deps.zone);
+        if let Some(lane) = self.slots.get(stream).and_then(|s| s.open_lane(&stream.pool, zone)) {
             return Ok(lane);
         }
-        self.ask(stream, Event::Join).await
+        let zone: Arc<str> = zone.into();
+        self.ask(stream, |answer| Event::Join(zone.clone(), answer)).await
     }
 
     /// The lane of a valid token: known, loaded from the store, or opened anew.
@@ -287,7 +299,7 @@ impl Streams {
             deps: self.deps.clone(),
             inbox: inbox.clone(),
             lanes: DashMap::new(),
-            open: ArcSwapOption::empty(),
+            open: DashMap::new(),
             waiting: Mutex::default(),
             closed: AtomicBool::new(false),
             status: ArcSwapOption::empty(),

@@ -31,10 +31,20 @@ const UNKNOWN_FOR: Duration = Duration::from_secs(6);
 /// Where a request waits for its lane.
 pub type Answer = oneshot::Sender<Result<Arc<Lane>, Refusal>>;
 
+/// A new viewer who waits for a lane.
+pub struct Joining {
+    /// Since when.
+    pub since: UnixMs,
+    /// The zone whose packagers come first.
+    pub zone: Arc<str>,
+    /// Where the lane is waited for.
+    pub answer: Answer,
+}
+
 /// What comes to the worker.
 pub enum Event {
-    /// A new viewer.
-    Join(Answer),
+    /// A new viewer, who is sent to the packagers of this zone first.
+    Join(Arc<str>, Answer),
     /// A viewer with a valid token of this lane.
     Lane(LaneId, Answer),
     /// The entry playlist of a packager.
@@ -70,8 +80,10 @@ pub struct Worker {
     pub(super) outbox: mpsc::Sender<Event>,
     pub(super) sources: BTreeMap<PackagerId, Source>,
     pub(super) lanes: BTreeMap<LaneId, Carried>,
-    pub(super) joining: Vec<(UnixMs, Answer)>,
+    pub(super) joining: Vec<Joining>,
     pub(super) reopening: BTreeMap<LaneId, UnixMs>,
+    /// The lanes of an earlier process were looked for.
+    pub(super) recollected: bool,
     /// What is being fetched, with the runs that each rendition was in when it began.
     pub(super) fetching: HashMap<Fetch, Vec<(usize, u32)>>,
     /// Packagers that have proven to have the file that a rendition of a lane is, and until when
@@ -106,6 +118,7 @@ impl Worker {
             lanes: BTreeMap::new(),
             joining: Vec::new(),
             reopening: BTreeMap::new(),
+            recollected: false,
             fetching: HashMap::new(),
             same_files: HashMap::new(),
             recalls: HashMap::new(),
@@ -154,6 +167,7 @@ impl Worker {
         let mut wake = self.ask_packagers();
         wake = wake.min(self.carry_lanes().await);
         wake = wake.min(self.open_lanes().await);
+        self.place_lanes();
         self.prove();
         self.tell_states();
         self.publish_status();
@@ -164,9 +178,9 @@ impl Worker {
     async fn take(&mut self, event: Event) {
         let now = self.deps.clock.now();
         match event {
-            Event::Join(answer) => {
+            Event::Join(zone, answer) => {
                 self.asked_at = now;
-                self.joining.push((now, answer));
+                self.joining.push(Joining { since: now, zone, answer });
             }
             Event::Lane(id, answer) => {
                 self.asked_at = now;
@@ -203,55 +217,6 @@ impl Worker {
             }
             Event::Look => {}
         }
-    }
-
-    /// A source for each packager that lanes need or may need, and none for those that left.
-    fn watch_packagers(&mut self) {
-        let Some(pool) = self.deps.pools.get(&self.key.pool) else { return };
-        let packagers = pool.packagers();
-        self.sources.retain(|id, _| packagers.iter().any(|p| p.id == *id));
-        let mut needed: Vec<PackagerId> =
-            self.lanes.values().filter_map(|l| Some(l.log.tail()?.packager.clone())).collect();
-        // Siblings of the lane's packager, or candidates to open on: those that work count.
-        let lanes = self.lane_counts();
-        let mut standbys = 0;
-        let enough = self.settings.standbys + usize::from(needed.is_empty());
-        for p in pool.preference(&self.deps.zone, &|id| lanes.get(id).copied().unwrap_or(0)) {
-            if needed.contains(&p.id) {
-                continue;
-            }
-            if standbys >= enough || (Self::away(&p) && self.somebody_works(&needed)) {
-                break;
-            }
-            // One that lacks something is used when nothing else is: another is watched beside it.
-            standbys += usize::from(self.works(&p.id));
-            needed.push(p.id.clone());
-        }
-        // The lane's own may be gone from the configuration.
-        needed.retain(|id| packagers.iter().any(|p| p.id == *id));
-        self.sources.retain(|id, s| needed.contains(id) || s.asking);
-        for id in needed {
-            self.sources.entry(id.clone()).or_insert_with(|| Source::new(id));
-        }
-    }
-
-    fn works(&self, id: &PackagerId) -> bool {
-        self.sources.get(id).is_none_or(|s| {
-            let has_all = self.lanes.values().all(|l| s.has_all(l.log.header()));
-            !s.failed() && s.over_since().is_none() && has_all
-        })
-    }
-
-    fn somebody_works(&self, ids: &[PackagerId]) -> bool {
-        ids.iter().any(|id| self.works(id))
-    }
-
-    pub(super) fn lane_counts(&self) -> HashMap<PackagerId, usize> {
-        let mut counts = HashMap::new();
-        for tail in self.lanes.values().filter_map(|l| l.log.tail()) {
-            *counts.entry(tail.packager.clone()).or_insert(0) += 1;
-        }
-        counts
     }
 
     /// Tells operators of each packager whose state for this stream changed.

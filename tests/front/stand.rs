@@ -67,6 +67,7 @@ impl StandLanes {
             format: FORMAT,
             lane: LaneId::new(LANE),
             stream: stream(),
+            zone: String::new(),
             renditions: Vec::new(),
             multivariant: Vec::new(),
             target_duration: 8,
@@ -144,7 +145,7 @@ impl Lanes for Behind {
             _ => Some(PoolName::new("live")),
         }
     }
-    async fn join(&self, stream: &StreamKey) -> Result<Arc<StandLane>, Refusal> {
+    async fn join(&self, stream: &StreamKey, _: Option<&str>) -> Result<Arc<StandLane>, Refusal> {
         match &*stream.path {
             STREAM => Ok(Arc::clone(&self.0.lane)),
             "/live/held.m3u8" => {

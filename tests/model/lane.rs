@@ -72,6 +72,7 @@ pub fn header() -> Header {
             path: "/live/cam.m3u8".into(),
             query: "".into(),
         },
+        zone: String::new(),
         renditions: vec![Rendition { id: RenditionId::new("v0"), traits: Traits::default() }],
         multivariant: vec!["#EXTM3U\n".into(), "/v0/index.m3u8\n".into()],
         target_duration: 4,

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use segue::model::lane::{ByteRange, Header, Step};
 use segue::model::names::{LaneId, OutputMsn, PackagerId, PoolName, StreamKey, UnixMs};
 use segue::origin::{Origin, OriginError, PlaylistAnswer};
-use segue::packagers::{PackagerSpec, PoolSpec, Pools};
+use segue::packagers::{PackagerSpec, PoolSpec, Pools, Spread};
 use segue::segments::{Segments, Settings};
 use segue::store::{Appended, Change, LaneStore, MemoryStore, StoreError, StoredLane};
 use segue::stream::{Capacity, Clock, Lane, Named, Parts, PoolSettings, Silent, Streams};
@@ -187,12 +187,14 @@ impl Stage {
             id: PackagerId::new(id),
             zone: String::new(),
             weight: 1,
+            capacity: None,
             check: None,
         };
         let pool = PoolSpec {
             name: PoolName::new("live"),
             hosts: vec!["*".into()],
             packagers: ["a", "b"].map(spec).into(),
+            spread: Spread::default(),
         };
         let settings = PoolSettings::default();
         Streams::new(Parts {
@@ -263,7 +265,7 @@ impl Stage {
 async fn what_a_splice_needs_is_there_half_an_hour_later() {
     let stage = Stage::new(8);
     let streams = stage.proxy();
-    let lane = streams.join(&stream()).await.unwrap();
+    let lane = streams.join(&stream(), None).await.unwrap();
     stage.play(&lane, 30).await;
     let segment_ends = |now: u64| (now / SEGMENT_MS + 1) * SEGMENT_MS;
     *stage.packagers.late_until.lock() = Some(segment_ends(stage.packagers.now()) + 600);
@@ -288,7 +290,7 @@ async fn the_store_gets_a_long_window_that_it_missed() {
     let stage = Stage::new(3000);
     let streams = stage.proxy();
     stage.store.failing.store(true, Ordering::Relaxed);
-    let lane = streams.join(&stream()).await.unwrap();
+    let lane = streams.join(&stream(), None).await.unwrap();
     let text = stage.play(&lane, 10).await;
     assert!(text.matches("#EXTINF:").count() >= 3000);
     stage.store.failing.store(false, Ordering::Relaxed);

@@ -61,13 +61,14 @@ impl Player {
     async fn join(&self) -> Option<(LaneId, RenditionId)> {
         let (_, door) = self.doors.first()?;
         let (streams, _) = door.lock().clone()?;
-        let lane = match timeout(Duration::from_secs(7), streams.join(&stream())).await.ok()? {
-            Ok(lane) => lane,
-            Err(refusal) => {
-                self.sim.note(&format!("player {} cannot join: {refusal}", self.name));
-                return None;
-            }
-        };
+        let lane =
+            match timeout(Duration::from_secs(7), streams.join(&stream(), None)).await.ok()? {
+                Ok(lane) => lane,
+                Err(refusal) => {
+                    self.sim.note(&format!("player {} cannot join: {refusal}", self.name));
+                    return None;
+                }
+            };
         let header = lane.header();
         let rendition = header.renditions.get(self.rendition).or(header.renditions.first())?;
         self.sim.note(&format!("player {} joins {}", self.name, header.lane));

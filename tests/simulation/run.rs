@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use segue::model::lane::SpliceMethod;
 use segue::model::names::{PackagerId, PoolName, UnixMs};
-use segue::packagers::{Health, PackagerSpec, PoolSpec, Pools};
+use segue::packagers::{Health, PackagerSpec, PoolSpec, Pools, Spread};
 use segue::segments::{Segments, Settings};
 use segue::stream::{Capacity, Parts, PoolSettings, Streams};
 use tokio::time::{Duration as Time, sleep};
@@ -62,12 +62,14 @@ fn pool(packagers: &[(&'static str, bool)]) -> PoolSpec {
         id: PackagerId::new(id),
         zone: String::new(),
         weight: 1,
+        capacity: None,
         check: None,
     };
     PoolSpec {
         name: PoolName::new("live"),
         hosts: vec!["*".into()],
         packagers: stay.map(|(id, _)| spec(id)).collect(),
+        spread: Spread::default(),
     }
 }
 

@@ -26,6 +26,7 @@ pub fn header(lane: &str) -> Header {
         format: FORMAT,
         lane: LaneId::new(lane),
         stream: stream("/live/cam/playlist.m3u8"),
+        zone: String::new(),
         renditions: vec![Rendition { id: RenditionId::new("v0"), traits: Traits::default() }],
         multivariant: vec!["#EXTM3U\n".into(), "/v0/index.m3u8\n".into()],
         target_duration: 6,

@@ -8,7 +8,7 @@ use pingora::services::background::BackgroundService as _;
 use segue::model::names::{PackagerId, PoolName};
 use segue::origin::{Client, Endpoint};
 use segue::packagers::{
-    CheckSpec, Health, HealthChecks, Packager, PackagerSpec, PoolSpec, Pools, Thresholds,
+    CheckSpec, Health, HealthChecks, Packager, PackagerSpec, PoolSpec, Pools, Spread, Thresholds,
 };
 use tokio::net::TcpListener;
 
@@ -26,9 +26,11 @@ fn specs(ids: &[&str], check: Option<&CheckSpec>) -> Vec<PoolSpec> {
                 id: PackagerId::new(*id),
                 zone: String::new(),
                 weight: 1,
+                capacity: None,
                 check: check.cloned(),
             })
             .collect(),
+        spread: Spread::default(),
     }]
 }
 

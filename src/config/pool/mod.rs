@@ -5,6 +5,7 @@ mod health;
 mod limits;
 mod origin;
 mod packager;
+mod selection;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub use health::HealthChecks;
 pub use limits::PoolLimits;
 pub use origin::OriginLimits;
 pub use packager::Packager;
+pub use selection::Selection;
 
 /// Packagers that carry the same streams, and how their streams are carried.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +32,8 @@ pub struct Pool {
     pub identity_queries: Vec<String>,
     /// How many siblings of a lane's packager are watched with it.
     pub standbys: usize,
+    /// Which packagers new viewers go to.
+    pub selection: Selection,
     /// The least EXT-X-TARGETDURATION that a lane opens with (RFC 8216, 4.3.3.1), seconds.
     pub target_duration_floor: Option<u32>,
     /// Where no keyframe fits a splice content is repeated (`splice: overlap`) instead of lost
@@ -103,6 +107,7 @@ impl Pool {
             identity_queries: section
                 .parsed_list("identity_queries", &["DVR"], |_, text| query_name(text)),
             standbys: section.count("standbys", 1, 0..=8),
+            selection: Selection::read(section),
             target_duration_floor: floor.and_then(|seconds| u32::try_from(seconds).ok()),
             overlap: section.parsed("splice", overlaps).unwrap_or_default(),
             window: window.map(Duration::from_secs),

@@ -22,6 +22,8 @@ pub struct Packager {
     pub zone: String,
     /// Its share of new lanes against others, from 1.
     pub weight: u32,
+    /// What it can carry, in lanes or in what its kind says that it carries; none: not known.
+    pub capacity: Option<u64>,
     /// The Host header; none: that of the URL.
     pub host: Option<String>,
     /// Headers sent with every request.
@@ -49,9 +51,20 @@ impl Packager {
         }
         let zone = section.parsed("zone", hosts::id).unwrap_or_default();
         let weight = section.small("weight", 1, 1..=1000);
+        let capacity = section.number_if_set("capacity", 1..=1_000_000_000);
         let host = section.parsed("host", hosts::host_header);
         let headers = headers(section);
-        Some(Self { id: PackagerId::new(id?), url: url?, zone, weight, host, headers, ca, sni })
+        Some(Self {
+            id: PackagerId::new(id?),
+            url: url?,
+            zone,
+            weight,
+            capacity,
+            host,
+            headers,
+            ca,
+            sni,
+        })
     }
 }
 

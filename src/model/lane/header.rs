@@ -32,6 +32,9 @@ pub struct Header {
     pub lane: LaneId,
     /// The stream it carries.
     pub stream: StreamKey,
+    /// The zone whose viewers it opened for; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub zone: String,
     /// Its renditions; a step's entries stand in this order. Never empty.
     /// The first is the one that the others are aligned by.
     pub renditions: Vec<Rendition>,

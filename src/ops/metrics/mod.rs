@@ -2,6 +2,7 @@
 //! happen; gauges are asked for when Prometheus comes by.
 
 mod gauges;
+mod zones;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use prometheus::{
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
 
 use gauges::Scraped;
+use zones::ZoneBytes;
 
 use super::make::Make;
 use crate::model::lane::Splice;
@@ -34,6 +36,7 @@ pub struct Metrics {
     too_long: IntCounterVec,
     gaps: IntCounterVec,
     store_failures: IntCounter,
+    zone_bytes: ZoneBytes,
     lanes_opened: IntCounter,
     lanes_ended: IntCounter,
     scraped: Mutex<Scraped>,
@@ -135,6 +138,7 @@ impl Metrics {
                 "Entries with nothing in them (EXT-X-GAP): a rendition that nobody had in time.",
                 &["packager"],
             )?,
+            zone_bytes: ZoneBytes::new(&make)?,
             store_failures: make.counter("store_failures_total", "Times the store failed.")?,
             splices: make.counters(
                 "splices_total",
@@ -210,6 +214,11 @@ impl Metrics {
     /// A rendition of this packager had nothing to list in a step.
     pub fn gap(&self, packager: &PackagerId) {
         self.gaps.with_label_values(&[packager.as_str()]).inc();
+    }
+
+    /// Bytes came from a packager of one zone to this proxy's.
+    pub fn received(&self, from: &str, to: &str, bytes: u64) {
+        self.zone_bytes.received(from, to, bytes);
     }
 
     /// The store did not do what was asked.
