@@ -301,8 +301,9 @@ mod tests {
 
     #[test]
     fn preference_follows_health_zone_and_lanes() {
-        let pools =
-            Pools::new(&[pool("live", &["*"], &[("a", "1", 1), ("b", "2", 1), ("c", "2", 2)])]);
+        let mut spec = pool("live", &["*"], &[("a", "1", 1), ("b", "2", 1), ("c", "2", 2)]);
+        spec.spread.slow_start = Duration::ZERO;
+        let pools = Pools::new(&[spec]);
         for (zone, down, lanes, want) in [
             ("", "", &[][..], "cab"),
             ("2", "", &[], "cba"),

@@ -32,6 +32,7 @@ impl Worker {
         let order = pool.preference(zone, &|id| self.open_lane(id, zone).is_some());
         let mut pending = false;
         let mut whole = None;
+        let mut late = None;
         for (p, rank) in &order {
             let Some(source) = self.sources.get(&p.id) else { continue };
             if !source.answered() {
@@ -43,9 +44,19 @@ impl Worker {
                 continue;
             }
             if source.lists() && source.moves(now) {
+                // One that a lane would leave now is taken only if no other is better.
+                if !source.is_on_time(now) {
+                    late.get_or_insert_with(|| p.id.clone());
+                    continue;
+                }
                 // Of one that is taken out the last resort is made only where others are not just late.
-                if waited < SIBLINGS && self.drained(&p.id) {
-                    return Choice::Wait;
+                if self.drained(&p.id) {
+                    if late.is_some() {
+                        break;
+                    }
+                    if waited < SIBLINGS {
+                        return Choice::Wait;
+                    }
                 }
                 let equals: Vec<&Arc<Packager>> =
                     order.iter().filter(|(_, other)| other == rank).map(|(p, _)| p).collect();
@@ -56,6 +67,9 @@ impl Worker {
             if source.whole() {
                 whole.get_or_insert_with(|| p.id.clone());
             }
+        }
+        if let Some(id) = late {
+            return Choice::Open(id);
         }
         if pending {
             return Choice::Wait;
@@ -77,7 +91,7 @@ impl Worker {
     /// lanes; else the one whose lane has the fewest viewers for its weight.
     fn share(&self, now: UnixMs, equals: &[&Arc<Packager>], zone: &str) -> Option<PackagerId> {
         let moving = |p: &&&Arc<Packager>| {
-            self.sources.get(&p.id).is_some_and(|s| s.answered() && s.lists() && s.moves(now))
+            self.sources.get(&p.id).is_some_and(|s| s.answered() && s.lists() && s.is_on_time(now))
         };
         let (mut joined, mut others) = (Vec::new(), Vec::new());
         for p in equals.iter().filter(moving) {

@@ -317,11 +317,21 @@ impl Source {
 
     /// It lists segments and its list moves: not older than two of its target durations.
     pub fn moves(&self, now: UnixMs) -> bool {
+        self.moved_within(now, 8)
+    }
+
+    /// Its list is not so late that a lane would leave it: no older than one target duration and a quarter.
+    pub fn is_on_time(&self, now: UnixMs) -> bool {
+        self.moved_within(now, 5)
+    }
+
+    fn moved_within(&self, now: UnixMs, quarters: u32) -> bool {
         self.shown.values().any(|s| {
             let target = Duration::from_secs(u64::from(s.track.target_duration().max(1)));
+            let since = s.track.progressed_at().map(|at| now.since(at));
             s.track.failing().is_none()
                 && s.track.ended_since().is_none()
-                && s.track.progressed_at().is_some_and(|p| now.since(p) <= target * 2)
+                && since.is_some_and(|since| since <= target / 4 * quarters)
         })
     }
 }

@@ -72,10 +72,15 @@ impl Worker {
         order.into_iter().map(|(p, _)| p).collect()
     }
 
+    /// It could carry lanes on, as far as is known. One that stands still while another moves could not; where
+    /// all stand still, asking more of them would not help.
     fn works(&self, id: &PackagerId) -> bool {
+        let now = self.deps.clock.now();
         self.sources.get(id).is_none_or(|s| {
             let has_all = self.lanes.values().all(|l| s.has_all(l.log.header()));
-            !s.failed() && s.over_since().is_none() && has_all
+            let still = s.answered() && !s.moves(now) && !s.whole();
+            let left_behind = still && self.sources.values().any(|other| other.moves(now));
+            !s.failed() && s.over_since().is_none() && has_all && !left_behind
         })
     }
 

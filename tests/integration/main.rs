@@ -54,6 +54,7 @@ mod operators;
 mod outage;
 mod restart;
 mod scripted;
+mod selection;
 mod variants;
 
 use std::time::{Duration, Instant};

@@ -59,8 +59,18 @@ impl Proxy {
     }
 
     pub fn add_packager(&mut self, packager: &Packager, zone: &str) {
+        self.add_packager_with(packager, &format!("zone: {zone}"));
+    }
+
+    /// The same, with these keys of its own.
+    pub fn packager_with(mut self, packager: &Packager, keys: &str) -> Self {
+        self.add_packager_with(packager, keys);
+        self
+    }
+
+    fn add_packager_with(&mut self, packager: &Packager, keys: &str) {
         let (id, port) = (packager.id(), packager.port());
-        let line = format!("{{ id: {id}, url: \"http://127.0.0.1:{port}\", zone: {zone} }}");
+        let line = format!("{{ id: {id}, url: \"http://127.0.0.1:{port}\", {keys} }}");
         self.settings.packagers.push(line);
         self.write();
     }
