@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 /// A packager as the choice sees it.
+#[allow(clippy::struct_excessive_bools)] // each a fact of its own
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Not down, and proven where that is asked.

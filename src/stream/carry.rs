@@ -62,7 +62,7 @@ pub struct Carried {
     /// How the runs of packagers relate to its own.
     pub relations: Relations,
     /// Counts it at the packager that it is on.
-    pub carried_by: Option<CarriedLane>,
+    pub counted: Option<CarriedLane>,
     /// The last decisions, newest last.
     pub decisions: Vec<Decided>,
 }
@@ -96,7 +96,7 @@ impl Carried {
             looked_at: UnixMs(0),
             backlog: Vec::new(),
             relations: Relations::default(),
-            carried_by: None,
+            counted: None,
             decisions: Vec::new(),
             log,
         }

@@ -95,11 +95,11 @@ impl Worker {
         for lane in self.lanes.values_mut() {
             let tail = lane.log.tail();
             let on = tail.map_or(lane.opens_on.as_ref(), |t| (!t.end).then_some(&t.packager));
-            if lane.carried_by.as_ref().map(crate::packagers::CarriedLane::packager) == on {
+            if lane.counted.as_ref().map(crate::packagers::CarriedLane::packager) == on {
                 continue;
             }
             let packager = on.and_then(|on| packagers.iter().find(|p| p.id == *on));
-            lane.carried_by = packager.map(|p| p.carry_lane());
+            lane.counted = packager.map(|p| p.carry_lane());
         }
     }
 }
