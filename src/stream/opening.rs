@@ -128,8 +128,8 @@ impl Worker {
         if self.deps.lanes_full() {
             return Some(Err(Refusal::Limit("limits.lanes")));
         }
-        if !self.deps.segments.admits_stream() && self.lanes.is_empty() {
-            return Some(Err(Refusal::Limit("segments")));
+        if let Some(limit) = self.deps.segments.full().filter(|_| self.lanes.is_empty()) {
+            return Some(Err(Refusal::Limit(limit)));
         }
         let source = self.sources.get(id);
         let incomplete = source.is_some_and(|s| !s.complete()) && waited < SIBLINGS;

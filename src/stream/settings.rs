@@ -26,6 +26,10 @@ pub struct PoolSettings {
     pub url_base: Option<String>,
     /// What a packager's playlist may measure.
     pub playlist: Limits,
+    /// Streams watched at once; none: as many as the proxy may.
+    pub streams_max: Option<usize>,
+    /// Bytes of segments held; none: as many as the store does.
+    pub segment_bytes_max: Option<u64>,
 }
 
 impl Default for PoolSettings {
@@ -40,6 +44,8 @@ impl Default for PoolSettings {
             overlap: false,
             url_base: None,
             playlist: Limits::default(),
+            streams_max: None,
+            segment_bytes_max: None,
         }
     }
 }

@@ -54,6 +54,8 @@ mod operators;
 mod outage;
 mod restart;
 mod scripted;
+mod tenants;
+mod unknown_hosts;
 mod variants;
 
 use std::time::{Duration, Instant};
