@@ -113,6 +113,7 @@ pub fn streams(config: &Config) -> HashMap<PoolName, PoolSettings> {
             ..playlist::Limits::default()
         },
         streams_max: Some(allowed.streams),
+        lanes_max: Some(allowed.lanes),
         segment_bytes_max: Some(allowed.segment_bytes),
     };
     config.pools.iter().map(|p| (p.name.clone(), settings(p, config.allowed(p)))).collect()

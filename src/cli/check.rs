@@ -84,7 +84,7 @@ fn tenants(config: &Config) -> Vec<Vec<String>> {
     if plain && config.pools.len() < 2 {
         return Vec::new();
     }
-    let title = ["POOL", "VIEWERS", "STREAMS", "MBPS", "WAITING", "SEGMENTS", "PATHS"];
+    let title = ["POOL", "VIEWERS", "STREAMS", "LANES", "MBPS", "WAITING", "SEGMENTS", "PATHS"];
     let mut rows = vec![row(title)];
     for pool in &config.pools {
         let allowed = config.allowed(pool);
@@ -94,6 +94,7 @@ fn tenants(config: &Config) -> Vec<Vec<String>> {
             pool.name.as_str(),
             &number(pool.limits.viewers),
             &allowed.streams.to_string(),
+            &allowed.lanes.to_string(),
             &number(allowed.bandwidth_bps.map(|bits| bits / 1_000_000)),
             &allowed.waiting_requests.to_string(),
             &ByteSize(allowed.segment_bytes).to_string(),

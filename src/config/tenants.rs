@@ -13,6 +13,8 @@ const QUARTERS: u64 = 3;
 pub struct Allowed {
     /// Streams watched.
     pub streams: usize,
+    /// Lanes that they are carried on.
+    pub lanes: usize,
     /// Requests that wait for its packagers.
     pub waiting_requests: usize,
     /// Bytes of segments held.
@@ -38,6 +40,7 @@ impl Config {
         let limits = &pool.limits;
         Allowed {
             streams: count(limits.streams, self.limits.streams),
+            lanes: count(limits.lanes, self.limits.lanes),
             waiting_requests: count(limits.waiting_requests, self.limits.waiting_requests),
             segment_bytes: of(
                 limits.segment_bytes.map(ByteSize::bytes),
@@ -59,6 +62,7 @@ pub(super) fn check(config: &Config, report: &Report) {
         let at = Path::default().key("pools").item(n).key("limits");
         for (key, own, whole) in [
             ("streams", pool.limits.streams, config.limits.streams),
+            ("lanes", pool.limits.lanes, config.limits.lanes),
             ("waiting_requests", pool.limits.waiting_requests, config.limits.waiting_requests),
         ] {
             if let Some(own) = own.filter(|own| *own > whole) {

@@ -68,6 +68,9 @@ pub enum SegmentsError {
     /// Memory or disk is at its limit.
     #[error("the segment store is full ({0})")]
     Full(&'static str),
+    /// The pool that puts has its limit.
+    #[error("the pool holds all that its limits.segment_bytes allows")]
+    Allowance,
     /// The directory cannot be written or read.
     #[error("the segment directory: {0}")]
     Io(String),
@@ -110,7 +113,7 @@ impl Segments {
     /// holds them alone while it has room, so that viewers are served on.
     ///
     /// # Errors
-    /// [`SegmentsError::Full`] at a limit; [`SegmentsError::Io`] if the disk fails and memory
+    /// [`SegmentsError::Full`] at a limit, [`SegmentsError::Allowance`] at that of the pool; [`SegmentsError::Io`] if the disk fails and memory
     /// has no room.
     pub async fn put(&self, bytes: Bytes, keep_until: UnixMs) -> Result<Held, SegmentsError> {
         let held = Held { hash: ContentHash::of(&bytes), length: length(&bytes) };
@@ -127,7 +130,7 @@ impl Segments {
             return Ok(None);
         }
         let taken = allowance.take(held.length);
-        taken.map(Some).ok_or(SegmentsError::Full("its pool's limits.segment_bytes"))
+        taken.map(Some).ok_or(SegmentsError::Allowance)
     }
 
     async fn put_in(

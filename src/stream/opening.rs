@@ -125,8 +125,8 @@ impl Worker {
         if waited < SIBLINGS && !self.sources.values().all(Source::answered) {
             return None;
         }
-        if self.deps.lanes_full() {
-            return Some(Err(Refusal::Limit("limits.lanes")));
+        if let Some(limit) = self.deps.lanes_full(&self.key.pool) {
+            return Some(Err(Refusal::Limit(limit)));
         }
         if let Some(limit) = self.deps.segments.full().filter(|_| self.lanes.is_empty()) {
             return Some(Err(Refusal::Limit(limit)));

@@ -28,6 +28,8 @@ pub struct PoolSettings {
     pub playlist: Limits,
     /// Streams watched at once; none: as many as the proxy may.
     pub streams_max: Option<usize>,
+    /// Lanes held at once; none: as many as the proxy may.
+    pub lanes_max: Option<usize>,
     /// Bytes of segments held; none: as many as the store does.
     pub segment_bytes_max: Option<u64>,
 }
@@ -45,6 +47,7 @@ impl Default for PoolSettings {
             url_base: None,
             playlist: Limits::default(),
             streams_max: None,
+            lanes_max: None,
             segment_bytes_max: None,
         }
     }

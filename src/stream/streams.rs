@@ -70,7 +70,10 @@ pub(super) struct Deps {
     settings: Arc<ArcSwap<HashMap<PoolName, Arc<PoolSettings>>>>,
     hosts: Arc<ArcSwap<HashMap<PackagerId, Vec<String>>>>,
     rng: Arc<Mutex<StdRng>>,
+    /// Of all pools.
     lanes: Arc<AtomicUsize>,
+    /// Of this pool.
+    own_lanes: Arc<AtomicUsize>,
 }
 
 impl Deps {
@@ -86,8 +89,18 @@ impl Deps {
     pub fn random_u32(&self) -> u32 {
         self.rng.lock().random()
     }
-    pub fn lanes_full(&self) -> bool {
-        self.lanes.load(Ordering::Relaxed) >= self.capacity.lanes
+    /// The key of the limit that leaves no room for another lane of `pool`.
+    pub fn lanes_full(&self, pool: &PoolName) -> Option<&'static str> {
+        let max = self.pool_settings(pool).lanes_max;
+        if max.is_some_and(|max| self.own_lanes() >= max) {
+            return Some("pools.limits.lanes");
+        }
+        let full = self.lanes.load(Ordering::Relaxed) >= self.capacity.lanes;
+        full.then_some("limits.lanes")
+    }
+    /// Lanes of this pool.
+    pub fn own_lanes(&self) -> usize {
+        self.own_lanes.load(Ordering::Relaxed)
     }
 }
 
@@ -111,11 +124,13 @@ impl Slot {
     pub fn remember(&self, id: &LaneId, lane: Arc<Lane>) {
         if self.lanes.insert(id.clone(), lane).is_none() {
             self.deps.lanes.fetch_add(1, Ordering::Relaxed);
+            self.deps.own_lanes.fetch_add(1, Ordering::Relaxed);
         }
     }
     pub fn forget(&self, id: &LaneId) {
         if self.lanes.remove(id).is_some() {
             self.deps.lanes.fetch_sub(1, Ordering::Relaxed);
+            self.deps.own_lanes.fetch_sub(1, Ordering::Relaxed);
         }
         self.open.store(None);
     }
@@ -172,6 +187,7 @@ impl Streams {
             hosts: Arc::new(ArcSwap::from_pointee(parts.hosts)),
             rng: Arc::new(Mutex::new(StdRng::seed_from_u64(parts.seed))),
             lanes: Arc::default(),
+            own_lanes: Arc::default(),
         };
         Arc::new(Self { deps: Arc::new(deps), slots: DashMap::new(), pools: DashMap::new() })
     }
@@ -303,8 +319,9 @@ impl Streams {
             let allowance = Arc::new(Allowance::default());
             allowance.limit(self.deps.pool_settings(name).segment_bytes_max);
             let segments = Arc::new(self.deps.segments.within(allowance.clone()));
-            let deps = Arc::new(Deps { segments, ..Deps::clone(&self.deps) });
-            Arc::new(PoolUse { deps, allowance, streams: Arc::default() })
+            let own_lanes = Arc::default();
+            let deps = Arc::new(Deps { segments, own_lanes, ..Deps::clone(&self.deps) });
+            Arc::new(PoolUse::new(deps, allowance))
         });
         pool.clone()
     }
@@ -312,11 +329,7 @@ impl Streams {
     /// What a pool takes now.
     #[must_use]
     pub fn usage(&self, pool: &PoolName) -> Usage {
-        let found = self.pools.get(pool);
-        found.map_or_else(Usage::default, |pool| Usage {
-            streams: pool.streams.load(Ordering::Acquire),
-            segment_bytes: pool.allowance.held(),
-        })
+        self.pools.get(pool).map_or_else(Usage::default, |pool| pool.now())
     }
 
     fn start(stream: &StreamKey, deps: &Arc<Deps>, watching: Watching) -> Arc<Slot> {

@@ -10,10 +10,22 @@ use crate::segments::Allowance;
 pub(super) struct PoolUse {
     pub deps: Arc<Deps>,
     pub allowance: Arc<Allowance>,
-    pub streams: Arc<AtomicUsize>,
+    streams: Arc<AtomicUsize>,
 }
 
 impl PoolUse {
+    pub fn new(deps: Arc<Deps>, allowance: Arc<Allowance>) -> Self {
+        Self { deps, allowance, streams: Arc::default() }
+    }
+
+    pub fn now(&self) -> Usage {
+        Usage {
+            streams: self.streams.load(Ordering::Acquire),
+            lanes: self.deps.own_lanes(),
+            segment_bytes: self.allowance.held(),
+        }
+    }
+
     /// Counts one stream more; none where there are `max` already.
     pub fn watch(&self, max: usize) -> Option<Watching> {
         let add = |streams: usize| (streams < max).then_some(streams + 1);
@@ -36,6 +48,8 @@ impl Drop for Watching {
 pub struct Usage {
     /// Streams watched.
     pub streams: usize,
+    /// Lanes that they are carried on.
+    pub lanes: usize,
     /// Bytes of segments held.
     pub segment_bytes: u64,
 }

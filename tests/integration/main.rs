@@ -44,6 +44,7 @@ mod crowd;
 mod damage;
 mod draining;
 mod encryption;
+mod fairness;
 mod iframes;
 mod lifecycle;
 mod long_windows;

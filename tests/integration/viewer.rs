@@ -76,12 +76,7 @@ impl Viewer {
     }
 
     /// The same, asked of `host`.
-    pub async fn join_at(
-        port: u16,
-        host: &str,
-        stream: &str,
-        query: &str,
-    ) -> Result<Self, String> {
+    pub async fn join_at(port: u16, host: &str, stream: &str, query: &str) -> Result<Self, String> {
         let path = format!("/{stream}/playlist.m3u8{query}");
         let reply = http::get_at(port, host, &path).await?;
         if reply.status != 200 {
@@ -226,8 +221,7 @@ impl Viewer {
     async fn get(&self, path: &str, range: Option<(u64, u64)>) -> Result<Reply, String> {
         let (port, host) = (self.port, &self.host);
         let Some((length, offset)) = range else { return http::get_at(port, host, path).await };
-        let header =
-            format!("Host: {host}\r\nRange: bytes={offset}-{}\r\n", offset + length - 1);
+        let header = format!("Host: {host}\r\nRange: bytes={offset}-{}\r\n", offset + length - 1);
         let mut reply = http::get_from(port, path, &header).await?;
         reply.status = if reply.status == 206 { 200 } else { 1000 + reply.status };
         Ok(reply)

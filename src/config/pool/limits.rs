@@ -10,6 +10,8 @@ pub struct PoolLimits {
     pub viewers: Option<u64>,
     /// Streams watched at one time.
     pub streams: Option<usize>,
+    /// Lanes that its streams are carried on.
+    pub lanes: Option<usize>,
     /// Bits per second that its viewers are sent.
     pub bandwidth_bps: Option<u64>,
     /// Requests that wait for its packagers at one time.
@@ -27,6 +29,7 @@ impl PoolLimits {
         Self {
             viewers: number("viewers"),
             streams: count("streams"),
+            lanes: count("lanes"),
             bandwidth_bps: section
                 .number_if_set("bandwidth_mbps", 1..=10_000_000)
                 .map(|mbps| mbps * 1_000_000),

@@ -25,8 +25,6 @@ pub struct PoolGauge {
     pub limits: Taken,
     /// What it takes now.
     pub in_use: Taken,
-    /// Lanes that its streams are carried on.
-    pub lanes: u64,
 }
 
 /// What can be limited. None: it is not.
@@ -34,6 +32,8 @@ pub struct PoolGauge {
 pub struct Taken {
     /// Streams watched.
     pub streams: Option<u64>,
+    /// Lanes that they are carried on.
+    pub lanes: Option<u64>,
     /// Requests that wait for its packagers.
     pub waiting_requests: Option<u64>,
     /// Bytes of segments held.
@@ -44,9 +44,10 @@ pub struct Taken {
 
 impl Taken {
     /// By the names that labels have.
-    fn named(&self) -> [(&'static str, Option<u64>); 4] {
+    fn named(&self) -> [(&'static str, Option<u64>); 5] {
         [
             ("streams", self.streams),
+            ("lanes", self.lanes),
             ("waiting_requests", self.waiting_requests),
             ("segment_bytes", self.segment_bytes),
             ("bandwidth_bps", self.bandwidth_bps),
@@ -61,7 +62,6 @@ pub(super) struct Tenants {
     refused: IntCounterVec,
     in_use: IntGaugeVec,
     limit: IntGaugeVec,
-    lanes: IntGaugeVec,
     /// As many as there were pools.
     known: RwLock<HashMap<PoolName, Arc<OfPool>>>,
 }
@@ -100,7 +100,6 @@ impl Tenants {
                 "What a pool may take; absent without a limit.",
                 &["pool", "limit"],
             )?,
-            lanes: make.gauges("pool_lanes", "Lanes of a pool's streams.", &["pool"])?,
             known: RwLock::default(),
         })
     }
@@ -132,12 +131,11 @@ impl Tenants {
 
     pub fn set(&self, pools: &[PoolGauge]) {
         let wide = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        for vector in [&self.in_use, &self.limit, &self.lanes] {
+        for vector in [&self.in_use, &self.limit] {
             vector.reset();
         }
         for one in pools {
             let pool = one.pool.as_str();
-            self.lanes.with_label_values(&[pool]).set(wide(one.lanes));
             for (family, taken) in [(&self.in_use, &one.in_use), (&self.limit, &one.limits)] {
                 for (name, value) in taken.named() {
                     if let Some(value) = value {
@@ -177,8 +175,12 @@ mod tests {
             hosts: vec!["*".to_owned()],
             labels: labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
             limits: Taken { streams: Some(10), ..Taken::default() },
-            in_use: Taken { streams: Some(3), bandwidth_bps: Some(9), ..Taken::default() },
-            lanes: 4,
+            in_use: Taken {
+                streams: Some(3),
+                lanes: Some(4),
+                bandwidth_bps: Some(9),
+                ..Taken::default()
+            },
         }
     }
 
@@ -201,7 +203,7 @@ mod tests {
             r#"segue_pool_in_use{limit="streams",pool="x"} 3"#,
             r#"segue_pool_in_use{limit="bandwidth_bps",pool="y"} 9"#,
             r#"segue_pool_limit{limit="streams",pool="x"} 10"#,
-            r#"segue_pool_lanes{pool="y"} 4"#,
+            r#"segue_pool_in_use{limit="lanes",pool="y"} 4"#,
             r#"segue_pool_info{customer="acme",pool="x",tier=""} 1"#,
             r#"segue_pool_info{customer="",pool="y",tier="gold"} 1"#,
         ] {
@@ -213,6 +215,9 @@ mod tests {
         let text = metrics.text(&Gauges { pools, ..Gauges::default() });
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains(r#"segue_pool_info{pool="x",region="north"} 1"#), "{text}");
-        assert!(!text.contains("customer") && !text.contains(r#"_lanes{pool="y""#), "{text}");
+        assert!(
+            !text.contains("customer") && !text.contains(r#"pool_in_use{limit="lanes",pool="y""#),
+            "{text}"
+        );
     }
 }
