@@ -68,13 +68,8 @@ impl<'a> Sending<'a> {
         let began = Instant::now();
         let written = tokio::time::timeout(self.left, write).await;
         self.left = self.left.saturating_sub(began.elapsed());
-        match written {
-            Ok(written) => written.map_err(|error| error.into_down()),
-            Err(_) => {
-                let why = "the viewer is too slow";
-                Err(Error::explain(ErrorType::WriteTimedout, why).into_down())
-            }
-        }
+        let slow = |_| Error::explain(ErrorType::WriteTimedout, "the viewer is too slow");
+        written.map_err(slow).and_then(|written| written).map_err(Error::into_down)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{parse, said};
+use crate::{parse, repository, said};
 
 /// Two pools, the first with these keys.
 fn with(keys: &str) -> String {
@@ -117,4 +117,14 @@ x     5000     200      7500   2000  7500     1GiB      /live/*/playlist.m3u8 /v
 y     -        1500     7500   -     7500     3GiB      all
 ";
     assert!(out.ends_with(expected), "{out}");
+}
+
+#[test]
+fn the_readme_s_tenants_are_right() {
+    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
+    let blocks = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let text = blocks.into_iter().find(|text| text.contains("name: acme")).unwrap();
+    let config = parse(text).unwrap();
+    assert_eq!((config.pools.len(), config.warnings.len()), (2, 0));
+    assert_eq!(config.pools[0].paths.to_string(), "/live/*/playlist.m3u8 /vod/**");
 }
