@@ -217,11 +217,14 @@ async fn operators_see_what_each_tenant_takes() {
     let bytes = proxy.metric("segue_pool_response_bytes_total{pool=\"other\"}").await;
     assert!(bytes > 18_800.0, "{bytes}");
     // What flows is told as well, once a second of it is over.
-    let flows = || async {
-        proxy.metric("segue_pool_in_use{limit=\"bandwidth_bps\",pool=\"live\"}").await > 0.0
-    };
     of_x.more(1).await;
-    wait_for("bandwidth", Duration::from_secs(5), flows).await.unwrap();
+    let segment = of_x.segment_path();
+    let flows = || async {
+        proxy.get_at(X, &segment).await;
+        let now = "segue_pool_in_use{limit=\"bandwidth_bps\",pool=\"live\"}";
+        proxy.metric(now).await > 0.0
+    };
+    wait_for("bandwidth", Duration::from_secs(20), flows).await.unwrap();
     let log = std::fs::read_to_string(proxy.dir().join("access.log")).unwrap();
     let of =
         |pool: &str| log.lines().filter(|l| l.contains(&format!("\"pool\":\"{pool}\""))).count();
