@@ -2,7 +2,7 @@
 //!
 //! `parts` the configuration to what each module is told; `serve` the running proxy; `operate`
 //! what operators see and do; `drains` packagers taken out; `chores` what runs beside; `logs`, `listen` and `lifecycle` the
-//! process; `demonstrate` the same behind `segue demo`.
+//! process; `tenants` what each pool takes; `demonstrate` the same behind `segue demo`.
 
 mod chores;
 mod demonstrate;
@@ -13,6 +13,7 @@ pub mod logs;
 mod operate;
 mod parts;
 mod serve;
+mod tenants;
 
 pub use demonstrate::demonstrate;
 pub use serve::{Options, serve};

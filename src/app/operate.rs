@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::drains::Drains;
-use super::parts;
+use super::{parts, tenants};
 use crate::config::Config;
 use crate::front::{self, Front, Live, Stages};
 use crate::model::lane::Splice;
@@ -31,6 +31,9 @@ pub struct Counting(pub Arc<Metrics>);
 impl front::Observer for Counting {
     fn answered(&self, a: front::Answered) {
         self.0.answered(a.kind.as_str(), a.status, a.bytes, a.elapsed, a.cut);
+        if let Some(pool) = &a.pool {
+            self.0.answered_for(pool, a.status, a.bytes, a.refused);
+        }
     }
 }
 
@@ -160,6 +163,7 @@ impl Operations for Running {
             segment_bytes_memory: memory,
             segment_bytes_disk: disk,
             access_log_dropped: self.front.access_log_dropped(),
+            pools: tenants::gauges(self),
             packagers: packagers
                 .map(|p| PackagerGauge {
                     up: p.health() != Health::Down,
@@ -200,6 +204,7 @@ impl Operations for Running {
         serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.stages.ready(),
+            "pools": tenants::gauges(self),
             "packagers": packagers,
             "streams": self.streams.status(),
         })

@@ -108,7 +108,7 @@ pub fn hosts(config: &Config) -> HashMap<PackagerId, Vec<String>> {
 }
 
 pub fn streams(config: &Config) -> HashMap<PoolName, PoolSettings> {
-    let settings = |pool: &config::Pool| PoolSettings {
+    let settings = |pool: &config::Pool, allowed: config::Allowed| PoolSettings {
         standbys: pool.standbys,
         lanes_per_stream: pool.selection.lanes_per_stream,
         target_duration: pool.target_duration_floor,
@@ -122,21 +122,27 @@ pub fn streams(config: &Config) -> HashMap<PoolName, PoolSettings> {
             bytes: pool.origin.playlist_bytes.as_usize(),
             ..playlist::Limits::default()
         },
+        streams_max: Some(allowed.streams),
+        lanes_max: Some(allowed.lanes),
+        segment_bytes_max: Some(allowed.segment_bytes),
     };
-    config.pools.iter().map(|p| (p.name.clone(), settings(p))).collect()
+    config.pools.iter().map(|p| (p.name.clone(), settings(p, config.allowed(p)))).collect()
 }
 
 pub fn front(config: &Config) -> front::Settings {
     let seconds = |d: std::time::Duration| u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
-    let pool = |pool: &config::Pool| front::PoolSettings {
+    let pool = |pool: &config::Pool, allowed: config::Allowed| front::PoolSettings {
         playlist_max_age: pool.answers.playlist_max_age.map(seconds),
         segment_max_age: seconds(pool.answers.segment_max_age),
         cors_origins: pool.answers.cors_origins.clone(),
+        entry_max_age: seconds(pool.answers.entry_max_age),
         identity_queries: pool.identity_queries.clone(),
-        ..front::PoolSettings::default()
+        paths: pool.paths.clone(),
+        waiting_max: Some(allowed.waiting_requests),
+        bandwidth_bps: allowed.bandwidth_bps,
     };
     front::Settings {
-        pools: config.pools.iter().map(|p| (p.name.clone(), pool(p))).collect(),
+        pools: config.pools.iter().map(|p| (p.name.clone(), pool(p, config.allowed(p)))).collect(),
         uri_bytes_max: config.limits.uri_bytes,
         header_bytes_max: config.limits.header_bytes,
         waiting_max: config.limits.waiting_requests,

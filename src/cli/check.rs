@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use segue::config::Config;
+use segue::config::{ByteSize, Config};
 
 /// Prints the problems to standard error, or a summary to standard output.
 pub fn check(conf: &Path) -> ExitCode {
@@ -70,7 +70,38 @@ fn summary(conf: &Path, config: &Config) -> String {
         }
     }
     table(&mut text, &rows);
+    let tenants = tenants(config);
+    if !tenants.is_empty() {
+        text.push('\n');
+        table(&mut text, &tenants);
+    }
     text
+}
+
+/// What each pool may take; nothing where there is one pool without limits.
+fn tenants(config: &Config) -> Vec<Vec<String>> {
+    let plain = config.pools.iter().all(|pool| pool.limits.are_none() && pool.paths.are_all());
+    if plain && config.pools.len() < 2 {
+        return Vec::new();
+    }
+    let title = ["POOL", "VIEWERS", "STREAMS", "LANES", "MBPS", "WAITING", "SEGMENTS", "PATHS"];
+    let mut rows = vec![row(title)];
+    for pool in &config.pools {
+        let allowed = config.allowed(pool);
+        let number = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
+        let paths = if pool.paths.are_all() { "all".to_owned() } else { pool.paths.to_string() };
+        rows.push(row([
+            pool.name.as_str(),
+            &number(pool.limits.viewers),
+            &allowed.streams.to_string(),
+            &allowed.lanes.to_string(),
+            &number(allowed.bandwidth_bps.map(|bits| bits / 1_000_000)),
+            &allowed.waiting_requests.to_string(),
+            &ByteSize(allowed.segment_bytes).to_string(),
+            &paths,
+        ]));
+    }
+    rows
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {

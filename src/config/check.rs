@@ -137,6 +137,7 @@ fn check(config: &Config, report: &Report) {
             report.error(&top.key("segments").key(key), text);
         }
     }
+    super::tenants::check(config, report);
     if config.server.keepalive_timeout.as_secs() <= 60 {
         let text = "an ALB keeps idle connections for 60 s; if this is not longer, it answers 502 now and then";
         report.warning(&top.key("server").key("keepalive_timeout_seconds"), text);

@@ -3,7 +3,7 @@
 //! `section` reads the file key by key, collects every problem and knows which keys there are;
 //! `environment` puts environment variables in; `values` and `hosts` are the kinds of values; `pool` and this
 //! file hold what a configuration says, its defaults and its bounds; `check` what must hold between
-//! keys; `lines` finds the line of a key; `error` is what is told of a bad file.
+//! keys, `tenants` between a pool and the proxy; `lines` finds the line of a key; `error` is what is told of a bad file.
 //! Every key and default stands in `conf/segue.yaml`; a test holds the two together.
 
 mod check;
@@ -13,6 +13,7 @@ mod hosts;
 mod lines;
 mod pool;
 mod section;
+mod tenants;
 mod values;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use error::{ConfigErrors, Problem};
 pub use pool::{Answers, HealthChecks, OriginLimits, Packager, Pool, PoolLimits, Selection};
+pub use tenants::Allowed;
 pub use values::{ByteSize, PackagerUrl, Secret, StoreSpec};
 
 use section::Section;

@@ -35,6 +35,9 @@ pub struct Line<'a> {
     /// The host asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<&'a str>,
+    /// The pool that the host leads to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<&'a str>,
     /// The path, with the lane's id in place of the token.
     pub path: &'a str,
     /// Entry, playlist, segment, init, health, other.
@@ -168,6 +171,7 @@ mod tests {
             time_ms: 1,
             method: "GET",
             host: None,
+            pool: None,
             path,
             kind: "entry",
             status: 200,

@@ -1,6 +1,7 @@
 //! Answers: status, headers, body. Nothing here waits.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -11,6 +12,7 @@ use super::errors::Failure;
 use super::range::{Part, part};
 use super::request::{accepts_gzip, none_match_names, text};
 use super::settings::{PoolSettings, Settings};
+use super::tenant::Tenant;
 use crate::model::lane::{Header, Held};
 use crate::model::names::PoolName;
 use crate::stream::Printed;
@@ -40,17 +42,25 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Makes the values. A CORS origin that is no header value is left out.
+    /// Makes the values. A CORS origin that is no header value is left out. What tenants take goes on
+    /// from `before`.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, before: Option<&Self>) -> Self {
         let retry_after = settings.retry_after_seconds;
+        let known = |name| before.and_then(|before| before.pools.get(name));
         Self {
             pools: settings
                 .pools
                 .iter()
-                .map(|(name, pool)| (name.clone(), PoolAnswers::new(pool, retry_after)))
+                .map(|(name, pool)| {
+                    (name.clone(), PoolAnswers::new(pool, retry_after, known(name)))
+                })
                 .collect(),
-            others: PoolAnswers::new(&settings.others, retry_after),
+            others: PoolAnswers::new(
+                &settings.others,
+                retry_after,
+                before.map(|before| &before.others),
+            ),
             settings,
         }
     }
@@ -90,6 +100,8 @@ impl Cors {
 pub struct PoolAnswers {
     /// Queries that are part of a stream's identity.
     pub identity_queries: Vec<String>,
+    /// What its viewers may take.
+    pub tenant: Arc<Tenant>,
     playlist_max_age: Option<u32>,
     cors: Cors,
     retry_after: HeaderValue,
@@ -98,9 +110,10 @@ pub struct PoolAnswers {
 }
 
 impl PoolAnswers {
-    fn new(settings: &PoolSettings, retry_after_seconds: u32) -> Self {
+    fn new(settings: &PoolSettings, retry_after_seconds: u32, before: Option<&Self>) -> Self {
         Self {
             identity_queries: settings.identity_queries.clone(),
+            tenant: Arc::new(Tenant::new(settings, before.map(|before| &*before.tenant))),
             playlist_max_age: settings.playlist_max_age,
             cors: Cors::new(&settings.cors_origins),
             retry_after: HeaderValue::from(retry_after_seconds),

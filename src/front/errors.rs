@@ -90,6 +90,18 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The key of the limit that was reached, for operators.
+    #[must_use]
+    pub const fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(Refusal::Limit(key)) => Some(key),
+            Self::Waiting => Some("limits.waiting_requests"),
+            _ => None,
+        }
+    }
+}
+
 impl From<RouteError> for Failure {
     fn from(error: RouteError) -> Self {
         match error {

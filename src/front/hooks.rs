@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use http::Method;
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -11,12 +12,14 @@ use pingora::{Error, ErrorType, Result};
 
 use super::Front;
 use super::access_log::{AccessLog, Line, without_token};
-use super::answer::Answer;
+use super::errors::Failure;
 use super::lanes::Lanes;
 use super::observe::{Answered, Kind};
+use super::sending::Sending;
 use super::settings::Settings;
 use super::stage::InFlight;
 use crate::model::names::{LaneId, PoolName};
+use crate::stream::Refusal;
 
 /// The front as Pingora runs it.
 pub struct Hooks<L: Lanes>(pub Arc<Front<L>>);
@@ -30,6 +33,8 @@ pub struct Context {
     pub(super) pool: Option<PoolName>,
     /// The lane of its token, for the access log.
     pub(super) lane: Option<LaneId>,
+    /// The key of the limit that it was refused for.
+    refused: Option<&'static str>,
     _in_flight: InFlight,
 }
 
@@ -43,6 +48,7 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
             kind: Kind::Other,
             pool: None,
             lane: None,
+            refused: None,
             _in_flight: InFlight::begin(&self.0.stages),
         }
     }
@@ -58,39 +64,42 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let current = self.0.current.load();
         connection(session, &current.settings, self.0.stages.closing());
-        let answer = match self.0.answer(session.req_header(), context).await {
-            Ok(answer) => answer,
-            Err(failure) => {
-                current.of(context.pool.as_ref()).failure(session.req_header(), &failure)
-            }
-        };
-        let limit = time_limit(&current.settings, answer.body.len());
-        let slice = current.settings.slice_bytes.max(1);
+        let request = session.req_header();
+        let answer = self.0.answer(request, context).await;
+        let answers = current.of(context.pool.as_ref());
+        let tenant = Arc::clone(&answers.tenant);
+        let segment = context.kind == Kind::Segment && answer.is_ok();
+        let answer = answer.and_then(|answer| {
+            let waits = segment && !answer.body.is_empty() && request.method == Method::GET;
+            let full = Failure::Refused(Refusal::Limit("pools.limits.bandwidth_mbps"));
+            if waits && tenant.is_full() { Err(full) } else { Ok(answer) }
+        });
+        let answer = answer.unwrap_or_else(|failure| {
+            context.refused = failure.limit();
+            answers.failure(request, &failure)
+        });
+        let turns = segment && context.refused.is_none();
+        let sending = Sending::new(&current.settings, &tenant, answer.body.len(), turns);
         drop(current);
-        match tokio::time::timeout(limit, send(session, answer, slice)).await {
-            Ok(sent) => sent.map_err(Error::into_down)?,
-            Err(_) => {
-                return Err(
-                    Error::explain(ErrorType::WriteTimedout, "the viewer is too slow").into_down()
-                );
-            }
-        }
+        sending.send(session, answer).await?;
         Ok(true)
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
         let status = session.response_written().map_or(0, |written| written.status.as_u16());
         let answered = Answered {
+            pool: context.pool.clone(),
+            refused: context.refused,
             kind: context.kind,
             status,
             bytes: session.body_bytes_sent() as u64,
             elapsed: context.began.elapsed(),
             cut: error.is_some(),
         };
-        self.0.observer.answered(answered);
         if let Some(log) = &self.0.access_log {
             write_line(log, session, context, &answered);
         }
+        self.0.observer.answered(answered);
     }
 
     async fn fail_to_proxy(&self, _: &mut Session, _: &Error, _: &mut Context) -> FailToProxy {
@@ -115,26 +124,6 @@ fn connection(session: &mut Session, settings: &Settings, closing: bool) {
     session.set_write_timeout(Some(settings.write_timeout));
 }
 
-/// All of an answer must be gone by then.
-fn time_limit(settings: &Settings, bytes: usize) -> std::time::Duration {
-    let rate = u64::from(settings.send_rate_min.max(1));
-    settings.write_timeout + std::time::Duration::from_secs(bytes as u64 / rate)
-}
-
-async fn send(session: &mut Session, answer: Answer, slice: usize) -> Result<()> {
-    let Answer { header, mut body } = answer;
-    let body_wanted = session.req_header().method != http::Method::HEAD;
-    if body.is_empty() || !body_wanted {
-        return session.write_response_header(header, true).await;
-    }
-    session.write_response_header(header, false).await?;
-    while body.len() > slice {
-        let piece = body.split_to(slice);
-        session.write_response_body(Some(piece), false).await?;
-    }
-    session.write_response_body(Some(body), true).await
-}
-
 fn write_line(log: &AccessLog, session: &Session, context: &Context, answered: &Answered) {
     let request = session.req_header();
     let path = std::str::from_utf8(request.raw_path()).unwrap_or("(not UTF-8)");
@@ -143,6 +132,7 @@ fn write_line(log: &AccessLog, session: &Session, context: &Context, answered: &
         time_ms: super::unix().as_millis().try_into().unwrap_or(u64::MAX),
         method: request.method.as_str(),
         host: request.uri.host().or_else(|| named("host")),
+        pool: answered.pool.as_ref().map(PoolName::as_str),
         path: &without_token(path, context.lane.as_ref().map(LaneId::as_str)),
         kind: answered.kind.as_str(),
         status: answered.status,

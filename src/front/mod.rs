@@ -2,7 +2,8 @@
 //! directory; nothing is proxied, and nothing waits for a packager but a first playlist.
 //!
 //! A request's way: `connections` → `hooks` (Pingora) → `request` (method, host, sizes) → the route → `known` or
-//! the keyring (token to lane) → `lanes` → `answer`. `errors` is the one table of refusals,
+//! the keyring (token to lane) → `lanes` → `answer` →
+//! `sending`. `errors` is the one table of refusals, `tenant` what one pool's viewers may take,
 //! `stage` what readiness follows, `observe` and `access_log` what is told of each answer.
 
 pub mod access_log;
@@ -15,11 +16,13 @@ mod lanes;
 mod observe;
 mod range;
 mod request;
+mod sending;
 mod settings;
 mod stage;
+mod tenant;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -33,11 +36,13 @@ pub use lanes::{Lanes, ListedLane, Live};
 pub use observe::{Answered, Kind, Nobody, Observer};
 pub use settings::{PoolSettings, Settings};
 pub use stage::{InFlight, Stage, Stages};
+pub use tenant::TenantUse;
 
 use access_log::AccessLog;
-use answer::{Answer, Prepared};
+use answer::{Answer, PoolAnswers, Prepared};
 use known::{Known, Verified};
 use request::{Want, host, want};
+use tenant::{Counted, Tenant};
 
 use crate::model::lane::Held;
 use crate::model::names::{OutputMsn, PoolName, RenditionId, StreamKey};
@@ -66,7 +71,7 @@ impl<L: Lanes> Front<L> {
         Self {
             lanes,
             keyring: ArcSwap::from_pointee(keyring),
-            current: ArcSwap::from_pointee(Prepared::new(settings)),
+            current: ArcSwap::from_pointee(Prepared::new(settings, None)),
             known: Known::new(TOKENS_MAX),
             stages,
             waiting: AtomicUsize::new(0),
@@ -91,7 +96,8 @@ impl<L: Lanes> Front<L> {
 
     /// Takes other settings and keys, from the next request on.
     pub fn reload(&self, settings: Settings, keyring: Keyring) {
-        self.current.store(Arc::new(Prepared::new(settings)));
+        let before = self.current.load_full();
+        self.current.store(Arc::new(Prepared::new(settings, Some(&before))));
         self.keyring.store(Arc::new(keyring));
         self.known.clear();
     }
@@ -113,6 +119,11 @@ impl<L: Lanes> Front<L> {
         self.current.load().settings.clone()
     }
 
+    /// What a pool's viewers take now.
+    pub fn tenant_use(&self, pool: &PoolName) -> TenantUse {
+        self.current.load().of(Some(pool)).tenant.now()
+    }
+
     /// What holds now.
     fn current(&self) -> Arc<Prepared> {
         self.current.load_full()
@@ -124,57 +135,77 @@ impl<L: Lanes> Front<L> {
         context: &mut Context,
     ) -> Result<Answer, Failure> {
         let current = self.current.load();
+        // Known first, so that a refusal carries the headers of its tenant too.
+        let host = host(request);
+        let found = host.as_ref().ok().and_then(|host| self.lanes.pool(host));
+        context.pool.clone_from(&found);
         let want = want(request, &current.settings)?;
         let text = std::str::from_utf8(request.raw_path()).map_err(|_| Failure::Path)?;
         let (path, query) =
             text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-        let route = Route::parse(path)?;
-        if let Route::Own { rest } = route {
+        let route = Route::parse(path);
+        if let Ok(Route::Own { rest }) = route {
             context.kind = Kind::Health;
             return self.health(rest);
         }
-        let pool = self.lanes.pool(&host(request)?).ok_or(Failure::UnknownHost)?;
-        let answers = current.of(Some(&*context.pool.insert(pool.clone())));
+        host?;
+        let pool = found.ok_or(Failure::UnknownHost)?;
+        let answers = current.of(Some(&pool));
         if want == Want::Preflight {
+            route?;
             return Ok(answers.preflight(request));
         }
+        let asked = Asked { pool: &pool, answers, path, query };
+        self.routed(request, route?, &asked, context).await
+    }
+
+    async fn routed(
+        &self,
+        request: &RequestHeader,
+        route: Route<'_>,
+        asked: &Asked<'_>,
+        context: &mut Context,
+    ) -> Result<Answer, Failure> {
+        let answers = asked.answers;
         match route {
             Route::Own { .. } => Err(Failure::NotFound),
             Route::Entry { path } => {
                 context.kind = Kind::Entry;
-                let query = identity_query(query, &answers.identity_queries);
+                asked.allow(path)?;
+                let query = identity_query(asked.query, &answers.identity_queries);
+                let pool = asked.pool.clone();
                 let stream = StreamKey { pool, path: path.into(), query: query.into() };
-                let text = self.entry(&current, stream, context).await?;
+                let text = self.entry(answers, stream, context).await?;
                 Ok(answers.entry(request, text))
             }
             Route::Playlist(place) => {
                 context.kind = Kind::Playlist;
-                let lane = self.lane(&current, &pool, path, place, context).await?;
+                let lane = self.lane(asked, place, context).await?;
                 let rendition = RenditionId::new(place.rendition);
                 let printed = if let Some(printed) = lane.printed(&rendition) {
                     printed
                 } else {
-                    let _waiting = self.wait(&current)?;
+                    let _waiting = self.wait(&answers.tenant)?;
                     lane.playlist(&rendition).await?
                 };
                 Ok(answers.playlist(request, lane.header(), &printed))
             }
             Route::Segment { place, msn, short, extension } => {
                 context.kind = Kind::Segment;
-                let lane = self.lane(&current, &pool, path, place, context).await?;
-                let named = self.announced(&current, &*lane, place, msn, short).await?;
-                let (held, bytes) = self.segment(&current, &lane, place, msn, named).await?;
+                let lane = self.lane(asked, place, context).await?;
+                let named = self.announced(answers, &*lane, place, msn, short).await?;
+                let (held, bytes) = self.segment(answers, &lane, place, msn, named).await?;
                 answers.segment(request, &held, extension, &bytes)
             }
             Route::Init { place, short, extension } => {
                 context.kind = Kind::Init;
-                let lane = self.lane(&current, &pool, path, place, context).await?;
+                let lane = self.lane(asked, place, context).await?;
                 let held = lane.init(&RenditionId::new(place.rendition), short)?;
                 answers.segment(request, &held, extension, &self.bytes(held).await?)
             }
             Route::Shared { place, name } => {
                 context.kind = if name.starts_with("key-") { Kind::Key } else { Kind::Data };
-                let lane = self.lane(&current, &pool, path, place, context).await?;
+                let lane = self.lane(asked, place, context).await?;
                 let held = lane.shared(name)?;
                 answers.shared(request, &held, name, &self.bytes(held).await?)
             }
@@ -185,7 +216,7 @@ impl<L: Lanes> Front<L> {
     /// an upgrade, may have listed what this one has not taken over yet.
     async fn announced(
         &self,
-        current: &Prepared,
+        answers: &PoolAnswers,
         lane: &L::Lane,
         place: Place<'_>,
         msn: OutputMsn,
@@ -194,7 +225,7 @@ impl<L: Lanes> Front<L> {
         let rendition = RenditionId::new(place.rendition);
         let found = lane.segment(&rendition, msn, short);
         if found.is_err() && lane.is_next(&rendition, msn) {
-            let _waiting = self.wait(current)?;
+            let _waiting = self.wait(&answers.tenant)?;
             let header = lane.header();
             self.lanes.newer(&header.stream, &header.lane).await;
             return Ok(lane.segment(&rendition, msn, short)?);
@@ -214,11 +245,11 @@ impl<L: Lanes> Front<L> {
     /// A newcomer: the text of the multivariant playlist of the lane to join, with its token.
     async fn entry(
         &self,
-        current: &Prepared,
+        answers: &PoolAnswers,
         stream: StreamKey,
         context: &mut Context,
     ) -> Result<String, Failure> {
-        let waiting = self.wait(current)?;
+        let waiting = self.wait(&answers.tenant)?;
         let lane = self.lanes.join(&stream, None).await?;
         drop(waiting);
         let lane_id = lane.header().lane.clone();
@@ -231,12 +262,11 @@ impl<L: Lanes> Front<L> {
     /// The lane of a token, at little cost where the token was seen before.
     async fn lane(
         &self,
-        current: &Prepared,
-        pool: &PoolName,
-        path: &str,
+        asked: &Asked<'_>,
         place: Place<'_>,
         context: &mut Context,
     ) -> Result<Arc<L::Lane>, Failure> {
+        let Asked { pool, answers, path, .. } = *asked;
         let prefix = up_to_token(path);
         if let Some(known) = self.known.get(pool, prefix) {
             if known.expires_unix_s.is_some_and(|expires| unix_s() >= expires) {
@@ -248,9 +278,11 @@ impl<L: Lanes> Front<L> {
             }
         }
         let stream_path = place.stream.to_string();
+        // Known tokens are forgotten with a reload, so that one whose path is allowed no more ends.
+        asked.allow(&stream_path)?;
         let claims = self.keyring.load().verify(place.token, pool, &stream_path, unix_s())?;
         context.lane = Some(claims.lane.clone());
-        let waiting = self.wait(current)?;
+        let waiting = self.wait(&answers.tenant)?;
         let lane = self.lanes.lane(&claims.stream, &claims.lane).await?;
         drop(waiting);
         let verified = Verified {
@@ -266,7 +298,7 @@ impl<L: Lanes> Front<L> {
     /// A segment's bytes: held, or of the depth of a long window and fetched now.
     async fn segment(
         &self,
-        current: &Prepared,
+        answers: &PoolAnswers,
         lane: &L::Lane,
         place: Place<'_>,
         msn: OutputMsn,
@@ -277,7 +309,7 @@ impl<L: Lanes> Front<L> {
         {
             return Ok((held, bytes));
         }
-        let _waiting = self.wait(current)?;
+        let _waiting = self.wait(&answers.tenant)?;
         let rendition = RenditionId::new(place.rendition);
         self.lanes.recall(lane, &rendition, msn).await.ok_or(Failure::SegmentLost)
     }
@@ -291,22 +323,26 @@ impl<L: Lanes> Front<L> {
     }
 
     /// Counts a request that may wait for a packager.
-    fn wait(&self, current: &Prepared) -> Result<Waiting<'_>, Failure> {
-        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
-        let waiting = Waiting(&self.waiting);
-        if before >= current.settings.waiting_max {
-            return Err(Failure::Waiting);
-        }
-        Ok(waiting)
+    fn wait<'a>(&'a self, tenant: &'a Tenant) -> Result<[Counted<'a>; 2], Failure> {
+        let whole_max = self.current.load().settings.waiting_max;
+        let own = tenant.wait()?;
+        let whole = Counted::below(&self.waiting, whole_max).ok_or(Failure::Waiting)?;
+        Ok([own, whole])
     }
 }
 
-/// One request that waits; counted until dropped.
-struct Waiting<'a>(&'a AtomicUsize);
+/// What is known of a request once its tenant is.
+struct Asked<'a> {
+    pool: &'a PoolName,
+    answers: &'a PoolAnswers,
+    path: &'a str,
+    query: Option<&'a str>,
+}
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+impl Asked<'_> {
+    /// Its tenant may ask for this entry path.
+    fn allow(&self, path: &str) -> Result<(), Failure> {
+        if self.answers.tenant.paths.allow(path) { Ok(()) } else { Err(Failure::NotFound) }
     }
 }
 

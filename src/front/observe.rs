@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::names::PoolName;
+
 /// The kinds of requests, as metrics and logs name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -53,8 +55,12 @@ impl Kind {
 }
 
 /// One request answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Answered {
+    /// The pool that its host leads to; none before that is known.
+    pub pool: Option<PoolName>,
+    /// The key of the limit that it was refused for.
+    pub refused: Option<&'static str>,
     /// What was asked.
     pub kind: Kind,
     /// The status sent; 0 if the viewer left before.

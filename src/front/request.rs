@@ -36,7 +36,7 @@ pub fn want(request: &RequestHeader, settings: &Settings) -> Result<Want, Failur
 }
 
 /// The host that a request is for, lower case, without port: the authority of the URI (HTTP/2 and
-/// absolute form), else the one Host header (RFC 9112, 3.2).
+/// absolute form), else the one Host header (RFC 9112, 3.2). The dot that may end a full name is left out.
 pub fn host(request: &RequestHeader) -> Result<std::borrow::Cow<'_, str>, Failure> {
     let text = if let Some(host) = request.uri.host() {
         host
@@ -47,6 +47,7 @@ pub fn host(request: &RequestHeader) -> Result<std::borrow::Cow<'_, str>, Failur
         };
         without_port(one.to_str().map_err(|_| Failure::Host)?)
     };
+    let text = text.strip_suffix('.').unwrap_or(text);
     if text.is_empty() {
         return Err(Failure::Host);
     }
@@ -122,6 +123,10 @@ mod tests {
             ("127.0.0.1:80", Some("127.0.0.1")),
             ("[::1]:80", Some("[::1]")),
             ("[::1]", Some("[::1]")),
+            ("Media.Example.com.", Some("media.example.com")),
+            ("media.example.com.:443", Some("media.example.com")),
+            ("media.example.com..", Some("media.example.com.")),
+            (".", None),
             ("", None),
         ];
         for (value, expected) in cases {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::model::names::PoolName;
+use crate::model::paths::AllowedPaths;
 
 /// Settings of the front.
 #[derive(Clone, Debug)]
@@ -48,6 +49,12 @@ pub struct PoolSettings {
     pub cors_origins: Vec<String>,
     /// Queries that are part of a stream's identity, such as `DVR`.
     pub identity_queries: Vec<String>,
+    /// Entry paths that may be asked for.
+    pub paths: AllowedPaths,
+    /// Requests that wait for its packagers at one time; none: as many as all may.
+    pub waiting_max: Option<usize>,
+    /// Bits per second sent to its viewers; none: as many as go.
+    pub bandwidth_bps: Option<u64>,
 }
 
 impl Default for PoolSettings {
@@ -58,6 +65,9 @@ impl Default for PoolSettings {
             segment_max_age: 3600,
             cors_origins: vec!["*".to_owned()],
             identity_queries: vec!["DVR".to_owned()],
+            paths: AllowedPaths::default(),
+            waiting_max: None,
+            bandwidth_bps: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use dashmap::{DashMap, Entry};
 use parking_lot::Mutex;
 
+use super::allowance::Taken;
 use super::directory::FileKept;
 use super::{SegmentsError, Settings, length};
 use crate::model::lane::Held;
@@ -40,6 +41,8 @@ struct Slot {
     /// This process has written the file or read it and found it right.
     verified: bool,
     bytes: Option<Bytes>,
+    /// Who pays for them.
+    charge: Option<Taken>,
     /// [`Index::clock`] when the bytes were last asked for.
     used: AtomicU64,
 }
@@ -101,6 +104,18 @@ impl Index {
         }
     }
 
+    /// Somebody pays for these bytes.
+    pub fn is_charged(&self, hash: ContentHash) -> bool {
+        self.slots.get(&hash).is_some_and(|slot| slot.charge.is_some())
+    }
+
+    /// Notes who pays for these bytes, unless somebody does already.
+    pub fn charge(&self, hash: ContentHash, taken: Option<Taken>) {
+        if let (Some(mut slot), Some(taken)) = (self.slots.get_mut(&hash), taken) {
+            slot.charge.get_or_insert(taken);
+        }
+    }
+
     pub fn usage(&self) -> (u64, u64) {
         (self.memory.load(Relaxed), self.disk.load(Relaxed))
     }
@@ -136,6 +151,7 @@ impl Index {
                     file_until: None,
                     verified: false,
                     bytes: Some(bytes),
+                    charge: None,
                     used,
                 });
             }
@@ -198,6 +214,7 @@ impl Index {
                     file_until: Some(file.kept_until),
                     verified: false,
                     bytes: None,
+                    charge: None,
                     used: AtomicU64::new(self.clock.load(Relaxed)),
                 });
             }

@@ -3,7 +3,8 @@
 //!
 //! Memory is a tier above the directory: when it is full, bytes that are also on disk leave it,
 //! least recently used first. Without a directory memory is all there is, and nothing here blocks
-//! or waits. `directory` holds the files, `index` what is known of them and the limits.
+//! or waits. `directory` holds the files, `index` what is known of them and the limits,
+//! `allowance` what one pool may take.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,9 +16,13 @@ use tokio::sync::Mutex;
 
 use crate::model::lane::Held;
 use crate::model::names::{ContentHash, UnixMs};
+pub use allowance::Allowance;
+
+use allowance::Taken;
 use directory::{Directory, Read};
 use index::Index;
 
+mod allowance;
 mod directory;
 mod index;
 #[cfg(test)]
@@ -40,11 +45,14 @@ pub struct Settings {
     pub disk: u64,
 }
 
-/// Bytes by content hash.
+/// Bytes by content hash. Clones are of one store.
+#[derive(Clone)]
 pub struct Segments {
     inner: Arc<Inner>,
     /// Whoever reads from disk holds the one that the hash leads to.
-    turns: Vec<Mutex<()>>,
+    turns: Arc<[Mutex<()>]>,
+    /// Who pays for what is put here.
+    allowance: Option<Arc<Allowance>>,
 }
 
 struct Inner {
@@ -60,6 +68,9 @@ pub enum SegmentsError {
     /// Memory or disk is at its limit.
     #[error("the segment store is full ({0})")]
     Full(&'static str),
+    /// The pool that puts has its limit.
+    #[error("the pool holds all that its limits.segment_bytes allows")]
+    Allowance,
     /// The directory cannot be written or read.
     #[error("the segment directory: {0}")]
     Io(String),
@@ -88,7 +99,13 @@ impl Segments {
         }
         let turns = (0..READS_MAX).map(|_| Mutex::default()).collect();
         let inner = Arc::new(Inner { index, directory, failing: AtomicBool::new(false) });
-        Ok(Self { inner, turns })
+        Ok(Self { inner, turns, allowance: None })
+    }
+
+    /// The same store, where `allowance` pays for what is put.
+    #[must_use]
+    pub fn within(&self, allowance: Arc<Allowance>) -> Self {
+        Self { allowance: Some(allowance), ..self.clone() }
     }
 
     /// Takes `bytes`, kept at least until `keep_until`. On disk when this returns, where there is
@@ -96,21 +113,41 @@ impl Segments {
     /// holds them alone while it has room, so that viewers are served on.
     ///
     /// # Errors
-    /// [`SegmentsError::Full`] at a limit; [`SegmentsError::Io`] if the disk fails and memory
+    /// [`SegmentsError::Full`] at a limit, [`SegmentsError::Allowance`] at that of the pool; [`SegmentsError::Io`] if the disk fails and memory
     /// has no room.
     pub async fn put(&self, bytes: Bytes, keep_until: UnixMs) -> Result<Held, SegmentsError> {
         let held = Held { hash: ContentHash::of(&bytes), length: length(&bytes) };
+        let taken = self.room(held)?;
+        self.put_in(held, bytes, keep_until).await?;
+        self.inner.index.charge(held.hash, taken);
+        Ok(held)
+    }
+
+    /// What its pool pays for these bytes; none where somebody does already.
+    fn room(&self, held: Held) -> Result<Option<Taken>, SegmentsError> {
+        let Some(allowance) = self.allowance.as_ref() else { return Ok(None) };
+        if self.inner.index.is_charged(held.hash) {
+            return Ok(None);
+        }
+        let taken = allowance.take(held.length);
+        taken.map(Some).ok_or(SegmentsError::Allowance)
+    }
+
+    async fn put_in(
+        &self,
+        held: Held,
+        bytes: Bytes,
+        keep_until: UnixMs,
+    ) -> Result<(), SegmentsError> {
         if self.inner.directory.is_none() {
-            self.inner.index.put_in_memory(held, bytes, keep_until)?;
-            return Ok(held);
+            return self.inner.index.put_in_memory(held, bytes, keep_until);
         }
         if self.inner.index.extend_written(held.hash, keep_until) {
             self.inner.index.admit(held.hash, &bytes);
-            return Ok(held);
+            return Ok(());
         }
         let inner = self.inner.clone();
-        blocking(move || inner.put_on_disk(held, bytes, keep_until)).await??;
-        Ok(held)
+        blocking(move || inner.put_on_disk(held, bytes, keep_until)).await?
     }
 
     /// These bytes are held, as far as this process knows without looking at the disk.
@@ -122,6 +159,16 @@ impl Segments {
     /// These bytes are held, or lie in the directory because another process put them there; if
     /// so they are kept until `keep_until` at least.
     pub async fn find(&self, held: Held, keep_until: UnixMs) -> bool {
+        let found = self.find_in(held, keep_until).await;
+        if let Some(allowance) = self.allowance.as_ref().filter(|_| found)
+            && !self.inner.index.is_charged(held.hash)
+        {
+            self.inner.index.charge(held.hash, Some(allowance.take_anyway(held.length)));
+        }
+        found
+    }
+
+    async fn find_in(&self, held: Held, keep_until: UnixMs) -> bool {
         self.inner.index.keep(&[held.hash], keep_until);
         if self.has(held.hash) || self.inner.directory.is_none() {
             return self.has(held.hash);
@@ -175,7 +222,17 @@ impl Segments {
     /// above a directory gives way by itself.
     #[must_use]
     pub fn admits_stream(&self) -> bool {
-        self.inner.index.admits_stream(self.inner.directory.is_some())
+        self.full().is_none()
+    }
+
+    /// The key of the limit that leaves no room for another stream.
+    #[must_use]
+    pub fn full(&self) -> Option<&'static str> {
+        if !self.inner.index.admits_stream(self.inner.directory.is_some()) {
+            return Some("segments");
+        }
+        let full = self.allowance.as_ref().is_some_and(|own| !own.admits_stream());
+        full.then_some("pools.limits.segment_bytes")
     }
 
     /// Bytes in memory, bytes on disk.

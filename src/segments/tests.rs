@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod pools;
+
 const NOW: UnixMs = UnixMs(1_700_000_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -44,6 +44,18 @@ pub enum FetchError {
 /// What was full or busy is tried again after this.
 const AGAIN: Duration = Duration::from_millis(500);
 
+impl FetchError {
+    /// When to try again what is ours to mend. A pool at its limit costs others no more of the line
+    /// than one that goes on.
+    fn again_after(&self, target: Duration) -> Option<Duration> {
+        match self {
+            Self::Segments(SegmentsError::Allowance) => Some(target.max(AGAIN)),
+            Self::Segments(_) | Self::Origin(OriginError::Busy) => Some(AGAIN),
+            _ => None,
+        }
+    }
+}
+
 impl Worker {
     pub(super) fn take_bytes(&mut self, fetch: &Fetch, result: Result<Got, FetchError>) {
         let runs = self.fetching.remove(fetch).unwrap_or_default();
@@ -152,11 +164,8 @@ impl Worker {
                     return;
                 }
                 let result = deps.bytes(&fetch, look, target, keep).await;
-                if matches!(
-                    &result,
-                    Err(FetchError::Segments(_) | FetchError::Origin(OriginError::Busy))
-                ) {
-                    tokio::time::sleep(AGAIN).await;
+                if let Some(wait) = result.as_ref().err().and_then(|e| e.again_after(target)) {
+                    tokio::time::sleep(wait).await;
                 }
                 let _ = out.send(Event::Fetched(fetch, result)).await;
             });

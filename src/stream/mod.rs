@@ -8,7 +8,8 @@
 //! `reading`), opens lanes (`choosing` where, `opening`, `frozen`), carries them on (`carry`, `fetching`, `taking`;
 //! `inside` looks into what came; `barring` says with whom not),
 //! fetches again what is listed and not held (`recall`), and keeps the store's copy of the logs
-//! (`saving`); `lane` what viewers' requests read; `status` what operators see.
+//! (`saving`); `lane` what viewers' requests read; `status` what operators see, `usage` what each
+//! pool takes.
 
 mod asking;
 mod barring;
@@ -30,6 +31,7 @@ mod source;
 mod status;
 mod streams;
 mod taking;
+mod usage;
 mod watching;
 mod worker;
 
@@ -40,6 +42,7 @@ pub use recall::Recalled;
 pub use settings::{Capacity, PoolSettings};
 pub use status::{Decided, LaneStatus, PackagerStatus, StepStatus, StreamStatus};
 pub use streams::{Parts, Streams};
+pub use usage::Usage;
 
 use streams::{Deps, Slot};
 

@@ -96,11 +96,11 @@ impl Worker {
         if waited < SIBLINGS && !self.sources.values().all(Source::answered) {
             return None;
         }
-        if self.deps.lanes_full() {
-            return Some(Err(Refusal::Limit("limits.lanes")));
+        if let Some(limit) = self.deps.lanes_full(&self.key.pool) {
+            return Some(Err(Refusal::Limit(limit)));
         }
-        if !self.deps.segments.admits_stream() && self.lanes.is_empty() {
-            return Some(Err(Refusal::Limit("segments")));
+        if let Some(limit) = self.deps.segments.full().filter(|_| self.lanes.is_empty()) {
+            return Some(Err(Refusal::Limit(limit)));
         }
         let source = self.sources.get(id);
         let incomplete = source.is_some_and(|s| !s.complete()) && waited < SIBLINGS;

@@ -29,6 +29,12 @@ pub struct PoolSettings {
     pub url_base: Option<String>,
     /// What a packager's playlist may measure.
     pub playlist: Limits,
+    /// Streams watched at once; none: as many as the proxy may.
+    pub streams_max: Option<usize>,
+    /// Lanes held at once; none: as many as the proxy may.
+    pub lanes_max: Option<usize>,
+    /// Bytes of segments held; none: as many as the store does.
+    pub segment_bytes_max: Option<u64>,
 }
 
 impl Default for PoolSettings {
@@ -44,6 +50,9 @@ impl Default for PoolSettings {
             overlap: false,
             url_base: None,
             playlist: Limits::default(),
+            streams_max: None,
+            lanes_max: None,
+            segment_bytes_max: None,
         }
     }
 }

@@ -14,6 +14,7 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
 
 use super::recall::{Recalled, Spot};
+use super::usage::{PoolUse, Usage, Watching};
 use super::worker::{Answer, Event, Worker};
 use super::{Capacity, Clock, Lane, Observer, PoolSettings, Refusal, StreamStatus};
 use crate::model::names::{
@@ -21,7 +22,7 @@ use crate::model::names::{
 };
 use crate::origin::Origin;
 use crate::packagers::Pools;
-use crate::segments::Segments;
+use crate::segments::{Allowance, Segments};
 use crate::store::LaneStore;
 
 /// Events that may wait for one worker.
@@ -55,6 +56,8 @@ pub struct Parts {
     pub seed: u64,
 }
 
+/// What workers share; those of one pool have its segments.
+#[derive(Clone)]
 pub(super) struct Deps {
     pub origin: Arc<dyn Origin>,
     pub store: Arc<dyn LaneStore>,
@@ -64,10 +67,13 @@ pub(super) struct Deps {
     pub clock: Clock,
     pub zone: String,
     capacity: Capacity,
-    settings: ArcSwap<HashMap<PoolName, Arc<PoolSettings>>>,
-    hosts: ArcSwap<HashMap<PackagerId, Vec<String>>>,
-    rng: Mutex<StdRng>,
-    lanes: AtomicUsize,
+    settings: Arc<ArcSwap<HashMap<PoolName, Arc<PoolSettings>>>>,
+    hosts: Arc<ArcSwap<HashMap<PackagerId, Vec<String>>>>,
+    rng: Arc<Mutex<StdRng>>,
+    /// Of all pools.
+    lanes: Arc<AtomicUsize>,
+    /// Of this pool.
+    own_lanes: Arc<AtomicUsize>,
 }
 
 impl Deps {
@@ -83,8 +89,18 @@ impl Deps {
     pub fn random_u32(&self) -> u32 {
         self.rng.lock().random()
     }
-    pub fn lanes_full(&self) -> bool {
-        self.lanes.load(Ordering::Relaxed) >= self.capacity.lanes
+    /// The key of the limit that leaves no room for another lane of `pool`.
+    pub fn lanes_full(&self, pool: &PoolName) -> Option<&'static str> {
+        let max = self.pool_settings(pool).lanes_max;
+        if max.is_some_and(|max| self.own_lanes() >= max) {
+            return Some("pools.limits.lanes");
+        }
+        let full = self.lanes.load(Ordering::Relaxed) >= self.capacity.lanes;
+        full.then_some("limits.lanes")
+    }
+    /// Lanes of this pool.
+    pub fn own_lanes(&self) -> usize {
+        self.own_lanes.load(Ordering::Relaxed)
     }
 }
 
@@ -115,11 +131,13 @@ impl Slot {
     pub fn remember(&self, id: &LaneId, lane: Arc<Lane>) {
         if self.lanes.insert(id.clone(), lane).is_none() {
             self.deps.lanes.fetch_add(1, Ordering::Relaxed);
+            self.deps.own_lanes.fetch_add(1, Ordering::Relaxed);
         }
     }
     pub fn forget(&self, id: &LaneId) {
         if self.lanes.remove(id).is_some() {
             self.deps.lanes.fetch_sub(1, Ordering::Relaxed);
+            self.deps.own_lanes.fetch_sub(1, Ordering::Relaxed);
         }
         self.open.clear();
     }
@@ -156,6 +174,8 @@ impl Slot {
 pub struct Streams {
     deps: Arc<Deps>,
     slots: DashMap<StreamKey, Arc<Slot>>,
+    /// As many as there were in the configuration.
+    pools: DashMap<PoolName, Arc<PoolUse>>,
 }
 
 impl Streams {
@@ -172,12 +192,13 @@ impl Streams {
             clock: parts.clock,
             zone: parts.zone,
             capacity: parts.capacity,
-            settings: ArcSwap::from_pointee(settings),
-            hosts: ArcSwap::from_pointee(parts.hosts),
-            rng: Mutex::new(StdRng::seed_from_u64(parts.seed)),
-            lanes: AtomicUsize::new(0),
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
+            hosts: Arc::new(ArcSwap::from_pointee(parts.hosts)),
+            rng: Arc::new(Mutex::new(StdRng::seed_from_u64(parts.seed))),
+            lanes: Arc::default(),
+            own_lanes: Arc::default(),
         };
-        Arc::new(Self { deps: Arc::new(deps), slots: DashMap::new() })
+        Arc::new(Self { deps: Arc::new(deps), slots: DashMap::new(), pools: DashMap::new() })
     }
 
     /// Takes changed settings; streams that are carried follow.
@@ -189,6 +210,9 @@ impl Streams {
         let settings = settings.into_iter().map(|(k, v)| (k, Arc::new(v))).collect();
         self.deps.settings.store(Arc::new(settings));
         self.deps.hosts.store(Arc::new(hosts));
+        for pool in &self.pools {
+            pool.allowance.limit(self.deps.pool_settings(pool.key()).segment_bytes_max);
+        }
         self.look();
     }
 
@@ -285,18 +309,45 @@ impl Streams {
         if let Some(slot) = known.filter(|s| !s.closed.load(Ordering::Acquire)) {
             return Ok(slot);
         }
+        // First, since it costs least: a flood of one tenant must not keep others from their streams.
+        let pool = self.pool(&stream.pool);
+        let max = self.deps.pool_settings(&stream.pool).streams_max.unwrap_or(usize::MAX);
+        let watching = pool.watch(max).ok_or(Refusal::Limit("pools.limits.streams"))?;
         self.slots.retain(|_, s| !s.closed.load(Ordering::Acquire));
         if self.slots.len() >= self.deps.capacity.streams {
             return Err(Refusal::Limit("limits.streams"));
         }
-        let slot = self.slots.entry(stream.clone()).or_insert_with(|| self.start(stream));
+        let slot = self.slots.entry(stream.clone());
+        let slot = slot.or_insert_with(|| Self::start(stream, &pool.deps, watching));
         Ok(slot.clone())
     }
 
-    fn start(&self, stream: &StreamKey) -> Arc<Slot> {
+    /// What a pool takes, which is counted from its first stream on.
+    fn pool(&self, name: &PoolName) -> Arc<PoolUse> {
+        if let Some(pool) = self.pools.get(name) {
+            return pool.clone();
+        }
+        let pool = self.pools.entry(name.clone()).or_insert_with(|| {
+            let allowance = Arc::new(Allowance::default());
+            allowance.limit(self.deps.pool_settings(name).segment_bytes_max);
+            let segments = Arc::new(self.deps.segments.within(allowance.clone()));
+            let own_lanes = Arc::default();
+            let deps = Arc::new(Deps { segments, own_lanes, ..Deps::clone(&self.deps) });
+            Arc::new(PoolUse::new(deps, allowance))
+        });
+        pool.clone()
+    }
+
+    /// What a pool takes now.
+    #[must_use]
+    pub fn usage(&self, pool: &PoolName) -> Usage {
+        self.pools.get(pool).map_or_else(Usage::default, |pool| pool.now())
+    }
+
+    fn start(stream: &StreamKey, deps: &Arc<Deps>, watching: Watching) -> Arc<Slot> {
         let (inbox, events) = mpsc::channel(INBOX);
         let slot = Arc::new(Slot {
-            deps: self.deps.clone(),
+            deps: deps.clone(),
             inbox: inbox.clone(),
             lanes: DashMap::new(),
             open: DashMap::new(),
@@ -304,8 +355,11 @@ impl Streams {
             closed: AtomicBool::new(false),
             status: ArcSwapOption::empty(),
         });
-        let worker = Worker::new(stream.clone(), self.deps.clone(), slot.clone(), events, inbox);
-        tokio::spawn(worker.run());
+        let worker = Worker::new(stream.clone(), deps.clone(), slot.clone(), events, inbox);
+        tokio::spawn(async move {
+            worker.run().await;
+            drop(watching);
+        });
         slot
     }
 }

@@ -177,7 +177,7 @@ const POOL: &[(&str, &str)] = &[
     ),
     (
         "answers: { max_age: 1 }",
-        "f.yaml:4: pools[0].answers.max_age: unknown key; known here: playlist_max_age_seconds, segment_max_age_seconds, cors_origins",
+        "f.yaml:4: pools[0].answers.max_age: unknown key; known here: playlist_max_age_seconds, entry_max_age_seconds, segment_max_age_seconds, cors_origins",
     ),
     ("- name: live", "f.yaml:4: is not YAML: did not find expected key"),
 ];

@@ -31,6 +31,7 @@ mod docker;
 mod documented;
 mod draining;
 mod golden;
+mod tenants;
 
 use std::path::PathBuf;
 

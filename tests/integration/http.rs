@@ -38,6 +38,11 @@ pub async fn get(port: u16, path: &str) -> Result<Reply, String> {
     get_from(port, path, "").await
 }
 
+/// The same, asked of `host`.
+pub async fn get_at(port: u16, host: &str, path: &str) -> Result<Reply, String> {
+    get_from(port, path, &format!("Host: {host}\r\n")).await
+}
+
 /// The same with more header lines, each ended by CRLF.
 pub async fn get_from(port: u16, path: &str, headers: &str) -> Result<Reply, String> {
     let host =

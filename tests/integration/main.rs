@@ -44,6 +44,7 @@ mod crowd;
 mod damage;
 mod draining;
 mod encryption;
+mod fairness;
 mod iframes;
 mod lifecycle;
 mod long_windows;
@@ -55,6 +56,8 @@ mod outage;
 mod restart;
 mod scripted;
 mod selection;
+mod tenants;
+mod unknown_hosts;
 mod variants;
 
 use std::time::{Duration, Instant};

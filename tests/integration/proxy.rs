@@ -31,6 +31,8 @@ struct Settings {
     top: Vec<String>,
     pool: Vec<String>,
     packagers: Vec<String>,
+    /// Pools beside that one, each as it stands in the file.
+    others: Vec<String>,
 }
 
 impl Proxy {
@@ -42,7 +44,7 @@ impl Proxy {
             port,
             admin,
             dir: tempfile::tempdir().unwrap(),
-            settings: Settings { top: vec![], pool: vec![], packagers: vec![] },
+            settings: Settings { top: vec![], pool: vec![], packagers: vec![], others: vec![] },
             process: None,
             _reserved: reserved,
         };
@@ -89,6 +91,21 @@ impl Proxy {
     /// A line of the configuration, in the pool.
     pub fn pool_setting(mut self, line: &str) -> Self {
         self.settings.pool.push(line.to_owned());
+        self
+    }
+
+    /// A pool beside the one, with lines of its own.
+    pub fn pool(mut self, name: &str, lines: &[&str], packagers: &[&Packager]) -> Self {
+        let mut text = format!("  - name: {name}\n");
+        for line in lines {
+            text += &format!("    {line}\n");
+        }
+        text += "    packagers:\n";
+        for packager in packagers {
+            let (id, port) = (packager.id(), packager.port());
+            text += &format!("      - {{ id: {id}, url: \"http://127.0.0.1:{port}\" }}\n");
+        }
+        self.settings.others.push(text);
         self
     }
 
@@ -168,6 +185,10 @@ impl Proxy {
     pub async fn get(&self, path: &str) -> Result<Reply, String> {
         http::get(self.port, path).await
     }
+    /// The same, asked of `host`.
+    pub async fn get_at(&self, host: &str, path: &str) -> Reply {
+        http::get_at(self.port, host, path).await.unwrap_or_else(|e| panic!("{host}{path}: {e}"))
+    }
     /// GET from where operators are answered; 200 or panic.
     pub async fn admin(&self, path: &str) -> Reply {
         http::get(self.admin, path).await.unwrap()
@@ -198,6 +219,12 @@ impl Proxy {
     /// A viewer who joins `stream`. Panics if he is refused.
     pub async fn viewer(&self, stream: &str) -> Viewer {
         Viewer::join(self.port, stream).await.unwrap_or_else(|e| panic!("{stream}: {e}"))
+    }
+
+    /// A viewer who joins `stream` at `host`.
+    pub async fn viewer_at(&self, host: &str, stream: &str) -> Viewer {
+        let joined = Viewer::join_at(self.port, host, stream, "").await;
+        joined.unwrap_or_else(|e| panic!("{host}/{stream}: {e}"))
     }
 
     /// A viewer who joins `stream` with a query, `?DVR`.
@@ -239,7 +266,7 @@ impl Proxy {
 
     /// Writes the configuration as it is now known here.
     pub fn write(&self) {
-        let Settings { top, pool, packagers } = &self.settings;
+        let Settings { top, pool, packagers, others } = &self.settings;
         let mut text =
             format!("listen: [\"127.0.0.1:{}\"]\nadmin: \"127.0.0.1:{}\"\n", self.port, self.admin);
         for (key, default) in [
@@ -262,6 +289,7 @@ impl Proxy {
         for line in packagers {
             text += &format!("      - {line}\n");
         }
+        text.extend(others.iter().map(String::as_str));
         std::fs::write(self.file(), text).unwrap();
     }
 }

@@ -33,6 +33,7 @@ pub struct Watched {
 
 pub struct Viewer {
     port: u16,
+    host: String,
     began: Instant,
     stream: String,
     places: Vec<(Place, String)>,
@@ -71,8 +72,13 @@ impl Viewer {
 
     /// The same with a query, `?DVR`.
     pub async fn join_with(port: u16, stream: &str, query: &str) -> Result<Self, String> {
+        Self::join_at(port, "localhost", stream, query).await
+    }
+
+    /// The same, asked of `host`.
+    pub async fn join_at(port: u16, host: &str, stream: &str, query: &str) -> Result<Self, String> {
         let path = format!("/{stream}/playlist.m3u8{query}");
-        let reply = http::get(port, &path).await?;
+        let reply = http::get_at(port, host, &path).await?;
         if reply.status != 200 {
             return Err(format!("{} {}", reply.status, reply.text()));
         }
@@ -94,7 +100,7 @@ impl Viewer {
         if places.is_empty() {
             return Err(format!("no variant: {entry}"));
         }
-        Ok(Self { entry, ..Self::with(port, stream, places) })
+        Ok(Self { entry, host: host.to_owned(), ..Self::with(port, stream, places) })
     }
 
     /// One who knows the path of a media playlist already.
@@ -107,6 +113,7 @@ impl Viewer {
         let first = places[0].0.rendition.clone();
         Self {
             port,
+            host: "localhost".to_owned(),
             began: Instant::now(),
             stream: stream.to_owned(),
             places,
@@ -170,7 +177,7 @@ impl Viewer {
 
     /// The answer for his first media playlist, whatever it is.
     pub async fn ask(&self) -> Result<Reply, String> {
-        http::get(self.port, self.path()).await
+        self.get(self.path(), None).await
     }
 
     /// Refreshes each playlist in use, fetches what is new, and judges.
@@ -180,7 +187,7 @@ impl Viewer {
                 continue;
             }
             let sent = self.began.elapsed();
-            let reply = http::get(self.port, &path).await;
+            let reply = self.get(&path, None).await;
             let polled = Polled { sent, received: self.began.elapsed() };
             let answer = whole(reply);
             let seen = self.observer.playlist(&place, polled, answer.as_deref());
@@ -210,9 +217,19 @@ impl Viewer {
         }
     }
 
+    /// Length and offset, if a range is asked for; then 206 is what 200 is otherwise.
+    async fn get(&self, path: &str, range: Option<(u64, u64)>) -> Result<Reply, String> {
+        let (port, host) = (self.port, &self.host);
+        let Some((length, offset)) = range else { return http::get_at(port, host, path).await };
+        let header = format!("Host: {host}\r\nRange: bytes={offset}-{}\r\n", offset + length - 1);
+        let mut reply = http::get_from(port, path, &header).await?;
+        reply.status = if reply.status == 206 { 200 } else { 1000 + reply.status };
+        Ok(reply)
+    }
+
     async fn fetch_resource(&mut self, place: &Place, base: &str, wanted: Resource) {
         let path = join(base, &wanted.uri);
-        let reply = get(self.port, &path, wanted.range).await;
+        let reply = self.get(&path, wanted.range).await;
         if let (Ok(reply), true) = (&reply, wanted.kind != ResourceKind::Init) {
             let cache = reply.header("cache-control");
             assert_eq!(cache, Some("no-store"), "nobody may keep a key: {path}");
@@ -260,7 +277,7 @@ impl Viewer {
     }
 
     async fn bytes(&mut self, place: &Place, path: &str, wanted: &Wanted) -> Vec<u8> {
-        let answer = whole(get(self.port, &join(path, &wanted.uri), wanted.range).await);
+        let answer = whole(self.get(&join(path, &wanted.uri), wanted.range).await);
         let fetched =
             answer.as_deref().map(|b| Fetched { hash: ContentHash::of(b), length: b.len() as u64 });
         let breaches = self.observer.segment(place, self.began.elapsed(), wanted, fetched);
@@ -364,15 +381,6 @@ impl Viewer {
     pub fn watched(&self) -> &BTreeMap<u64, Watched> {
         self.seen.get(self.main()).expect("nothing was watched yet")
     }
-}
-
-/// Length and offset, if a range is asked for; then 206 is what 200 is otherwise.
-async fn get(port: u16, path: &str, range: Option<(u64, u64)>) -> Result<Reply, String> {
-    let Some((length, offset)) = range else { return http::get(port, path).await };
-    let header = format!("Range: bytes={offset}-{}\r\n", offset + length - 1);
-    let mut reply = http::get_from(port, path, &header).await?;
-    reply.status = if reply.status == 206 { 200 } else { 1000 + reply.status };
-    Ok(reply)
 }
 
 fn whole(reply: Result<Reply, String>) -> Answer<Vec<u8>> {

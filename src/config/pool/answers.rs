@@ -11,6 +11,8 @@ use super::DAY_SECONDS;
 pub struct Answers {
     /// `max-age` of playlists; none: a quarter of the target duration, at least 1 s.
     pub playlist_max_age: Option<Duration>,
+    /// `max-age` of multivariant playlists: how long a CDN sends newcomers to one lane.
+    pub entry_max_age: Duration,
     /// `max-age` of segments.
     pub segment_max_age: Duration,
     /// Origins that may read answers in a browser; `*` for all.
@@ -23,6 +25,7 @@ impl Answers {
             playlist_max_age: section
                 .number_if_set("playlist_max_age_seconds", 0..=60)
                 .map(Duration::from_secs),
+            entry_max_age: section.seconds("entry_max_age_seconds", 1, 0..=60),
             segment_max_age: section.seconds(
                 "segment_max_age_seconds",
                 3600,

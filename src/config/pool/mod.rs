@@ -2,17 +2,20 @@
 
 mod answers;
 mod health;
+mod labels;
 mod limits;
 mod origin;
 mod packager;
 mod selection;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::hosts;
 use super::section::Section;
 use super::values::Secret;
 use crate::model::names::PoolName;
+use crate::model::paths::{AllowedPaths, PathPattern};
 
 pub use answers::Answers;
 pub use health::HealthChecks;
@@ -28,6 +31,10 @@ pub struct Pool {
     pub name: PoolName,
     /// The hosts that lead to it: exact names, `*.example.com`, `*`; in lower case, unique over all pools.
     pub hosts: Vec<String>,
+    /// Entry paths that its viewers may ask for.
+    pub paths: AllowedPaths,
+    /// What its metrics are labelled with, by name.
+    pub labels: BTreeMap<String, String>,
     /// Queries that are part of a stream's identity, such as `DVR`.
     pub identity_queries: Vec<String>,
     /// How many siblings of a lane's packager are watched with it.
@@ -104,6 +111,10 @@ impl Pool {
                 let host = hosts::host_pattern(text)?;
                 section.report.claim("host", &host, path).map(|()| host)
             }),
+            paths: AllowedPaths::new(section.parsed_list("paths", &[], |_, text| {
+                PathPattern::parse(text).map_err(|why| format!("`{text}` {why}"))
+            })),
+            labels: labels::labels(section),
             identity_queries: section
                 .parsed_list("identity_queries", &["DVR"], |_, text| query_name(text)),
             standbys: section.count("standbys", 1, 0..=8),

@@ -2,6 +2,7 @@
 //! happen; gauges are asked for when Prometheus comes by.
 
 mod gauges;
+mod tenants;
 mod zones;
 
 use std::time::Duration;
@@ -12,13 +13,15 @@ use prometheus::{
 };
 
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
+pub use tenants::{PoolGauge, Taken};
 
 use gauges::Scraped;
+use tenants::Tenants;
 use zones::ZoneBytes;
 
 use super::make::Make;
 use crate::model::lane::Splice;
-use crate::model::names::{LaneId, PackagerId};
+use crate::model::names::{LaneId, PackagerId, PoolName};
 
 /// All metrics.
 pub struct Metrics {
@@ -39,6 +42,7 @@ pub struct Metrics {
     zone_bytes: ZoneBytes,
     lanes_opened: IntCounter,
     lanes_ended: IntCounter,
+    tenants: Tenants,
     scraped: Mutex<Scraped>,
 }
 
@@ -153,6 +157,7 @@ impl Metrics {
             )?,
             lanes_opened: make.counter("lanes_opened_total", "Lanes opened.")?,
             lanes_ended: make.counter("lanes_ended_total", "Lanes ended.")?,
+            tenants: Tenants::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
             registry: make.0,
         })
@@ -171,6 +176,11 @@ impl Metrics {
         if cut {
             self.responses_cut.inc();
         }
+    }
+
+    /// A request of this pool's viewers was answered; `refused` names the limit, if one was why.
+    pub fn answered_for(&self, pool: &PoolName, status: u16, bytes: u64, refused: Option<&str>) {
+        self.tenants.answered(pool, status, bytes, refused);
     }
 
     /// A packager's playlist was asked for.
@@ -236,8 +246,11 @@ impl Metrics {
     pub fn text(&self, gauges: &Gauges) -> Vec<u8> {
         let scraped = self.scraped.lock();
         scraped.set(gauges);
+        self.tenants.set(&gauges.pools);
         let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+        let mut families = self.registry.gather();
+        families.extend(tenants::info(&gauges.pools).unwrap_or_default());
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
             tracing::error!(%error, "metrics cannot be written");
         }
         text
