@@ -23,7 +23,7 @@ use crate::ops::{
 use crate::origin::Client;
 use crate::packagers::{Health, Pools};
 use crate::segments::Segments;
-use crate::stream::{self, Outcome, Streams};
+use crate::stream::{self, Outcome, Streams, Verdict};
 
 /// Counts what happens.
 pub struct Counting(pub Arc<Metrics>);
@@ -32,11 +32,17 @@ impl front::Observer for Counting {
     fn answered(&self, a: front::Answered) {
         self.0.answered(a.kind.as_str(), a.status, a.bytes, a.elapsed, a.cut);
     }
+    fn not_through_cdn(&self) {
+        self.0.auth.not_through_cdn();
+    }
 }
 
 impl stream::Observer for Counting {
     fn refreshed(&self, packager: &PackagerId, outcome: Outcome, took: Duration) {
         self.0.refreshed(packager, outcome.as_str(), took);
+    }
+    fn admission(&self, packager: &PackagerId, verdict: Verdict, took: Duration) {
+        self.0.auth.admission(packager, verdict, took);
     }
     fn fetched(&self, packager: &PackagerId, outcome: Outcome, bytes: usize) {
         self.0.fetched(packager, bytes as u64, outcome.as_str());

@@ -7,6 +7,7 @@ use http::header::{self, HeaderValue};
 use http::{HeaderName, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use super::auth::Auth;
 use super::errors::Failure;
 use super::range::{Part, part};
 use super::request::{accepts_gzip, none_match_names, text};
@@ -18,6 +19,8 @@ use crate::stream::Printed;
 /// The type of every playlist (RFC 8216, 4), by which CDNs know what to compress.
 const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// For one viewer alone.
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Content-Length, Content-Range, Date, ETag, Age, X-Amz-Cf-Id, X-Cache",
 );
@@ -90,6 +93,8 @@ impl Cors {
 pub struct PoolAnswers {
     /// Queries that are part of a stream's identity.
     pub identity_queries: Vec<String>,
+    /// Who is let in.
+    pub auth: Auth,
     playlist_max_age: Option<u32>,
     cors: Cors,
     retry_after: HeaderValue,
@@ -101,10 +106,14 @@ impl PoolAnswers {
     fn new(settings: &PoolSettings, retry_after_seconds: u32) -> Self {
         Self {
             identity_queries: settings.identity_queries.clone(),
+            auth: settings.auth.clone(),
             playlist_max_age: settings.playlist_max_age,
             cors: Cors::new(&settings.cors_origins),
             retry_after: HeaderValue::from(retry_after_seconds),
-            entry_cache: max_age(settings.entry_max_age, ""),
+            entry_cache: match settings.auth.per_viewer {
+                true => PRIVATE,
+                false => max_age(settings.entry_max_age, ""),
+            },
             segment_cache: max_age(settings.segment_max_age, ", immutable"),
         }
     }
@@ -241,7 +250,7 @@ impl PoolAnswers {
                 header::ACCESS_CONTROL_ALLOW_METHODS,
                 HeaderValue::from_static("GET, HEAD, OPTIONS"),
             );
-            head.set(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Range"));
+            head.set(header::ACCESS_CONTROL_ALLOW_HEADERS, self.auth.preflight_headers());
             head.set(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
         }
         head.without_body()

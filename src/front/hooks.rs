@@ -12,6 +12,8 @@ use pingora::{Error, ErrorType, Result};
 use super::Front;
 use super::access_log::{AccessLog, Line, without_token};
 use super::answer::Answer;
+use super::auth;
+use super::client::Client;
 use super::lanes::Lanes;
 use super::observe::{Answered, Kind};
 use super::settings::Settings;
@@ -30,6 +32,10 @@ pub struct Context {
     pub(super) pool: Option<PoolName>,
     /// The lane of its token, for the access log.
     pub(super) lane: Option<LaneId>,
+    /// The Unix second at which his token ends, if it does.
+    pub(super) expires_unix_s: Option<u64>,
+    /// Who asks.
+    pub client: Client,
     _in_flight: InFlight,
 }
 
@@ -43,6 +49,8 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
             kind: Kind::Other,
             pool: None,
             lane: None,
+            expires_unix_s: None,
+            client: Client::default(),
             _in_flight: InFlight::begin(&self.0.stages),
         }
     }
@@ -58,8 +66,9 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let current = self.0.current.load();
         connection(session, &current.settings, self.0.stages.closing());
+        context.client = Client::of(session, &current.settings.trusted);
         let answer = match self.0.answer(session.req_header(), context).await {
-            Ok(answer) => answer,
+            Ok(answer) => auth::no_longer_than(answer, context.expires_unix_s),
             Err(failure) => {
                 current.of(context.pool.as_ref()).failure(session.req_header(), &failure)
             }
@@ -149,7 +158,7 @@ fn write_line(log: &AccessLog, session: &Session, context: &Context, answered: &
         bytes: answered.bytes,
         ms: answered.elapsed.as_secs_f64() * 1e3,
         cut: answered.cut,
-        client: session.client_addr().map(ToString::to_string),
+        client: context.client.address.map(|address| address.to_string()),
         trace_id: named("x-amzn-trace-id"),
         cf_id: named("x-amz-cf-id"),
         request_id: named("x-request-id"),

@@ -1,14 +1,18 @@
 //! The front: what viewers and CDNs talk to. Every answer is made from memory or from the segment
 //! directory; nothing is proxied, and nothing waits for a packager but a first playlist.
 //!
-//! A request's way: `connections` → `hooks` (Pingora) → `request` (method, host, sizes) → the route → `known` or
+//! A request's way: `connections` → `hooks` (Pingora) → `client` (whose address it is) → `gate` (did it come
+//! through the CDN) → `request` (method, host, sizes) → the route → `auth` (entry: is he let in) → `known` or
 //! the keyring (token to lane) → `lanes` → `answer`. `errors` is the one table of refusals,
 //! `stage` what readiness follows, `observe` and `access_log` what is told of each answer.
 
 pub mod access_log;
 mod answer;
+pub mod auth;
+pub mod client;
 mod connections;
 mod errors;
+pub mod gate;
 mod hooks;
 mod known;
 mod lanes;
@@ -37,7 +41,7 @@ pub use stage::{InFlight, Stage, Stages};
 use access_log::AccessLog;
 use answer::{Answer, Prepared};
 use known::{Known, Verified};
-use request::{Want, host, want};
+use request::{Want, want};
 
 use crate::model::lane::Held;
 use crate::model::names::{OutputMsn, PoolName, RenditionId, StreamKey};
@@ -58,6 +62,7 @@ pub struct Front<L: Lanes> {
     waiting: AtomicUsize,
     observer: Arc<dyn Observer>,
     access_log: Option<AccessLog>,
+    gatekeeper: gate::Gatekeeper,
 }
 
 impl<L: Lanes> Front<L> {
@@ -72,6 +77,7 @@ impl<L: Lanes> Front<L> {
             waiting: AtomicUsize::new(0),
             observer: Arc::new(Nobody),
             access_log: None,
+            gatekeeper: gate::Gatekeeper::default(),
         }
     }
 
@@ -124,6 +130,7 @@ impl<L: Lanes> Front<L> {
         context: &mut Context,
     ) -> Result<Answer, Failure> {
         let current = self.current.load();
+        self.pass_gate(request, &current.settings, context)?;
         let want = want(request, &current.settings)?;
         let text = std::str::from_utf8(request.raw_path()).map_err(|_| Failure::Path)?;
         let (path, query) =
@@ -133,7 +140,8 @@ impl<L: Lanes> Front<L> {
             context.kind = Kind::Health;
             return self.health(rest);
         }
-        let pool = self.lanes.pool(&host(request)?).ok_or(Failure::UnknownHost)?;
+        let host = context.client.host(request)?;
+        let pool = self.lanes.pool(&host).ok_or(Failure::UnknownHost)?;
         let answers = current.of(Some(&*context.pool.insert(pool.clone())));
         if want == Want::Preflight {
             return Ok(answers.preflight(request));
@@ -142,8 +150,9 @@ impl<L: Lanes> Front<L> {
             Route::Own { .. } => Err(Failure::NotFound),
             Route::Entry { path } => {
                 context.kind = Kind::Entry;
-                let query = identity_query(query, &answers.identity_queries);
-                let stream = StreamKey { pool, path: path.into(), query: query.into() };
+                let identity = identity_query(query, &answers.identity_queries);
+                let stream = StreamKey { pool, path: path.into(), query: identity.into() };
+                self.admit(request, query, &stream, context).await?;
                 let text = self.entry(&current, stream, context).await?;
                 Ok(answers.entry(request, text))
             }
@@ -223,7 +232,8 @@ impl<L: Lanes> Front<L> {
         drop(waiting);
         let lane_id = lane.header().lane.clone();
         context.lane = Some(lane_id.clone());
-        let claims = Claims { stream, lane: lane_id, viewer: None, expires_unix_s: None };
+        let claims =
+            Claims { stream, lane: lane_id, viewer: None, expires_unix_s: context.expires_unix_s };
         let token = self.keyring.load().sign(&claims);
         Ok(lane.multivariant(&token))
     }
@@ -239,9 +249,8 @@ impl<L: Lanes> Front<L> {
     ) -> Result<Arc<L::Lane>, Failure> {
         let prefix = up_to_token(path);
         if let Some(known) = self.known.get(pool, prefix) {
-            if known.expires_unix_s.is_some_and(|expires| unix_s() >= expires) {
-                return Err(Failure::TokenExpired);
-            }
+            current.of(Some(pool)).auth.holds(known.expires_unix_s, unix_s())?;
+            context.expires_unix_s = known.expires_unix_s;
             if let Some(lane) = known.lane.upgrade() {
                 context.lane = Some(known.lane_id.clone());
                 return Ok(lane);
@@ -250,6 +259,8 @@ impl<L: Lanes> Front<L> {
         let stream_path = place.stream.to_string();
         let claims = self.keyring.load().verify(place.token, pool, &stream_path, unix_s())?;
         context.lane = Some(claims.lane.clone());
+        current.of(Some(pool)).auth.holds(claims.expires_unix_s, unix_s())?;
+        context.expires_unix_s = claims.expires_unix_s;
         let waiting = self.wait(current)?;
         let lane = self.lanes.lane(&claims.stream, &claims.lane).await?;
         drop(waiting);

@@ -4,6 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::auth::Auth;
+use super::client::Trusted;
+use super::gate::Gate;
 use crate::model::names::PoolName;
 
 /// Settings of the front.
@@ -13,6 +16,10 @@ pub struct Settings {
     pub pools: HashMap<PoolName, PoolSettings>,
     /// The same for pools that are not named, and for requests that lead to none.
     pub others: PoolSettings,
+    /// What shows that a request came through the CDN, where a pool has nothing of its own.
+    pub gate: Option<Gate>,
+    /// Whose word is taken for who asks.
+    pub trusted: Trusted,
     /// Longest path and query, bytes.
     pub uri_bytes_max: usize,
     /// Most bytes of all request headers.
@@ -48,6 +55,10 @@ pub struct PoolSettings {
     pub cors_origins: Vec<String>,
     /// Queries that are part of a stream's identity, such as `DVR`.
     pub identity_queries: Vec<String>,
+    /// Who is let in.
+    pub auth: Auth,
+    /// What shows that a request came through the CDN, in place of what holds for all.
+    pub gate: Option<Gate>,
 }
 
 impl Default for PoolSettings {
@@ -58,6 +69,8 @@ impl Default for PoolSettings {
             segment_max_age: 3600,
             cors_origins: vec!["*".to_owned()],
             identity_queries: vec!["DVR".to_owned()],
+            auth: Auth::default(),
+            gate: None,
         }
     }
 }
@@ -67,6 +80,8 @@ impl Default for Settings {
         Self {
             pools: HashMap::new(),
             others: PoolSettings::default(),
+            gate: None,
+            trusted: Trusted::default(),
             uri_bytes_max: 8192,
             header_bytes_max: 32 * 1024,
             connections_max: 100_000,

@@ -13,6 +13,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
 
+use super::admission::Lately;
 use super::recall::{Recalled, Spot};
 use super::worker::{Answer, Event, Worker};
 use super::{Capacity, Clock, Lane, Observer, PoolSettings, Refusal, StreamStatus};
@@ -145,8 +146,9 @@ impl Slot {
 
 /// All streams of this proxy: what the front asks.
 pub struct Streams {
-    deps: Arc<Deps>,
-    slots: DashMap<StreamKey, Arc<Slot>>,
+    pub(super) deps: Arc<Deps>,
+    pub(super) slots: DashMap<StreamKey, Arc<Slot>>,
+    pub(super) lately: Lately,
 }
 
 impl Streams {
@@ -168,7 +170,7 @@ impl Streams {
             rng: Mutex::new(StdRng::seed_from_u64(parts.seed)),
             lanes: AtomicUsize::new(0),
         };
-        Arc::new(Self { deps: Arc::new(deps), slots: DashMap::new() })
+        Arc::new(Self { deps: Arc::new(deps), slots: DashMap::new(), lately: Lately::default() })
     }
 
     /// Takes changed settings; streams that are carried follow.

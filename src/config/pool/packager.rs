@@ -50,13 +50,13 @@ impl Packager {
         let zone = section.parsed("zone", hosts::id).unwrap_or_default();
         let weight = section.small("weight", 1, 1..=1000);
         let host = section.parsed("host", hosts::host_header);
-        let headers = headers(section);
+        let headers = headers(section, "headers");
         Some(Self { id: PackagerId::new(id?), url: url?, zone, weight, host, headers, ca, sni })
     }
 }
 
 /// Headers that Segue sets itself.
-const OWN_HEADERS: [&str; 8] = [
+pub(super) const OWN_HEADERS: [&str; 8] = [
     "accept-encoding",
     "connection",
     "content-length",
@@ -67,9 +67,10 @@ const OWN_HEADERS: [&str; 8] = [
     "transfer-encoding",
 ];
 
-fn headers(section: &Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
+/// A map of headers. Their values are for no log.
+pub(super) fn headers(section: &Section<'_>, key: &'static str) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = BTreeMap::new();
-    for (path, name, value) in section.names("headers") {
+    for (path, name, value) in section.names(key) {
         let Ok(name) = HeaderName::try_from(&name) else {
             section.report.error(&path, "is no name of a header");
             continue;

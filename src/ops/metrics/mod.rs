@@ -1,6 +1,7 @@
 //! Prometheus metrics, `segue_...`, in a registry of our own. Counters are counted where things
 //! happen; gauges are asked for when Prometheus comes by.
 
+mod auth;
 mod gauges;
 
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Metrics {
     lanes_opened: IntCounter,
     lanes_ended: IntCounter,
     scraped: Mutex<Scraped>,
+    /// Who is let in.
+    pub auth: auth::Auth,
 }
 
 /// Requests of one kind, looked up once: this is on every request's way.
@@ -150,6 +153,7 @@ impl Metrics {
             lanes_opened: make.counter("lanes_opened_total", "Lanes opened.")?,
             lanes_ended: make.counter("lanes_ended_total", "Lanes ended.")?,
             scraped: Mutex::new(Scraped::new(&make)?),
+            auth: auth::Auth::new(&make)?,
             registry: make.0,
         })
     }
