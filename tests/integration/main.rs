@@ -40,6 +40,7 @@ mod authorisation;
 mod authorisation_expiry;
 mod bad_playlists;
 mod bad_segments;
+mod cached;
 mod capacity;
 mod clients;
 mod containers;
