@@ -47,9 +47,9 @@ pub(super) fn who_is_let_in(text: &mut String, config: &Config) {
         rows.push(row([
             pool.name.as_str(),
             if auth.per_viewer { "per_viewer" } else { "none" },
-            &or_dash(shown.collect()),
+            &or_dash(&shown.collect::<Vec<_>>()),
             &if auth.per_viewer { format!("{} s", auth.expires.as_secs()) } else { "-".to_owned() },
-            &or_dash(names.collect()),
+            &or_dash(&names.collect::<Vec<_>>()),
             secret.as_deref().unwrap_or("-"),
         ]));
     }
@@ -57,6 +57,6 @@ pub(super) fn who_is_let_in(text: &mut String, config: &Config) {
     table(text, &rows);
 }
 
-fn or_dash(names: Vec<String>) -> String {
+fn or_dash(names: &[String]) -> String {
     if names.is_empty() { "-".to_owned() } else { names.join(" ") }
 }

@@ -110,9 +110,10 @@ impl PoolAnswers {
             playlist_max_age: settings.playlist_max_age,
             cors: Cors::new(&settings.cors_origins),
             retry_after: HeaderValue::from(retry_after_seconds),
-            entry_cache: match settings.auth.per_viewer {
-                true => PRIVATE,
-                false => max_age(settings.entry_max_age, ""),
+            entry_cache: if settings.auth.per_viewer {
+                PRIVATE
+            } else {
+                max_age(settings.entry_max_age, "")
             },
             segment_cache: max_age(settings.segment_max_age, ", immutable"),
         }

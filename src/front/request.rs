@@ -40,16 +40,14 @@ pub fn want(request: &RequestHeader, settings: &Settings) -> Result<Want, Failur
 /// The host that a request is for, lower case, without port: the authority of the URI (HTTP/2 and
 /// absolute form), else the one Host header (RFC 9112, 3.2).
 pub fn host(request: &RequestHeader) -> Result<Cow<'_, str>, Failure> {
-    let text = if let Some(host) = request.uri.host() {
-        host
-    } else {
-        let mut all = request.headers.get_all(header::HOST).iter();
-        let (Some(one), None) = (all.next(), all.next()) else {
-            return Err(Failure::Host);
-        };
-        return host_in(one.to_str().map_err(|_| Failure::Host)?);
+    if let Some(host) = request.uri.host() {
+        return lower(host);
+    }
+    let mut all = request.headers.get_all(header::HOST).iter();
+    let (Some(one), None) = (all.next(), all.next()) else {
+        return Err(Failure::Host);
     };
-    lower(text)
+    host_in(one.to_str().map_err(|_| Failure::Host)?)
 }
 
 /// The same of the text of a header, which may hold a port.

@@ -123,10 +123,9 @@ fn without(body: &[u8], form: &[u8]) -> Option<Vec<u8>> {
         let ends = next.is_none_or(|b| b.is_ascii_whitespace() || b"&\"#<>'".contains(&b));
         let begin = match body.get(separator) {
             _ if !ends => continue,
-            Some(b'&') => separator,
             // What follows takes its place behind the question mark.
             Some(b'?') if next == Some(b'&') => at,
-            Some(b'?') => separator,
+            Some(b'?' | b'&') => separator,
             _ => continue,
         };
         kept.extend_from_slice(body.get(from..begin).unwrap_or_default());

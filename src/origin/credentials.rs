@@ -42,7 +42,9 @@ impl Ready {
     pub(super) fn new(credentials: &Credentials) -> Result<Self, EndpointError> {
         let queries = credentials.queries.clone();
         let mut headers = headers_of(&credentials.headers)?;
-        headers.iter_mut().for_each(|(_, value)| value.set_sensitive(true));
+        for (_, value) in &mut headers {
+            value.set_sensitive(true);
+        }
         Ok(Self { headers, forms: query::forms(&queries), queries })
     }
 
@@ -64,7 +66,7 @@ pub(super) enum Shows<'a> {
 
 impl<'a> Shows<'a> {
     /// Path and query as they are sent.
-    pub(super) fn target<'t>(&self, entry: &Entry, target: &'t str) -> Cow<'t, str> {
+    pub(super) fn target<'t>(self, entry: &Entry, target: &'t str) -> Cow<'t, str> {
         match self {
             Self::Own if !entry.credentials.queries.is_empty() => {
                 query::with_pairs(target, &entry.credentials.queries).into()
@@ -74,7 +76,7 @@ impl<'a> Shows<'a> {
     }
 
     /// Headers on top of those that every request has.
-    pub(super) fn headers(&self, entry: &'a Entry) -> &'a Headers {
+    pub(super) fn headers(self, entry: &'a Entry) -> &'a Headers {
         match self {
             Self::Own => &entry.credentials.headers,
             Self::Viewer(headers) => headers,
@@ -87,7 +89,9 @@ pub(super) fn headers_of_viewer(shown: &Shown) -> Result<Headers, OriginError> {
     let mut all = shown.headers.clone();
     all.extend(shown.address.clone().map(|address| ("x-forwarded-for".to_owned(), address)));
     let mut headers = headers_of(&all).map_err(|error| OriginError::Protocol(error.to_string()))?;
-    headers.iter_mut().for_each(|(_, value)| value.set_sensitive(true));
+    for (_, value) in &mut headers {
+        value.set_sensitive(true);
+    }
     Ok(headers)
 }
 

@@ -58,7 +58,7 @@ impl Verdict {
     }
 }
 
-/// Who gave no verdict lately, and when. As many as there are packagers.
+/// Who gave no verdict lately, and when.
 #[derive(Default)]
 pub(super) struct Lately(DashMap<PackagerId, UnixMs>);
 
@@ -66,6 +66,7 @@ impl Lately {
     /// True where that is news.
     fn failed(&self, id: &PackagerId, now: UnixMs) -> bool {
         let news = !self.has_failed(id, now);
+        self.0.retain(|_, at| now.since(*at) < ASKED_LAST_FOR);
         self.0.insert(id.clone(), now);
         news
     }

@@ -7,8 +7,7 @@ use crate::packager::Packager;
 use crate::wait_for;
 
 fn unix_s() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.unwrap().as_secs()
+    segue::stream::Clock::system().now().0 / 1000
 }
 
 fn max_age(reply: &crate::http::Reply) -> u64 {

@@ -50,6 +50,27 @@ async fn what_goes_around_the_cdn_is_refused() {
 }
 
 #[tokio::test]
+async fn a_pool_may_have_a_secret_of_its_own() {
+    let a = Packager::fake("a").segments_of(2000, 2).live();
+    let secret =
+        |value: &str| format!("origin_secret_header: {{ name: X-Origin-Secret, value: {value} }}");
+    let proxy = Proxy::over(&[&a])
+        .setting(&secret("that-of-all-pools"))
+        .pool_setting(&secret("that-of-this-pool"))
+        .pool_setting("hosts: [localhost]")
+        .start()
+        .await;
+    for (headers, status) in [
+        ("X-Origin-Secret: that-of-this-pool\r\n", 200),
+        ("X-Origin-Secret: that-of-all-pools\r\n", 403),
+        ("Host: unknown\r\nX-Origin-Secret: that-of-this-pool\r\n", 403),
+        ("Host: unknown\r\nX-Origin-Secret: that-of-all-pools\r\n", 421),
+    ] {
+        assert_eq!(ask(&proxy, "/cam/playlist.m3u8", headers).await.status, status, "{headers}");
+    }
+}
+
+#[tokio::test]
 async fn trusted_proxies_say_who_asks_and_for_which_host() {
     let a = Packager::fake("a").segments_of(2000, 2).guarded(["good"]).live();
     let forwarded = "Host: localhost\r\nX-Forwarded-For: 6.6.6.6, 203.0.113.7, 10.1.1.1\r\n\
