@@ -12,11 +12,11 @@ use crate::model::shown::Shown;
 use crate::origin::OriginError;
 use crate::packagers::Packager;
 
-/// One packager's time to answer: two have to fit into [`ALL_WITHIN`].
-const DEADLINE: Duration = Duration::from_millis(1500);
+/// One packager's time to answer while there are others: two fit into [`ALL_WITHIN`].
+const DEADLINE: Duration = Duration::from_secs(2);
 /// A verdict comes within this, or none does: the first playlist is waited for as well, and players
 /// wait for 6 s.
-const ALL_WITHIN: Duration = Duration::from_millis(3500);
+const ALL_WITHIN: Duration = Duration::from_secs(4);
 /// One that gave no verdict is asked last for this long, so that not every viewer waits for it.
 const ASKED_LAST_FOR: Duration = Duration::from_secs(5);
 
@@ -88,7 +88,8 @@ impl Streams {
         let began = clock.now();
         let path = stream.path_and_query();
         let mut last = Refusal::NoPackager;
-        for (packager, watched) in self.askable(stream) {
+        let mut askable = self.askable(stream).into_iter().peekable();
+        while let Some((packager, watched)) = askable.next() {
             // That there is no such stream is its word alone while others are known to have it.
             if last == Refusal::NoStream && !watched {
                 break;
@@ -99,7 +100,9 @@ impl Streams {
             }
             let id = &packager.id;
             let asked = clock.now();
-            let answer = self.deps.origin.entry(id, &path, shown, left.min(DEADLINE)).await;
+            // The first to ask an edge for a stream waits until it has it.
+            let deadline = if askable.peek().is_some() { left.min(DEADLINE) } else { left };
+            let answer = self.deps.origin.entry(id, &path, shown, deadline).await;
             let verdict = Verdict::of(&answer);
             self.deps.observer.admission(id, verdict, clock.now().since(asked));
             match verdict {

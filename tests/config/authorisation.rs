@@ -56,6 +56,10 @@ fn what_is_wrong() {
              it",
         ),
         (
+            "credentials: { queries: { DVR: hush } }",
+            "credentials.queries.DVR: `DVR` stands in identity_queries: a viewer's would take its place",
+        ),
+        (
             "credentials: { headers: { Host: a } }",
             "credentials.headers.Host: cannot be set here: use the key `host`",
         ),

@@ -141,7 +141,8 @@ async fn whoever_fails_is_no_judge() {
         }
     }
     // It is asked last, so that not every viewer waits for it.
-    assert_eq!(proxy.logged(&["does not say who is let in", "packager=a"]).len(), 1);
+    assert!(!proxy.logged(&["does not say who is let in", "packager=a"]).is_empty());
+    assert!(a.asked_for_viewers().len() < 10, "{:?}", a.asked_for_viewers());
     a.guards(Mood::Decides);
     a.kill().await;
     assert_eq!(entry(&proxy, "?token=good").await.status, 200);

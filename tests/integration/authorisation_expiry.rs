@@ -22,19 +22,19 @@ async fn a_token_ends_for_playlists_and_segments() {
     let proxy = per_viewer(&[&a]).start().await;
     let mut long = proxy.viewer_with("cam", "?token=good").await;
     long.more(1).await;
-    let end = unix_s() + 8;
+    let end = unix_s() + 12;
     let mut short = proxy.viewer_with("cam", &format!("?token=good&tokenend={end}")).await;
     short.refresh().await;
     let segment = short.segment_path();
     let reply = proxy.get(&segment).await.unwrap();
     assert_eq!(reply.status, 200);
-    assert!(max_age(&reply) <= 8, "a cache must not keep it beyond the token");
+    assert!(max_age(&reply) <= 12, "a cache must not keep it beyond the token");
     let reply = proxy.get(&long.segment_path()).await.unwrap();
     assert!(max_age(&reply) > 3000);
     assert_eq!(a.asked_for_viewers().len(), 2);
 
     let over = || async { short.ask().await.unwrap().status == 403 };
-    wait_for("the token to end", Duration::from_secs(20), over).await.unwrap();
+    wait_for("the token to end", Duration::from_secs(40), over).await.unwrap();
     assert!(unix_s() >= end, "it ended early");
     for path in [short.path(), &segment] {
         let reply = proxy.get(path).await.unwrap();

@@ -66,7 +66,8 @@ impl Auth {
             headers: section.parsed_list("auth_headers", &[], |_, text| header_name(text)),
             expires: section.seconds("auth_expires_seconds", 3600, 10..=30 * DAY_SECONDS),
             expiry_query: section.parsed("auth_expiry_query", query_name),
-            credentials: section.section("credentials", Credentials::read),
+            credentials: section
+                .section("credentials", |section| Credentials::read(section, identity_queries)),
             origin_secret: OriginSecret::read(section),
         };
         if let Some(name) = auth.expiry_query.as_ref().filter(|name| !is_among(name, &auth.queries))
@@ -112,10 +113,18 @@ impl Auth {
 }
 
 impl Credentials {
-    fn read(section: &Section<'_>) -> Self {
+    fn read(section: &Section<'_>, identity_queries: &[String]) -> Self {
         let mut queries: Vec<(String, Secret<String>)> = Vec::new();
         for (path, name, value) in section.names("queries") {
-            match query_name(&name).and_then(|name| Ok((name, query_value(value)?))) {
+            let own = |name: String| {
+                // What stands in a URL already is not put in again.
+                if identity_queries.contains(&name) {
+                    let why = "stands in identity_queries: a viewer's would take its place";
+                    return Err(format!("`{name}` {why}"));
+                }
+                Ok(name)
+            };
+            match query_name(&name).and_then(own).and_then(|name| Ok((name, query_value(value)?))) {
                 Ok(pair) => queries.push(pair),
                 Err(why) => section.report.error(&path, why),
             }
