@@ -4,6 +4,7 @@
 //! what operators see and do; `drains` packagers taken out; `chores` what runs beside; `logs`, `listen` and `lifecycle` the
 //! process; `tenants` what each pool takes; `demonstrate` the same behind `segue demo`.
 
+mod auth;
 mod chores;
 mod demonstrate;
 mod drains;

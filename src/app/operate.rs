@@ -23,7 +23,7 @@ use crate::ops::{
 use crate::origin::{Client, Meter};
 use crate::packagers::{Health, Pools};
 use crate::segments::Segments;
-use crate::stream::{self, Outcome, Streams};
+use crate::stream::{self, Outcome, Streams, Verdict};
 
 /// Counts what happens.
 pub struct Counting(pub Arc<Metrics>);
@@ -35,11 +35,17 @@ impl front::Observer for Counting {
             self.0.answered_for(pool, a.status, a.bytes, a.refused);
         }
     }
+    fn not_through_cdn(&self) {
+        self.0.auth.not_through_cdn();
+    }
 }
 
 impl stream::Observer for Counting {
     fn refreshed(&self, packager: &PackagerId, outcome: Outcome, took: Duration) {
         self.0.refreshed(packager, outcome.as_str(), took);
+    }
+    fn admission(&self, packager: &PackagerId, verdict: Verdict, took: Duration) {
+        self.0.auth.admission(packager, verdict, took);
     }
     fn fetched(&self, packager: &PackagerId, outcome: Outcome, bytes: usize) {
         self.0.fetched(packager, bytes as u64, outcome.as_str());

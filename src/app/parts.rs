@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::auth;
 use crate::config::{self, Config};
 use crate::front;
 use crate::model::health::Thresholds;
@@ -85,6 +86,7 @@ fn endpoint(pool: &config::Pool, p: &config::Packager) -> Endpoint {
         port: p.url.port,
         host_header: p.host.clone(),
         headers: p.headers.iter().map(|(n, v)| (n.to_string(), text(v))).collect(),
+        credentials: auth::credentials(&pool.auth.credentials),
         ca_file: p.ca.clone(),
         sni: p.sni.clone(),
         limits: Limits {
@@ -140,9 +142,13 @@ pub fn front(config: &Config) -> front::Settings {
         paths: pool.paths.clone(),
         waiting_max: Some(allowed.waiting_requests),
         bandwidth_bps: allowed.bandwidth_bps,
+        auth: auth::of_pool(&pool.auth),
+        gate: pool.auth.origin_secret.as_ref().map(auth::gate),
     };
     front::Settings {
         pools: config.pools.iter().map(|p| (p.name.clone(), pool(p, config.allowed(p)))).collect(),
+        gate: config.origin_secret.as_ref().map(auth::gate),
+        trusted: front::client::Trusted(config.trusted_proxies.clone()),
         uri_bytes_max: config.limits.uri_bytes,
         header_bytes_max: config.limits.header_bytes,
         waiting_max: config.limits.waiting_requests,

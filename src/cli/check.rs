@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use segue::config::{ByteSize, Config};
 
+use super::auth;
+
 /// Prints the problems to standard error, or a summary to standard output.
 pub fn check(conf: &Path) -> ExitCode {
     match Config::load(conf) {
@@ -49,6 +51,7 @@ fn summary(conf: &Path, config: &Config) -> String {
     if !config.zone.is_empty() {
         rows.push(row(["zone", &config.zone]));
     }
+    rows.extend(auth::in_front(config));
     table(&mut text, &rows);
     text.push('\n');
     let mut rows = vec![row(["POOL", "HOSTS", "PACKAGER", "URL", "ZONE", "WEIGHT"])];
@@ -75,6 +78,7 @@ fn summary(conf: &Path, config: &Config) -> String {
         text.push('\n');
         table(&mut text, &tenants);
     }
+    auth::who_is_let_in(&mut text, config);
     text
 }
 
@@ -104,12 +108,12 @@ fn tenants(config: &Config) -> Vec<Vec<String>> {
     rows
 }
 
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
 /// Appends `rows` with each column as wide as its widest cell.
-fn table(text: &mut String, rows: &[Vec<String>]) {
+pub(super) fn table(text: &mut String, rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column| {
         rows.iter()

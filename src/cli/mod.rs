@@ -1,6 +1,7 @@
 //! The command line: what can be said, and the commands that need no proxy or ask a running one.
 
 mod admin;
+mod auth;
 pub mod check;
 pub mod drain;
 pub mod health;

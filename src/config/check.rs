@@ -122,6 +122,12 @@ fn check(config: &Config, report: &Report) {
                     admin_token nothing can be changed through it";
         report.warning(&top.key("admin"), text);
     }
+    let all = |network: &ipnet::IpNet| network.prefix_len() == 0;
+    if config.trusted_proxies.iter().any(all) {
+        let text =
+            "trusts everybody: each viewer can say whose address he has and which host he asks for";
+        report.warning(&top.key("trusted_proxies"), text);
+    }
     let largest = config.pools.iter().map(|pool| pool.origin.segment_bytes).max();
     let limits = [
         ("memory", Some(config.segments.memory)),

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use ipnet::IpNet;
+
 /// An address to listen on.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     match text.parse::<SocketAddr>() {
@@ -54,6 +56,19 @@ pub(super) fn server_name(text: &str) -> Result<String, String> {
         return Ok(text.to_ascii_lowercase());
     }
     Err(format!("`{text}` is no DNS name"))
+}
+
+/// The name of a header.
+pub(super) fn header_name(text: &str) -> Result<http::HeaderName, String> {
+    text.parse().map_err(|_| format!("`{text}` is no name of a header"))
+}
+
+/// A network of addresses, or one address.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let one = |address: IpAddr| IpNet::from(address);
+    text.parse().or_else(|_| text.parse().map(one)).map_err(|_| {
+        format!("`{text}` is no network; write such as 10.0.0.0/8, fd00::/8 or 10.0.0.1")
+    })
 }
 
 /// The value of a Host header: `HOST[:PORT]`.

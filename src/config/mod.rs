@@ -21,10 +21,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 pub use error::{ConfigErrors, Problem};
-pub use pool::{Answers, HealthChecks, OriginLimits, Packager, Pool, PoolLimits, Selection};
+pub use pool::{
+    Answers, Auth, Credentials, HealthChecks, OriginLimits, Packager, Pool, PoolLimits, Selection,
+};
 pub use tenants::Allowed;
-pub use values::{ByteSize, PackagerUrl, Secret, StoreSpec};
+pub use values::{ByteSize, OriginSecret, PackagerUrl, Secret, StoreSpec};
 
 use section::Section;
 
@@ -38,6 +42,10 @@ pub struct Config {
     pub admin: SocketAddr,
     /// What a request that changes things must bring; none: there are no such requests.
     pub admin_token: Option<Secret<String>>,
+    /// The networks whose X-Forwarded-For and X-Forwarded-Host count. Empty: nobody's.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What shows that a request came through the CDN, for pools that have nothing of their own.
+    pub origin_secret: Option<OriginSecret>,
     /// The zone this proxy stands in; empty for none.
     pub zone: String,
     /// Where lanes' logs are kept.
@@ -214,7 +222,10 @@ impl Config {
             admin: section
                 .parsed("admin", |text| address(&section.path.key("admin"), text))
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090))),
-            admin_token: section.parsed("admin_token", |text| pool::secret_text(text, 16)),
+            admin_token: section.parsed("admin_token", |text| values::secret_text(text, 16)),
+            trusted_proxies: section
+                .parsed_list("trusted_proxies", &[], |_, text| hosts::network(text)),
+            origin_secret: OriginSecret::read(section),
             store: section
                 .parsed("store", StoreSpec::parse)
                 .unwrap_or(StoreSpec::Sqlite(PathBuf::from("segue.db"))),

@@ -8,6 +8,8 @@ use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
+use super::section::Section;
+
 /// A number of bytes. Written `"1GiB"`, `"512MiB"`, `"64KiB"` or as a plain number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
@@ -78,6 +80,41 @@ impl<T> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(secret)")
     }
+}
+
+/// The header that shows that a request came through the CDN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OriginSecret {
+    /// Its name.
+    pub name: http::HeaderName,
+    /// The values that open. Never empty.
+    pub values: Vec<Secret<String>>,
+}
+
+impl OriginSecret {
+    /// Reads `origin_secret_header`. None where it is not set, or is wrong, which is a problem told.
+    pub(super) fn read(section: &Section<'_>) -> Option<Self> {
+        let key = "origin_secret_header";
+        let set = section.has(key);
+        section.section(key, |section| {
+            for key in ["name", "value"].into_iter().filter(|key| set && !section.has(key)) {
+                section.error(key, "is missing");
+            }
+            let name = section.parsed("name", super::hosts::header_name);
+            let value = section.parsed("value", |text| secret_text(text, 16));
+            let others = section.parsed_list("other_values", &[], |_, text| secret_text(text, 16));
+            Some(Self { name: name?, values: value.into_iter().chain(others).collect() })
+                .filter(|secret| !secret.values.is_empty())
+        })
+    }
+}
+
+/// A secret of the file, with as many letters as it takes not to be guessed.
+pub(super) fn secret_text(text: &str, shortest: usize) -> Result<Secret<String>, String> {
+    if text.len() < shortest {
+        return Err(format!("has {} letters and wants {shortest} or more", text.len()));
+    }
+    Ok(Secret::new(text.to_owned()))
 }
 
 /// Where lanes' logs are kept.

@@ -51,7 +51,7 @@ pub struct Line<'a> {
     /// The viewer left before the end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
-    /// The peer's address.
+    /// The viewer's address: the peer's, or what a trusted peer says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
     /// `X-Amzn-Trace-Id`.

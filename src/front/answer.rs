@@ -8,6 +8,7 @@ use http::header::{self, HeaderValue};
 use http::{HeaderName, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use super::auth::Auth;
 use super::errors::Failure;
 use super::range::{Part, part};
 use super::request::{accepts_gzip, none_match_names, text};
@@ -20,6 +21,8 @@ use crate::stream::Printed;
 /// The type of every playlist (RFC 8216, 4), by which CDNs know what to compress.
 const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// For one viewer alone.
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Content-Length, Content-Range, Date, ETag, Age, X-Amz-Cf-Id, X-Cache",
 );
@@ -102,6 +105,8 @@ pub struct PoolAnswers {
     pub identity_queries: Vec<String>,
     /// What its viewers may take.
     pub tenant: Arc<Tenant>,
+    /// Who is let in.
+    pub auth: Auth,
     playlist_max_age: Option<u32>,
     cors: Cors,
     retry_after: HeaderValue,
@@ -114,10 +119,15 @@ impl PoolAnswers {
         Self {
             identity_queries: settings.identity_queries.clone(),
             tenant: Arc::new(Tenant::new(settings, before.map(|before| &*before.tenant))),
+            auth: settings.auth.clone(),
             playlist_max_age: settings.playlist_max_age,
             cors: Cors::new(&settings.cors_origins),
             retry_after: HeaderValue::from(retry_after_seconds),
-            entry_cache: max_age(settings.entry_max_age, ""),
+            entry_cache: if settings.auth.per_viewer {
+                PRIVATE
+            } else {
+                max_age(settings.entry_max_age, "")
+            },
             segment_cache: max_age(settings.segment_max_age, ", immutable"),
         }
     }
@@ -254,7 +264,7 @@ impl PoolAnswers {
                 header::ACCESS_CONTROL_ALLOW_METHODS,
                 HeaderValue::from_static("GET, HEAD, OPTIONS"),
             );
-            head.set(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Range"));
+            head.set(header::ACCESS_CONTROL_ALLOW_HEADERS, self.auth.preflight_headers());
             head.set(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
         }
         head.without_body()

@@ -40,6 +40,9 @@ pub enum Failure {
     /// Signed by us, but over.
     #[error("token expired")]
     TokenExpired,
+    /// It did not come through the CDN.
+    #[error("not through the CDN")]
+    Gate,
     /// The streams refuse.
     #[error("{0}")]
     Refused(#[from] Refusal),
@@ -67,6 +70,7 @@ impl Failure {
             Self::TokenMalformed => (400, "malformed token"),
             Self::TokenForged => (403, "token not valid"),
             Self::TokenExpired => (403, "token expired"),
+            Self::Gate => (403, "not allowed"),
             Self::NotFound => (404, "not found"),
             Self::Method => (405, "method not allowed"),
             Self::UriTooLong => (414, "URI too long"),
@@ -77,6 +81,7 @@ impl Failure {
             Self::SegmentLost => (503, "segment not available"),
             Self::NotReady => (503, "not ready"),
             Self::Refused(refusal) => match refusal {
+                Refusal::NotAllowed => (403, "not allowed"),
                 Refusal::NoStream => (404, "no such stream"),
                 Refusal::NoRendition => (404, "no such rendition"),
                 Refusal::NotListed => (404, "not announced"),

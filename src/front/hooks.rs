@@ -12,6 +12,8 @@ use pingora::{Error, ErrorType, Result};
 
 use super::Front;
 use super::access_log::{AccessLog, Line, without_token};
+use super::auth;
+use super::client::Client;
 use super::errors::Failure;
 use super::lanes::Lanes;
 use super::observe::{Answered, Kind};
@@ -35,6 +37,10 @@ pub struct Context {
     pub(super) lane: Option<LaneId>,
     /// The key of the limit that it was refused for.
     refused: Option<&'static str>,
+    /// The Unix second at which his token ends, if it does.
+    pub(super) expires_unix_s: Option<u64>,
+    /// Who asks.
+    pub client: Client,
     _in_flight: InFlight,
 }
 
@@ -49,6 +55,8 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
             pool: None,
             lane: None,
             refused: None,
+            expires_unix_s: None,
+            client: Client::default(),
             _in_flight: InFlight::begin(&self.0.stages),
         }
     }
@@ -64,6 +72,7 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let current = self.0.current.load();
         connection(session, &current.settings, self.0.stages.closing());
+        context.client = Client::of(session, &current.settings.trusted);
         let request = session.req_header();
         let answer = self.0.answer(request, context).await;
         let answers = current.of(context.pool.as_ref());
@@ -74,10 +83,13 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
             let full = Failure::Refused(Refusal::Limit("pools.limits.bandwidth_mbps"));
             if waits && tenant.is_full() { Err(full) } else { Ok(answer) }
         });
-        let answer = answer.unwrap_or_else(|failure| {
-            context.refused = failure.limit();
-            answers.failure(request, &failure)
-        });
+        let answer = match answer {
+            Ok(answer) => auth::no_longer_than(answer, context.expires_unix_s),
+            Err(failure) => {
+                context.refused = failure.limit();
+                answers.failure(request, &failure)
+            }
+        };
         let turns = segment && context.refused.is_none();
         let sending = Sending::new(&current.settings, &tenant, answer.body.len(), turns);
         drop(current);
@@ -139,7 +151,7 @@ fn write_line(log: &AccessLog, session: &Session, context: &Context, answered: &
         bytes: answered.bytes,
         ms: answered.elapsed.as_secs_f64() * 1e3,
         cut: answered.cut,
-        client: session.client_addr().map(ToString::to_string),
+        client: context.client.address.map(|address| address.to_string()),
         trace_id: named("x-amzn-trace-id"),
         cf_id: named("x-amz-cf-id"),
         request_id: named("x-request-id"),

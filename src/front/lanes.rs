@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::model::lane::{Header, Held};
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PoolName, RenditionId, StreamKey};
+use crate::model::shown::Shown;
 use crate::packagers::Pools;
 use crate::segments::Segments;
 use crate::stream::{Lane, Named, Printed, Recalled, Refusal, Streams};
@@ -19,6 +20,15 @@ pub trait Lanes: Send + Sync + 'static {
 
     /// The pool that carries `host` (lower case, without port).
     fn pool(&self, host: &str) -> Option<PoolName>;
+    /// Asks a packager whether a viewer is let in, by what he shows. Nobody is where this is not made.
+    fn admit(
+        &self,
+        stream: &StreamKey,
+        shown: &Shown,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send {
+        let _ = (stream, shown);
+        std::future::ready(Err(Refusal::NoPackager))
+    }
     /// The lane that a new viewer joins. `zone`: whose packagers come first, where the host says so. May wait
     /// for packagers.
     fn join(
@@ -103,6 +113,9 @@ impl Lanes for Live {
 
     fn pool(&self, host: &str) -> Option<PoolName> {
         self.pools.for_host(host).map(|pool| pool.name.clone())
+    }
+    async fn admit(&self, stream: &StreamKey, shown: &Shown) -> Result<(), Refusal> {
+        self.streams.admit(stream, shown).await
     }
     async fn join(&self, stream: &StreamKey, zone: Option<&str>) -> Result<Arc<Lane>, Refusal> {
         self.streams.join(stream, zone).await

@@ -1,15 +1,19 @@
 //! The front: what viewers and CDNs talk to. Every answer is made from memory or from the segment
 //! directory; nothing is proxied, and nothing waits for a packager but a first playlist.
 //!
-//! A request's way: `connections` → `hooks` (Pingora) → `request` (method, host, sizes) → the route → `known` or
-//! the keyring (token to lane) → `lanes` → `answer` →
-//! `sending`. `errors` is the one table of refusals, `tenant` what one pool's viewers may take,
+//! A request's way: `connections` → `hooks` (Pingora) → `client` (whose address it is) → `gate` (did it come
+//! through the CDN) → `request` (method, host, sizes) → the route → `auth` (entry: is he let in) → `known` or
+//! the keyring (token to lane) → `lanes` → `answer` → `sending`. `errors` is the one table of refusals,
+//! `tenant` what one pool's viewers may take,
 //! `stage` what readiness follows, `observe` and `access_log` what is told of each answer.
 
 pub mod access_log;
 mod answer;
+pub mod auth;
+pub mod client;
 mod connections;
 mod errors;
+pub mod gate;
 mod hooks;
 mod known;
 mod lanes;
@@ -41,7 +45,7 @@ pub use tenant::TenantUse;
 use access_log::AccessLog;
 use answer::{Answer, PoolAnswers, Prepared};
 use known::{Known, Verified};
-use request::{Want, host, want};
+use request::{Want, want};
 use tenant::{Counted, Tenant};
 
 use crate::model::lane::Held;
@@ -63,6 +67,7 @@ pub struct Front<L: Lanes> {
     waiting: AtomicUsize,
     observer: Arc<dyn Observer>,
     access_log: Option<AccessLog>,
+    gatekeeper: gate::Gatekeeper,
 }
 
 impl<L: Lanes> Front<L> {
@@ -77,6 +82,7 @@ impl<L: Lanes> Front<L> {
             waiting: AtomicUsize::new(0),
             observer: Arc::new(Nobody),
             access_log: None,
+            gatekeeper: gate::Gatekeeper::default(),
         }
     }
 
@@ -136,9 +142,10 @@ impl<L: Lanes> Front<L> {
     ) -> Result<Answer, Failure> {
         let current = self.current.load();
         // Known first, so that a refusal carries the headers of its tenant too.
-        let host = host(request);
+        let host = context.client.host(request);
         let found = host.as_ref().ok().and_then(|host| self.lanes.pool(host));
         context.pool.clone_from(&found);
+        self.pass_gate(request, &current.settings, context)?;
         let want = want(request, &current.settings)?;
         let text = std::str::from_utf8(request.raw_path()).map_err(|_| Failure::Path)?;
         let (path, query) =
@@ -172,9 +179,10 @@ impl<L: Lanes> Front<L> {
             Route::Entry { path } => {
                 context.kind = Kind::Entry;
                 asked.allow(path)?;
-                let query = identity_query(asked.query, &answers.identity_queries);
+                let identity = identity_query(asked.query, &answers.identity_queries);
                 let pool = asked.pool.clone();
-                let stream = StreamKey { pool, path: path.into(), query: query.into() };
+                let stream = StreamKey { pool, path: path.into(), query: identity.into() };
+                self.admit(request, asked.query, &stream, context).await?;
                 let text = self.entry(answers, stream, context).await?;
                 Ok(answers.entry(request, text))
             }
@@ -254,7 +262,8 @@ impl<L: Lanes> Front<L> {
         drop(waiting);
         let lane_id = lane.header().lane.clone();
         context.lane = Some(lane_id.clone());
-        let claims = Claims { stream, lane: lane_id, viewer: None, expires_unix_s: None };
+        let claims =
+            Claims { stream, lane: lane_id, viewer: None, expires_unix_s: context.expires_unix_s };
         let token = self.keyring.load().sign(&claims);
         Ok(lane.multivariant(&token))
     }
@@ -269,9 +278,8 @@ impl<L: Lanes> Front<L> {
         let Asked { pool, answers, path, .. } = *asked;
         let prefix = up_to_token(path);
         if let Some(known) = self.known.get(pool, prefix) {
-            if known.expires_unix_s.is_some_and(|expires| unix_s() >= expires) {
-                return Err(Failure::TokenExpired);
-            }
+            answers.auth.holds(known.expires_unix_s, unix_s())?;
+            context.expires_unix_s = known.expires_unix_s;
             if let Some(lane) = known.lane.upgrade() {
                 context.lane = Some(known.lane_id.clone());
                 return Ok(lane);
@@ -282,6 +290,8 @@ impl<L: Lanes> Front<L> {
         asked.allow(&stream_path)?;
         let claims = self.keyring.load().verify(place.token, pool, &stream_path, unix_s())?;
         context.lane = Some(claims.lane.clone());
+        answers.auth.holds(claims.expires_unix_s, unix_s())?;
+        context.expires_unix_s = claims.expires_unix_s;
         let waiting = self.wait(&answers.tenant)?;
         let lane = self.lanes.lane(&claims.stream, &claims.lane).await?;
         drop(waiting);

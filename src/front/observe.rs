@@ -77,6 +77,8 @@ pub struct Answered {
 pub trait Observer: Send + Sync {
     /// A request was answered.
     fn answered(&self, answered: Answered);
+    /// A request did not show that it came through the CDN.
+    fn not_through_cdn(&self) {}
 }
 
 /// Nobody is told.

@@ -1,5 +1,7 @@
 //! What is checked of every request before its path is read: method, host, sizes.
 
+use std::borrow::Cow;
+
 use http::{Method, header};
 use pingora::http::RequestHeader;
 
@@ -37,16 +39,23 @@ pub fn want(request: &RequestHeader, settings: &Settings) -> Result<Want, Failur
 
 /// The host that a request is for, lower case, without port: the authority of the URI (HTTP/2 and
 /// absolute form), else the one Host header (RFC 9112, 3.2). The dot that may end a full name is left out.
-pub fn host(request: &RequestHeader) -> Result<std::borrow::Cow<'_, str>, Failure> {
-    let text = if let Some(host) = request.uri.host() {
-        host
-    } else {
-        let mut all = request.headers.get_all(header::HOST).iter();
-        let (Some(one), None) = (all.next(), all.next()) else {
-            return Err(Failure::Host);
-        };
-        without_port(one.to_str().map_err(|_| Failure::Host)?)
+pub fn host(request: &RequestHeader) -> Result<Cow<'_, str>, Failure> {
+    if let Some(host) = request.uri.host() {
+        return lower(host);
+    }
+    let mut all = request.headers.get_all(header::HOST).iter();
+    let (Some(one), None) = (all.next(), all.next()) else {
+        return Err(Failure::Host);
     };
+    host_in(one.to_str().map_err(|_| Failure::Host)?)
+}
+
+/// The same of the text of a header, which may hold a port.
+pub fn host_in(authority: &str) -> Result<Cow<'_, str>, Failure> {
+    lower(without_port(authority))
+}
+
+fn lower(text: &str) -> Result<Cow<'_, str>, Failure> {
     let text = text.strip_suffix('.').unwrap_or(text);
     if text.is_empty() {
         return Err(Failure::Host);

@@ -4,6 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::auth::Auth;
+use super::client::Trusted;
+use super::gate::Gate;
 use crate::model::names::PoolName;
 use crate::model::paths::AllowedPaths;
 
@@ -14,6 +17,10 @@ pub struct Settings {
     pub pools: HashMap<PoolName, PoolSettings>,
     /// The same for pools that are not named, and for requests that lead to none.
     pub others: PoolSettings,
+    /// What shows that a request came through the CDN, where a pool has nothing of its own.
+    pub gate: Option<Gate>,
+    /// Whose word is taken for who asks.
+    pub trusted: Trusted,
     /// Longest path and query, bytes.
     pub uri_bytes_max: usize,
     /// Most bytes of all request headers.
@@ -55,6 +62,10 @@ pub struct PoolSettings {
     pub waiting_max: Option<usize>,
     /// Bits per second sent to its viewers; none: as many as go.
     pub bandwidth_bps: Option<u64>,
+    /// Who is let in.
+    pub auth: Auth,
+    /// What shows that a request came through the CDN, in place of what holds for all.
+    pub gate: Option<Gate>,
 }
 
 impl Default for PoolSettings {
@@ -68,6 +79,8 @@ impl Default for PoolSettings {
             paths: AllowedPaths::default(),
             waiting_max: None,
             bandwidth_bps: None,
+            auth: Auth::default(),
+            gate: None,
         }
     }
 }
@@ -77,6 +90,8 @@ impl Default for Settings {
         Self {
             pools: HashMap::new(),
             others: PoolSettings::default(),
+            gate: None,
+            trusted: Trusted::default(),
             uri_bytes_max: 8192,
             header_bytes_max: 32 * 1024,
             connections_max: 100_000,

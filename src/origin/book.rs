@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use pingora::upstreams::peer::HttpPeer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::OriginError;
-use super::endpoint::{Authorities, Endpoint, EndpointError, authorities};
+use super::credentials::{Ready, Viewers};
+use super::endpoint::{Authorities, Endpoint, EndpointError, Headers, authorities};
 use super::names::Names;
 use super::promise::IDLE;
 use crate::model::names::PackagerId;
@@ -23,7 +24,9 @@ pub(super) type Book = HashMap<PackagerId, Arc<Entry>>;
 pub(super) struct Entry {
     pub(super) endpoint: Endpoint,
     pub(super) host: HeaderValue,
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) headers: Headers,
+    /// What our own requests show.
+    pub(super) credentials: Ready,
     pub(super) names: Names,
     /// Never used twice, so that a changed endpoint shares no connection with what was before:
     /// Pingora's own key leaves out the authorities.
@@ -39,15 +42,19 @@ pub(super) enum Kind {
     Playlist,
     /// A segment.
     Segment,
+    /// An entry playlist in the name of a viewer.
+    Viewer,
 }
 
 /// A request's place among those outstanding.
 pub(super) struct Turn {
+    _viewers: Option<OwnedSemaphorePermit>,
     _all: OwnedSemaphorePermit,
     _segments: Option<OwnedSemaphorePermit>,
 }
 
 struct Turns {
+    viewers: Viewers,
     all: Arc<Semaphore>,
     segments: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -87,10 +94,12 @@ impl Entry {
         Ok(Self {
             host: endpoint.host_value()?,
             headers: endpoint.header_values()?,
+            credentials: Ready::new(&endpoint.credentials)?,
             names: Names::default(),
             serial,
             ca,
             turns: Turns {
+                viewers: Viewers::new(requests, endpoint.limits.waiting_max),
                 all: Arc::new(Semaphore::new(requests)),
                 segments: Arc::new(Semaphore::new(requests - requests / 4)),
                 waiting: AtomicUsize::new(0),
@@ -115,11 +124,16 @@ impl Entry {
 
     /// Waits for a place among the requests outstanding.
     pub(super) async fn turn(&self, kind: Kind) -> Result<Turn, OriginError> {
+        let viewers = match kind {
+            Kind::Viewer => Some(self.turns.viewers.take().await?),
+            Kind::Playlist | Kind::Segment => None,
+        };
         let segments = match kind {
             Kind::Playlist => None,
-            Kind::Segment => Some(self.turns.take(&self.turns.segments).await?),
+            Kind::Segment | Kind::Viewer => Some(self.turns.take(&self.turns.segments).await?),
         };
-        Ok(Turn { _all: self.turns.take(&self.turns.all).await?, _segments: segments })
+        let all = self.turns.take(&self.turns.all).await?;
+        Ok(Turn { _viewers: viewers, _all: all, _segments: segments })
     }
 }
 
@@ -139,7 +153,7 @@ impl Turns {
 }
 
 /// Counts a waiting request down, also when it is given up.
-struct Waiter<'a>(&'a AtomicUsize);
+pub(super) struct Waiter<'a>(pub(super) &'a AtomicUsize);
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use super::body::{self, Framing};
 use super::book::{self, Book, Entry, Kind};
+use super::credentials::{Shows, headers_of_viewer};
 use super::exchange::{Ask, Reply};
 use super::location::{redirect_target, request_target};
 use super::names::{Resolve, SystemNames};
@@ -29,6 +30,7 @@ use super::promise::{IDLE, Promises};
 use super::{Endpoint, EndpointError, Origin, OriginError, PlaylistAnswer};
 use crate::model::lane::ByteRange;
 use crate::model::names::PackagerId;
+use crate::model::shown::Shown;
 
 /// Redirects that are followed for one request.
 const REDIRECTS_MAX: usize = 3;
@@ -114,7 +116,7 @@ impl Client {
 
     /// The addresses of a packager now, the last good one first.
     pub async fn addresses(&self, packager: &PackagerId) -> Result<Vec<SocketAddr>, OriginError> {
-        self.resolve(&*self.entry(packager)?).await
+        self.resolve(&*self.known(packager)?).await
     }
 
     /// Asks the packager at one address on a connection of its own: the status of `path`, or
@@ -126,7 +128,7 @@ impl Client {
         path: Option<&str>,
         deadline: Duration,
     ) -> Result<Option<u16>, OriginError> {
-        let entry = self.entry(packager)?;
+        let entry = self.known(packager)?;
         let probe = async {
             let Some(path) = path else {
                 let connected = tokio::net::TcpStream::connect(address).await;
@@ -138,6 +140,7 @@ impl Client {
                 connector: &self.segments,
                 target: &target,
                 range: None,
+                shows: Shows::Own,
                 group: self.fresh_group(),
                 fresh_group: self.fresh_group(),
                 deadline,
@@ -150,7 +153,7 @@ impl Client {
         timeout(deadline, probe).await.unwrap_or(Err(OriginError::Timeout(deadline)))
     }
 
-    fn entry(&self, packager: &PackagerId) -> Result<Arc<Entry>, OriginError> {
+    fn known(&self, packager: &PackagerId) -> Result<Arc<Entry>, OriginError> {
         self.book.load().get(packager).cloned().ok_or(OriginError::Unknown)
     }
 
@@ -175,13 +178,21 @@ impl Client {
         kind: Kind,
         path: &str,
         range: Option<ByteRange>,
+        shows: Shows<'_>,
         deadline: Duration,
     ) -> Result<Fetched, OriginError> {
-        let entry = self.entry(packager)?;
+        let entry = self.known(packager)?;
         let received = AtomicU64::new(0);
         let work = async {
             let _turn = entry.turn(kind).await?;
-            self.follow(&entry, kind, request_target(path)?, range, deadline, &received).await
+            let target = request_target(path)?;
+            let follow = self.follow(&entry, kind, target, range, shows, deadline, &received);
+            let mut fetched = follow.await?;
+            // Packagers copy queries into what they list: from there ours would reach logs and viewers.
+            if kind == Kind::Playlist {
+                fetched.body = entry.credentials.taken_out(fetched.body);
+            }
+            Ok(fetched)
         };
         let result = timeout(deadline, work).await;
         if let Some(meter) = &self.meter {
@@ -197,6 +208,7 @@ impl Client {
         kind: Kind,
         mut target: String,
         range: Option<ByteRange>,
+        shows: Shows<'_>,
         deadline: Duration,
         received: &AtomicU64,
     ) -> Result<Fetched, OriginError> {
@@ -205,12 +217,15 @@ impl Client {
             let (connector, group) = match kind {
                 Kind::Playlist => (&self.playlists, group(entry.serial, &target)),
                 Kind::Segment => (&self.segments, group(entry.serial, "")),
+                // Each has a path of its own: with connections of its own it would push others out.
+                Kind::Viewer => (&self.segments, group(entry.serial, "viewers")),
             };
             let ask = Ask {
                 entry,
                 connector,
                 target: &target,
                 range,
+                shows,
                 group,
                 fresh_group: self.fresh_group(),
                 deadline,
@@ -310,7 +325,7 @@ async fn whole(
 ) -> Result<Bytes, OriginError> {
     let limits = &entry.endpoint.limits;
     let limit = match kind {
-        Kind::Playlist => limits.playlist_bytes_max,
+        Kind::Playlist | Kind::Viewer => limits.playlist_bytes_max,
         Kind::Segment => limits.segment_bytes_max,
     };
     let Some(header) = reply.session.response_header().cloned() else {
@@ -365,7 +380,8 @@ impl Origin for Client {
         path: &str,
         deadline: Duration,
     ) -> Result<PlaylistAnswer, OriginError> {
-        let fetched = self.fetch(packager, Kind::Playlist, path, None, deadline).await?;
+        let fetched =
+            self.fetch(packager, Kind::Playlist, path, None, Shows::Own, deadline).await?;
         Ok(PlaylistAnswer { body: fetched.body, reconnected: fetched.reconnected })
     }
 
@@ -377,7 +393,7 @@ impl Origin for Client {
         deadline: Duration,
     ) -> Result<Bytes, OriginError> {
         if let Some(range) = range {
-            let limit = self.entry(packager)?.endpoint.limits.segment_bytes_max;
+            let limit = self.known(packager)?.endpoint.limits.segment_bytes_max;
             if range.length > limit {
                 return Err(OriginError::TooLarge(limit));
             }
@@ -385,6 +401,18 @@ impl Origin for Client {
                 return Err(OriginError::Protocol("a range that is none".to_owned()));
             }
         }
-        Ok(self.fetch(packager, Kind::Segment, path, range, deadline).await?.body)
+        Ok(self.fetch(packager, Kind::Segment, path, range, Shows::Own, deadline).await?.body)
+    }
+
+    async fn entry(
+        &self,
+        packager: &PackagerId,
+        path: &str,
+        shown: &Shown,
+        deadline: Duration,
+    ) -> Result<Bytes, OriginError> {
+        let headers = headers_of_viewer(shown)?;
+        let (path, shows) = (shown.on(path), Shows::Viewer(&headers));
+        Ok(self.fetch(packager, Kind::Viewer, &path, None, shows, deadline).await?.body)
     }
 }

@@ -12,6 +12,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::credentials::Credentials;
+
 /// One packager as the configuration describes it. Plain data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -25,6 +27,8 @@ pub struct Endpoint {
     pub host_header: Option<String>,
     /// Sent with each request, on top of ours. May replace `User-Agent`.
     pub headers: Vec<(String, String)>,
+    /// What its playlists and segments are asked for with, in Segue's own name.
+    pub credentials: Credentials,
     /// PEM file with the only authorities trusted for this packager; the system's where none.
     pub ca_file: Option<PathBuf>,
     /// The name asked for and verified in the TLS handshake; `host` where none.
@@ -105,6 +109,7 @@ impl Endpoint {
             port,
             host_header: None,
             headers: Vec::new(),
+            credentials: Credentials::default(),
             ca_file: None,
             sni: None,
             limits: Limits::default(),
@@ -125,18 +130,8 @@ impl Endpoint {
     }
 
     /// The configured headers, checked.
-    pub(super) fn header_values(&self) -> Result<Vec<(HeaderName, HeaderValue)>, EndpointError> {
-        let own = [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, TE, UPGRADE];
-        let mut all = Vec::with_capacity(self.headers.len());
-        for (name, value) in &self.headers {
-            let bad = || EndpointError::Header(name.clone());
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
-            if own.contains(&name) {
-                return Err(bad());
-            }
-            all.push((name, HeaderValue::from_str(value).map_err(|_| bad())?));
-        }
-        Ok(all)
+    pub(super) fn header_values(&self) -> Result<Headers, EndpointError> {
+        headers_of(&self.headers)
     }
 
     /// The name to send and verify in the TLS handshake. Never empty: Pingora's rustls
@@ -147,6 +142,24 @@ impl Endpoint {
             _ => self.host.clone(),
         }
     }
+}
+
+/// Headers as they are sent.
+pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// Headers of a configuration or a viewer, checked.
+pub(super) fn headers_of(headers: &[(String, String)]) -> Result<Headers, EndpointError> {
+    let own = [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, TE, UPGRADE];
+    let mut all = Vec::with_capacity(headers.len());
+    for (name, value) in headers {
+        let bad = || EndpointError::Header(name.clone());
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+        if own.contains(&name) {
+            return Err(bad());
+        }
+        all.push((name, HeaderValue::from_str(value).map_err(|_| bad())?));
+    }
+    Ok(all)
 }
 
 /// The port of a scheme.

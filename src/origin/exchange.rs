@@ -14,6 +14,7 @@ use pingora::{Error, ErrorType};
 
 use super::OriginError;
 use super::book::Entry;
+use super::credentials::Shows;
 use crate::model::lane::ByteRange;
 
 /// Bytes of an answer's headers. Pingora alone would take 1 MiB.
@@ -38,6 +39,8 @@ pub(super) struct Ask<'a> {
     pub(super) connector: &'a Connector,
     pub(super) target: &'a str,
     pub(super) range: Option<ByteRange>,
+    /// What it shows to be let in.
+    pub(super) shows: Shows<'a>,
     /// The connections it may use.
     pub(super) group: u64,
     /// A group that nobody else has: forces a new connection.
@@ -130,12 +133,20 @@ impl Ask<'_> {
     }
 
     fn request(&self) -> pingora::Result<RequestHeader> {
-        let mut request = RequestHeader::build("GET", self.target.as_bytes(), Some(8))?;
+        let target = self.shows.target(self.entry, self.target);
+        let mut request = RequestHeader::build("GET", target.as_bytes(), Some(8))?;
         request.insert_header(HOST, self.entry.host.clone())?;
         request.insert_header(USER_AGENT, concat!("segue/", env!("CARGO_PKG_VERSION")))?;
         request.insert_header(ACCEPT_ENCODING, "identity")?;
         for (name, value) in &self.entry.headers {
             request.insert_header(name.clone(), value.clone())?;
+        }
+        let shown = self.shows.headers(self.entry);
+        for (name, _) in shown {
+            request.remove_header(name);
+        }
+        for (name, value) in shown {
+            request.append_header(name.clone(), value.clone())?;
         }
         if let Some(range) = self.range {
             let last = range.offset.saturating_add(range.length.saturating_sub(1));

@@ -42,7 +42,9 @@ pub(super) fn redirect_target(
     from: &str,
     location: &str,
 ) -> Result<String, OriginError> {
-    let elsewhere = || OriginError::Redirect(location.chars().take(SHOWN_MAX).collect());
+    // Without its query, which may be a copy of what we or a viewer showed.
+    let shown = location.split(['?', '#']).next().unwrap_or_default();
+    let elsewhere = || OriginError::Redirect(shown.chars().take(SHOWN_MAX).collect());
     let location = location.trim();
     let scheme = if endpoint.tls { "https" } else { "http" };
     if location.starts_with("//") || has_scheme(location) {

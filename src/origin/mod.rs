@@ -2,12 +2,13 @@
 //!
 //! `client` the trait over Pingora's connector; `endpoint` what is configured for one packager;
 //! `book` the endpoints in force, with their limits; `names` resolving names; `exchange` one
-//! request and the head of its answer; `body` the bytes, decoded and checked; `location` paths
+//! request and the head of its answer; `credentials` what it shows to be let in; `body` the bytes, decoded and checked; `location` paths
 //! and redirects; `promise` the sign that a packager may have restarted.
 
 mod body;
 mod book;
 mod client;
+mod credentials;
 mod endpoint;
 mod exchange;
 mod location;
@@ -15,6 +16,7 @@ mod names;
 mod promise;
 
 pub use client::{Client, Meter};
+pub use credentials::Credentials;
 pub use endpoint::{Endpoint, EndpointError, Limits};
 pub use names::{Resolve, SystemNames};
 
@@ -25,6 +27,7 @@ use bytes::Bytes;
 
 use crate::model::lane::ByteRange;
 use crate::model::names::PackagerId;
+use crate::model::shown::Shown;
 
 /// A playlist as it came.
 #[derive(Clone, Debug)]
@@ -94,4 +97,16 @@ pub trait Origin: Send + Sync {
         range: Option<ByteRange>,
         deadline: Duration,
     ) -> Result<Bytes, OriginError>;
+    /// An entry playlist as a viewer asks for it: with what he shows and without our own
+    /// credentials. Each is a request of its own. `path` comes without what he shows.
+    async fn entry(
+        &self,
+        packager: &PackagerId,
+        path: &str,
+        shown: &Shown,
+        deadline: Duration,
+    ) -> Result<Bytes, OriginError> {
+        let _ = (packager, path, shown, deadline);
+        Err(OriginError::Unknown)
+    }
 }

@@ -8,9 +8,10 @@
 //! `reading`), opens lanes (`choosing` where, `opening`, `frozen`), carries them on (`carry`, `fetching`, `taking`;
 //! `inside` looks into what came; `barring` says with whom not),
 //! fetches again what is listed and not held (`recall`), and keeps the store's copy of the logs
-//! (`saving`); `lane` what viewers' requests read; `status` what operators see, `usage` what each
-//! pool takes.
+//! (`saving`); `admission` asks whether a viewer is let in; `lane` what viewers' requests read; `status` what
+//! operators see, `usage` what each pool takes.
 
+mod admission;
 mod asking;
 mod barring;
 mod carry;
@@ -35,6 +36,7 @@ mod usage;
 mod watching;
 mod worker;
 
+pub use admission::Verdict;
 pub use clock::Clock;
 pub use lane::{Lane, Named, PATIENCE, Printed};
 pub use observer::{Observer, Outcome, Silent};
@@ -49,6 +51,9 @@ use streams::{Deps, Slot};
 /// Why an entry or a lane cannot be had now. The front turns each into a status in one table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// A packager says that this viewer is not let in.
+    #[error("not allowed")]
+    NotAllowed,
     /// Every packager that answers says that there is no such stream.
     #[error("no such stream")]
     NoStream,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Verdict;
 use crate::model::lane::{Splice, SpliceReason};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey};
 
@@ -35,6 +36,8 @@ impl Outcome {
 pub trait Observer: Send + Sync {
     /// A playlist was asked for.
     fn refreshed(&self, _packager: &PackagerId, _outcome: Outcome, _took: Duration) {}
+    /// An entry playlist was asked for in a viewer's name.
+    fn admission(&self, _packager: &PackagerId, _verdict: Verdict, _took: Duration) {}
     /// A segment or init segment was asked for: how many bytes came.
     fn fetched(&self, _packager: &PackagerId, _outcome: Outcome, _bytes: usize) {}
     /// A step was appended, so long after its packager had made it.

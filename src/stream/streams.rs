@@ -13,6 +13,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
 
+use super::admission::Lately;
 use super::recall::{Recalled, Spot};
 use super::usage::{PoolUse, Usage, Watching};
 use super::worker::{Answer, Event, Worker};
@@ -172,8 +173,9 @@ impl Slot {
 
 /// All streams of this proxy: what the front asks.
 pub struct Streams {
-    deps: Arc<Deps>,
-    slots: DashMap<StreamKey, Arc<Slot>>,
+    pub(super) deps: Arc<Deps>,
+    pub(super) slots: DashMap<StreamKey, Arc<Slot>>,
+    pub(super) lately: Lately,
     /// As many as there were in the configuration.
     pools: DashMap<PoolName, Arc<PoolUse>>,
 }
@@ -198,7 +200,12 @@ impl Streams {
             lanes: Arc::default(),
             own_lanes: Arc::default(),
         };
-        Arc::new(Self { deps: Arc::new(deps), slots: DashMap::new(), pools: DashMap::new() })
+        Arc::new(Self {
+            deps: Arc::new(deps),
+            slots: DashMap::new(),
+            lately: Lately::default(),
+            pools: DashMap::new(),
+        })
     }
 
     /// Takes changed settings; streams that are carried follow.

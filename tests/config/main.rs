@@ -25,6 +25,7 @@
     reason = "a test may"
 )]
 
+mod authorisation;
 mod broken;
 mod commands;
 mod docker;

@@ -1,7 +1,7 @@
 //! The whole proxy, as a process, between scripted packagers and viewers who hold every answer to
 //! the laws.
 //!
-//! `packager`, `dialect`, `script`, `lists`, `making`, `content`, `cipher`, `serving` and `faults`
+//! `packager`, `dialect`, `script`, `lists`, `making`, `content`, `cipher`, `serving`, `guard` and `faults`
 //! play the packagers, whose media is a `programme`, `proxy` runs the process, `viewer`, `borders`, `carried`, `judges` and
 //! `http` watch it. The rest are tests, by what they try.
 #![allow(
@@ -22,6 +22,7 @@ mod cipher;
 mod content;
 mod dialect;
 mod faults;
+mod guard;
 mod http;
 mod judges;
 mod lists;
@@ -35,8 +36,11 @@ mod serving;
 mod viewer;
 
 mod audio_and_subtitles;
+mod authorisation;
+mod authorisation_expiry;
 mod bad_playlists;
 mod bad_segments;
+mod cached;
 mod capacity;
 mod clients;
 mod containers;
@@ -46,6 +50,7 @@ mod draining;
 mod encryption;
 mod fairness;
 mod iframes;
+mod in_front;
 mod lifecycle;
 mod long_windows;
 mod low_latency;

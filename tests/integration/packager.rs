@@ -14,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::content::{Container, now_ms};
 use crate::faults::Fault;
+use crate::guard::Guard;
 use crate::script::State;
 
 /// Who answers, and of which stream.
@@ -170,6 +171,10 @@ impl Packager {
         let mut state = self.inner.state.lock();
         state.playlists.remove(stream);
         state.segments.remove(stream);
+    }
+
+    pub fn with_guard<T>(&self, what: impl FnOnce(&mut Guard) -> T) -> T {
+        what(self.inner.state.lock().guard.as_mut().expect("it is not guarded"))
     }
 
     /// Everything that was asked of it so far: when, and which path.

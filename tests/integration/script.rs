@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::content::{Container, now_ms};
 use crate::faults::Fault;
+use crate::guard::Guard;
 
 /// What a media playlist shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,9 @@ pub struct State {
     pub playlists: HashMap<String, Fault>,
     pub segments: HashMap<String, Fault>,
     pub requests: Vec<(Instant, String)>,
+    /// Who is let in; none: everybody.
+    pub guard: Option<Guard>,
+    pub copies_queries: bool,
 }
 
 impl State {
@@ -147,6 +151,8 @@ impl State {
             playlists: HashMap::new(),
             segments: HashMap::new(),
             requests: Vec::new(),
+            guard: None,
+            copies_queries: false,
         }
     }
 

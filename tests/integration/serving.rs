@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::faults::{Fault, answer, head};
+use crate::guard::{Ruling, with_query};
 use crate::packager::{Inner, Source};
 
 /// Bytes asked for: the first and the last.
@@ -19,20 +20,27 @@ impl Inner {
         let mut lines = BufReader::new(read).lines();
         loop {
             let Ok(Some(request)) = lines.next_line().await else { return };
-            let (mut range, mut last) = (None, false);
+            let (mut range, mut last, mut headers) = (None, false, Vec::new());
             loop {
                 match lines.next_line().await {
                     Ok(Some(line)) if line.is_empty() => break,
                     Ok(Some(line)) => {
                         last |= line.eq_ignore_ascii_case("connection: close");
                         range = range.or_else(|| read_range(&line));
+                        headers.push(line);
                     }
                     _ => return,
                 }
             }
             let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
             self.state.lock().requests.push((Instant::now(), path.clone()));
-            if self.answer(&path, range, &mut write).await.is_err() || last {
+            let ruling = self.state.lock().guard.as_mut().map(|guard| guard.rule(&path, headers));
+            let answered = match ruling {
+                Some(Ruling::Never) => std::future::pending().await,
+                Some(Ruling::Status(status)) => write.write_all(&head(status, &[], 0)).await,
+                Some(Ruling::Go) | None => self.answer(&path, range, &mut write).await,
+            };
+            if answered.is_err() || last {
                 return;
             }
         }
@@ -45,7 +53,12 @@ impl Inner {
         range: Option<Range>,
         write: &mut OwnedWriteHalf,
     ) -> Result<(), std::io::Error> {
-        let (good, fault) = self.find(path.split('?').next().unwrap_or_default());
+        let (bare, query) = path.split_once('?').unwrap_or((path, ""));
+        let (mut good, fault) = self.find(bare);
+        let copies = self.state.lock().copies_queries && !query.is_empty();
+        if let Some(body) = good.as_mut().filter(|_| copies && bare.ends_with(".m3u8")) {
+            *body = with_query(&String::from_utf8_lossy(body), query).into_bytes();
+        }
         match (fault, good, range) {
             (Some(fault), good, _) => answer(&fault, good.unwrap_or_default(), write).await,
             (None, Some(body), Some((from, to))) if from < body.len() => {

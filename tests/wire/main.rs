@@ -24,6 +24,7 @@
     reason = "a test may"
 )]
 
+mod credentials;
 mod faults;
 mod health;
 mod keepalive;

@@ -1,6 +1,7 @@
 //! A pool of the configuration. Each of its sub-maps has a file here.
 
 mod answers;
+mod auth;
 mod health;
 mod labels;
 mod limits;
@@ -13,11 +14,11 @@ use std::time::Duration;
 
 use super::hosts;
 use super::section::Section;
-use super::values::Secret;
 use crate::model::names::PoolName;
 use crate::model::paths::{AllowedPaths, PathPattern};
 
 pub use answers::Answers;
+pub use auth::{Auth, Credentials};
 pub use health::HealthChecks;
 pub use limits::PoolLimits;
 pub use origin::OriginLimits;
@@ -37,6 +38,8 @@ pub struct Pool {
     pub labels: BTreeMap<String, String>,
     /// Queries that are part of a stream's identity, such as `DVR`.
     pub identity_queries: Vec<String>,
+    /// Who is let in.
+    pub auth: Auth,
     /// How many siblings of a lane's packager are watched with it.
     pub standbys: usize,
     /// Which packagers new viewers go to.
@@ -105,7 +108,10 @@ impl Pool {
                 "is empty; name one or more, such as - { id: a, url: \"http://10.0.0.1:1935\" }",
             );
         }
+        let identity_queries =
+            section.parsed_list("identity_queries", &["DVR"], |_, text| query_name(text));
         let pool = Self {
+            auth: Auth::read(section, &identity_queries),
             name: PoolName::new(name.as_deref().unwrap_or_default()),
             hosts: section.parsed_list("hosts", &["*"], |path, text| {
                 let host = hosts::host_pattern(text)?;
@@ -115,8 +121,7 @@ impl Pool {
                 PathPattern::parse(text).map_err(|why| format!("`{text}` {why}"))
             })),
             labels: labels::labels(section),
-            identity_queries: section
-                .parsed_list("identity_queries", &["DVR"], |_, text| query_name(text)),
+            identity_queries,
             standbys: section.count("standbys", 1, 0..=8),
             selection: Selection::read(section),
             target_duration_floor: floor.and_then(|seconds| u32::try_from(seconds).ok()),
@@ -137,7 +142,22 @@ impl Pool {
             limits: section.section("limits", PoolLimits::read),
             packagers: packagers.into_iter().flatten().collect(),
         };
+        pool.no_header_twice(section);
         name.map(|_| pool)
+    }
+}
+
+impl Pool {
+    /// What a packager's `headers` hold goes with requests in viewers' names as well: there it would let
+    /// in whoever does not write that header.
+    fn no_header_twice(&self, section: &Section<'_>) {
+        let named = self.packagers.iter().flat_map(|p| &p.headers);
+        for (name, _) in named.filter(|(name, _)| self.auth.headers.contains(name)) {
+            let text = format!(
+                "names `{name}`, which stands in the headers of a packager: move it there to `credentials`"
+            );
+            section.error("auth_headers", text);
+        }
     }
 }
 
@@ -184,15 +204,4 @@ fn url_base(text: &str, zone: &str) -> Result<String, String> {
         ));
     }
     Ok(base.to_owned())
-}
-
-/// What a secret of the file may be shown as.
-pub(in crate::config) fn secret_text(
-    text: &str,
-    shortest: usize,
-) -> Result<Secret<String>, String> {
-    if text.len() < shortest {
-        return Err(format!("has {} letters and wants {shortest} or more", text.len()));
-    }
-    Ok(Secret::new(text.to_owned()))
 }

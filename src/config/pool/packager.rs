@@ -53,7 +53,7 @@ impl Packager {
         let weight = section.small("weight", 1, 1..=1000);
         let capacity = section.number_if_set("capacity", 1..=1_000_000_000);
         let host = section.parsed("host", hosts::host_header);
-        let headers = headers(section);
+        let headers = headers(section, "headers");
         Some(Self {
             id: PackagerId::new(id?),
             url: url?,
@@ -69,7 +69,7 @@ impl Packager {
 }
 
 /// Headers that Segue sets itself.
-const OWN_HEADERS: [&str; 8] = [
+pub(super) const OWN_HEADERS: [&str; 8] = [
     "accept-encoding",
     "connection",
     "content-length",
@@ -80,9 +80,10 @@ const OWN_HEADERS: [&str; 8] = [
     "transfer-encoding",
 ];
 
-fn headers(section: &Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
+/// A map of headers. Their values are for no log.
+pub(super) fn headers(section: &Section<'_>, key: &'static str) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = BTreeMap::new();
-    for (path, name, value) in section.names("headers") {
+    for (path, name, value) in section.names(key) {
         let Ok(name) = HeaderName::try_from(&name) else {
             section.report.error(&path, "is no name of a header");
             continue;

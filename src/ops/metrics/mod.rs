@@ -1,6 +1,7 @@
 //! Prometheus metrics, `segue_...`, in a registry of our own. Counters are counted where things
 //! happen; gauges are asked for when Prometheus comes by.
 
+mod auth;
 mod gauges;
 mod tenants;
 mod zones;
@@ -44,6 +45,8 @@ pub struct Metrics {
     lanes_ended: IntCounter,
     tenants: Tenants,
     scraped: Mutex<Scraped>,
+    /// Who is let in.
+    pub auth: auth::Auth,
 }
 
 /// Requests of one kind, looked up once: this is on every request's way.
@@ -159,6 +162,7 @@ impl Metrics {
             lanes_ended: make.counter("lanes_ended_total", "Lanes ended.")?,
             tenants: Tenants::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
+            auth: auth::Auth::new(&make)?,
             registry: make.0,
         })
     }
