@@ -6,6 +6,7 @@ pub mod lane;
 pub mod media;
 pub mod multivariant;
 pub mod names;
+pub mod notify;
 pub mod playlist;
 pub mod probe;
 pub mod rendition;

@@ -2,7 +2,7 @@
 //! the laws.
 //!
 //! `packager`, `dialect`, `script`, `lists`, `making`, `content`, `cipher`, `serving` and `faults`
-//! play the packagers, whose media is a `programme`, `proxy` runs the process, `viewer`, `borders`, `carried`, `judges` and
+//! play the packagers, whose media is a `programme`, `receiver` takes messages, `proxy` runs the process, `viewer`, `borders`, `carried`, `judges` and
 //! `http` watch it. The rest are tests, by what they try.
 #![allow(
     clippy::unwrap_used,
@@ -30,6 +30,7 @@ mod packager;
 #[path = "../programme/mod.rs"]
 mod programme;
 mod proxy;
+mod receiver;
 mod script;
 mod serving;
 mod viewer;
@@ -55,6 +56,7 @@ mod outage;
 mod restart;
 mod scripted;
 mod variants;
+mod webhooks;
 
 use std::time::{Duration, Instant};
 

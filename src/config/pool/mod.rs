@@ -18,6 +18,7 @@ pub use health::HealthChecks;
 pub use limits::PoolLimits;
 pub use origin::OriginLimits;
 pub use packager::Packager;
+pub(super) use packager::headers;
 
 /// Packagers that carry the same streams, and how their streams are carried.
 #[derive(Clone, Debug, PartialEq)]

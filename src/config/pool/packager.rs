@@ -50,7 +50,7 @@ impl Packager {
         let zone = section.parsed("zone", hosts::id).unwrap_or_default();
         let weight = section.small("weight", 1, 1..=1000);
         let host = section.parsed("host", hosts::host_header);
-        let headers = headers(section);
+        let headers = headers(section, &OWN_HEADERS);
         Some(Self { id: PackagerId::new(id?), url: url?, zone, weight, host, headers, ca, sni })
     }
 }
@@ -67,14 +67,18 @@ const OWN_HEADERS: [&str; 8] = [
     "transfer-encoding",
 ];
 
-fn headers(section: &Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
+/// The map `headers`, without those that Segue sets itself.
+pub(in crate::config) fn headers(
+    section: &Section<'_>,
+    own: &[&str],
+) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = BTreeMap::new();
     for (path, name, value) in section.names("headers") {
         let Ok(name) = HeaderName::try_from(&name) else {
             section.report.error(&path, "is no name of a header");
             continue;
         };
-        if OWN_HEADERS.contains(&name.as_str()) {
+        if own.contains(&name.as_str()) {
             let hint = if name == http::header::HOST {
                 "use the key `host`"
             } else {

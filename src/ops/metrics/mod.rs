@@ -2,6 +2,7 @@
 //! happen; gauges are asked for when Prometheus comes by.
 
 mod gauges;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use prometheus::{
 };
 
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
+pub use webhooks::Webhooks;
 
 use gauges::Scraped;
 
@@ -36,6 +38,8 @@ pub struct Metrics {
     store_failures: IntCounter,
     lanes_opened: IntCounter,
     lanes_ended: IntCounter,
+    /// Messages to operators.
+    pub webhooks: Webhooks,
     scraped: Mutex<Scraped>,
 }
 
@@ -149,6 +153,7 @@ impl Metrics {
             )?,
             lanes_opened: make.counter("lanes_opened_total", "Lanes opened.")?,
             lanes_ended: make.counter("lanes_ended_total", "Lanes ended.")?,
+            webhooks: Webhooks::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
             registry: make.0,
         })
