@@ -47,7 +47,11 @@ impl Telling {
     ///
     /// # Errors
     /// No thread to be had.
-    pub fn new(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> std::io::Result<Arc<Self>> {
+    pub fn new(
+        config: &Config,
+        metrics: &Arc<Metrics>,
+        clock: Clock,
+    ) -> std::io::Result<Arc<Self>> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(8)

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use segue::config::Config;
+use segue::model::notify::Kind;
 
 /// Prints the problems to standard error, or a summary to standard output.
 pub fn check(conf: &Path) -> ExitCode {
@@ -70,7 +71,25 @@ fn summary(conf: &Path, config: &Config) -> String {
         }
     }
     table(&mut text, &rows);
+    webhooks(&mut text, config);
     text
+}
+
+/// Who is told what; without the URLs, which may be secrets.
+fn webhooks(text: &mut String, config: &Config) {
+    if config.webhooks.is_empty() {
+        return;
+    }
+    let mut rows = vec![row(["WEBHOOK", "SIGNED", "EVENTS"])];
+    for hook in &config.webhooks {
+        let events: Vec<&str> = hook.events.iter().map(|event| event.as_str()).collect();
+        let all = events.len() == Kind::ALL.len();
+        let events = if all { "all".to_owned() } else { events.join(" ") };
+        let signed = if hook.secret.is_some() { "yes" } else { "no" };
+        rows.push(row([&hook.name, signed, &events]));
+    }
+    text.push('\n');
+    table(text, &rows);
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {

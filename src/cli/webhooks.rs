@@ -41,7 +41,9 @@ fn told(one: &Tried) -> String {
     match &one.said.answer {
         Ok((status, _)) if one.said.taken => format!("taken: {status} in {ms} ms"),
         Ok((status @ 300..=399, _)) => {
-            format!("not taken: {status} in {ms} ms; redirects are not followed, write the URL that it leads to")
+            format!(
+                "not taken: {status} in {ms} ms; redirects are not followed, write the URL that it leads to"
+            )
         }
         Ok((status @ (401 | 403), body)) => format!(
             "not taken: {status} in {ms} ms{}; look at its headers and its secret",

@@ -91,8 +91,9 @@ fn url(text: &str) -> Result<(String, String), String> {
         return Err(wanted.to_owned());
     }
     if authority.as_str().contains('@') {
-        return Err("wants no user and password; set the header Authorization under `headers`"
-            .to_owned());
+        return Err(
+            "wants no user and password; set the header Authorization under `headers`".to_owned()
+        );
     }
     Ok((text.to_owned(), authority.as_str().to_ascii_lowercase()))
 }

@@ -117,7 +117,11 @@ impl Hook {
         *waiting = Waiting { ended: true, ..Waiting::default() };
         if dropped > 0 {
             self.counts.dropped(&self.name, dropped);
-            tracing::warn!(hook = self.name, dropped, "messages of a webhook are dropped at its end");
+            tracing::warn!(
+                hook = self.name,
+                dropped,
+                "messages of a webhook are dropped at its end"
+            );
         }
         self.counts.queued(&self.name, 0);
     }
@@ -184,17 +188,32 @@ impl Hook {
                     return;
                 }
                 Verdict::Refused => {
-                    tracing::warn!(hook, event = message.kind.as_str(), said, "a webhook refuses a message");
+                    tracing::warn!(
+                        hook,
+                        event = message.kind.as_str(),
+                        said,
+                        "a webhook refuses a message"
+                    );
                     self.counts.failed(hook);
                     return;
                 }
                 Verdict::Again => *failures = failures.saturating_add(1),
             }
             if *failures == 1 {
-                tracing::warn!(hook, event = message.kind.as_str(), said, "a webhook takes no messages: trying again");
+                tracing::warn!(
+                    hook,
+                    event = message.kind.as_str(),
+                    said,
+                    "a webhook takes no messages: trying again"
+                );
             }
             if since.elapsed() >= spec.retry_for || *stopping.borrow() {
-                tracing::warn!(hook, event = message.kind.as_str(), said, "a message of a webhook is given up");
+                tracing::warn!(
+                    hook,
+                    event = message.kind.as_str(),
+                    said,
+                    "a message of a webhook is given up"
+                );
                 self.counts.failed(hook);
                 if !*stopping.borrow() {
                     self.pause(*failures, stopping).await;

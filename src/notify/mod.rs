@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use crate::model::notify::{Kind, News, Proxy};
 use crate::outside::client::{Client, Url};
 
-pub use hook::{Tried, try_once};
 use hook::{Hook, Message};
+pub use hook::{Tried, try_once};
 
 /// A receiver as it is configured.
 #[derive(Clone, PartialEq, Eq)]

@@ -37,7 +37,8 @@ impl Bundles {
 
     /// Those whose time has come, in the order in which they began.
     pub fn due(&mut self, now: UnixMs) -> Vec<News> {
-        let (due, open) = std::mem::take(&mut self.open).into_iter().partition(|(at, _)| *at <= now);
+        let (due, open) =
+            std::mem::take(&mut self.open).into_iter().partition(|(at, _)| *at <= now);
         self.open = open;
         let due: Vec<(UnixMs, News)> = due;
         due.into_iter().map(|(_, news)| news).collect()
@@ -72,7 +73,10 @@ mod tests {
         assert_eq!(bundles.due(UnixMs(2999)), []);
         let told = bundles.due(UnixMs(3000));
         assert_eq!(told.len(), 1);
-        assert_eq!((told[0].count, told[0].first.len(), told[0].at), (1500, FIRST_MAX, UnixMs(1000)));
+        assert_eq!(
+            (told[0].count, told[0].first.len(), told[0].at),
+            (1500, FIRST_MAX, UnixMs(1000))
+        );
         assert_eq!(told[0].first[9].stream, "/s9");
         assert_eq!(bundles.rest().len(), 1, "that of c waits");
         assert_eq!(bundles.due(UnixMs(9999)), []);

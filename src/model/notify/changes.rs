@@ -201,7 +201,8 @@ impl Changes {
 
 /// A sibling carries the stream as well, and its checks do not fail.
 fn has_standby(own: &PackagerId, stream: &StreamShown, shown: &Shown) -> bool {
-    let down = |id: &PackagerId| shown.packagers.iter().any(|p| p.id == *id && p.health == Health::Down);
+    let down =
+        |id: &PackagerId| shown.packagers.iter().any(|p| p.id == *id && p.health == Health::Down);
     stream.packagers.iter().any(|(id, state)| id != own && *state == "moves" && !down(id))
 }
 

@@ -133,7 +133,11 @@ fn standbys() {
             "no_standby a b is down",
         ),
         ("taken out", vec![(9, "a(B)", on_a("failed"))], ""),
-        ("another is there", vec![(9, "a(B)C", on_a("failed"))], "no_standby a b is drained, c is down"),
+        (
+            "another is there",
+            vec![(9, "a(B)C", on_a("failed"))],
+            "no_standby a b is drained, c is down",
+        ),
         ("nobody expects one", vec![(9, "a", on_a("unknown"))], ""),
         (
             "the group has shrunk to one",
@@ -176,7 +180,11 @@ fn streams_start_and_end() {
             vec![(2, "a", live()), (2, "a", over()), (2, "a", live())],
             "stream_started; stream_ended over; stream_started",
         ),
-        ("nobody asks for some minutes", vec![(2, "a", live()), (500, "a", None), (2, "a", live())], "stream_started"),
+        (
+            "nobody asks for some minutes",
+            vec![(2, "a", live()), (500, "a", None), (2, "a", live())],
+            "stream_started",
+        ),
         (
             "nobody asks any more",
             vec![(2, "a", live()), (700, "a", None), (2, "a", live())],
