@@ -61,7 +61,12 @@ fn pool(pool: &config::Pool) -> PoolSpec {
         weight: p.weight,
         check: Some(check.clone()),
     });
-    PoolSpec { name: pool.name.clone(), hosts: pool.hosts.clone(), packagers: packagers.collect() }
+    PoolSpec {
+        name: pool.name.clone(),
+        hosts: pool.hosts.clone(),
+        zone_hosts: pool.zone_hosts.clone(),
+        packagers: packagers.collect(),
+    }
 }
 
 pub fn endpoints(config: &Config) -> Vec<(PackagerId, Endpoint)> {

@@ -54,7 +54,9 @@ fn summary(conf: &Path, config: &Config) -> String {
     text.push('\n');
     let mut rows = vec![row(["POOL", "HOSTS", "PACKAGER", "URL", "ZONE", "WEIGHT"])];
     for pool in &config.pools {
-        let hosts = pool.hosts.join(" ");
+        let zoned = pool.zone_hosts.iter().map(|(host, zone)| format!("{host}={zone}"));
+        let hosts: Vec<String> = pool.hosts.iter().cloned().chain(zoned).collect();
+        let hosts = hosts.join(" ");
         let mut first = (pool.name.as_str(), hosts.as_str());
         for packager in &pool.packagers {
             let (name, hosts) = std::mem::take(&mut first);

@@ -14,4 +14,5 @@ pub mod route;
 pub mod selection;
 pub mod token;
 pub mod uri;
+pub mod url_base;
 pub mod watch;

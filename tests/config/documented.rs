@@ -89,6 +89,7 @@ fn every_key_stands_in_it() {
     keys(&serde_yaml::from_str(&text).unwrap(), "", &mut found);
     found.remove("pools[].packagers[].headers.X-Edge-Key");
     found.remove("webhooks[].headers.X-Team");
+    found.retain(|key| !key.starts_with("pools[].zone_hosts."));
     assert_eq!(found, Config::keys());
 }
 

@@ -213,6 +213,26 @@ const POOL: &[(&str, &str)] = &[
         "url_base: cdn.example.com",
         "f.yaml:4: pools[0].url_base: `cdn.example.com` is no URL to begin others with; write such as https://media-{zone}.example.com",
     ),
+    (
+        "zone_hosts: { \"*.x\": az1 }",
+        "f.yaml:4: pools[0].zone_hosts.*.x: wants an exact name: `hosts` takes patterns, this does not",
+    ),
+    (
+        "zone_hosts: { x: AZ }",
+        "f.yaml:4: pools[0].zone_hosts.x: `AZ` may have 1 to 32 of a-z, 0-9 and -, and does not begin with -",
+    ),
+    (
+        "zone_hosts: { x: az1, X: az2 }",
+        "f.yaml:4: pools[0].zone_hosts.X: stands twice: names of hosts do not differ by case",
+    ),
+    (
+        "zone_hosts: [x]",
+        "f.yaml:4: pools[0].zone_hosts: wants a map of names to text; this is a list",
+    ),
+    (
+        "zone_hosts: { x: az1 }\n- name: two\n  hosts: [y, x]\n  packagers: [{ id: b, url: \"http://b\" }]",
+        "f.yaml:6: pools[1].hosts[1]: host `x` stands at pools[0].zone_hosts.x already",
+    ),
     ("health: { path: x }", "f.yaml:4: pools[0].health.path: `x` is no path; it begins with /"),
     (
         "health: { intervall_seconds: 1 }",

@@ -32,6 +32,7 @@ mod documented;
 mod draining;
 mod golden;
 mod webhooks;
+mod zone_hosts;
 
 use std::path::PathBuf;
 

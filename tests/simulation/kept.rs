@@ -192,6 +192,7 @@ impl Stage {
         let pool = PoolSpec {
             name: PoolName::new("live"),
             hosts: vec!["*".into()],
+            zone_hosts: vec![],
             packagers: ["a", "b"].map(spec).into(),
         };
         let settings = PoolSettings::default();

@@ -5,6 +5,7 @@ mod health;
 mod limits;
 mod origin;
 mod packager;
+mod zone_hosts;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::hosts;
 use super::section::Section;
 use super::values::Secret;
 use crate::model::names::PoolName;
+use crate::model::url_base::UrlBase;
 
 pub use answers::Answers;
 pub use health::HealthChecks;
@@ -27,6 +29,8 @@ pub struct Pool {
     pub name: PoolName,
     /// The hosts that lead to it: exact names, `*.example.com`, `*`; in lower case, unique over all pools.
     pub hosts: Vec<String>,
+    /// Hosts that lead to it and name the zone whose packagers their viewers get first; in lower case.
+    pub zone_hosts: Vec<(String, String)>,
     /// Queries that are part of a stream's identity, such as `DVR`.
     pub identity_queries: Vec<String>,
     /// How many siblings of a lane's packager are watched with it.
@@ -47,8 +51,8 @@ pub struct Pool {
     pub idle_after: Duration,
     /// The log of a lane that gained no step for this long is dropped.
     pub lane_expires: Duration,
-    /// What stands before URIs in playlists, without a slash at its end; none: they are relative.
-    pub url_base: Option<String>,
+    /// What stands before URIs in playlists; none: they are relative.
+    pub url_base: Option<UrlBase>,
     /// Health checks.
     pub health: HealthChecks,
     /// Limits of what is asked of a packager.
@@ -95,12 +99,17 @@ impl Pool {
                 "is empty; name one or more, such as - { id: a, url: \"http://10.0.0.1:1935\" }",
             );
         }
+        let packagers: Vec<Packager> = packagers.into_iter().flatten().collect();
+        let hosts = section.parsed_list("hosts", &["*"], |path, text| {
+            let host = hosts::host_pattern(text)?;
+            section.report.claim("host", &host, path).map(|()| host)
+        });
+        let zone_hosts = zone_hosts::read(section, &hosts);
+        zone_hosts::check(section, &zone_hosts, url_base.as_ref(), &packagers);
         let pool = Self {
             name: PoolName::new(name.as_deref().unwrap_or_default()),
-            hosts: section.parsed_list("hosts", &["*"], |path, text| {
-                let host = hosts::host_pattern(text)?;
-                section.report.claim("host", &host, path).map(|()| host)
-            }),
+            hosts,
+            zone_hosts,
             identity_queries: section
                 .parsed_list("identity_queries", &["DVR"], |_, text| query_name(text)),
             standbys: section.count("standbys", 1, 0..=8),
@@ -120,7 +129,7 @@ impl Pool {
             origin: section.section("origin", OriginLimits::read),
             answers: section.section("answers", Answers::read),
             limits: section.section("limits", PoolLimits::read),
-            packagers: packagers.into_iter().flatten().collect(),
+            packagers,
         };
         name.map(|_| pool)
     }
@@ -149,26 +158,13 @@ fn query_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Puts the zone in and checks what comes out.
-fn url_base(text: &str, zone: &str) -> Result<String, String> {
-    if text.contains("{zone}") && zone.is_empty() {
+/// Where it holds `{zone}`, viewers whose host names no zone are sent to the proxy's.
+fn url_base(text: &str, zone: &str) -> Result<UrlBase, String> {
+    let base = UrlBase::parse(text).map_err(|why| why.to_string())?;
+    if base.has_zone() && zone.is_empty() {
         return Err("holds {zone}, but the key `zone` is not set".to_owned());
     }
-    let url = text.replace("{zone}", zone);
-    if url.contains(['{', '}']) {
-        return Err("may hold {zone} and no other name in braces".to_owned());
-    }
-    let base = url.trim_end_matches('/');
-    let uri: Option<http::Uri> = base.parse().ok();
-    let absolute = |uri: &http::Uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none()
-    };
-    if !uri.is_some_and(|uri| absolute(&uri)) || base.contains(['#', '"']) {
-        return Err(format!(
-            "`{text}` is no URL to begin others with; write such as https://media-{{zone}}.example.com"
-        ));
-    }
-    Ok(base.to_owned())
+    Ok(base)
 }
 
 /// What a secret of the file may be shown as.
