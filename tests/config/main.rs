@@ -31,6 +31,7 @@ mod docker;
 mod documented;
 mod draining;
 mod golden;
+mod pages;
 mod webhooks;
 mod zone_hosts;
 

@@ -45,6 +45,7 @@ mod crowd;
 mod damage;
 mod draining;
 mod encryption;
+mod host_names;
 mod iframes;
 mod lifecycle;
 mod long_windows;

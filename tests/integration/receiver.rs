@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::packager::socket;
@@ -16,7 +17,7 @@ pub struct Message {
     pub path: String,
     headers: Vec<(String, String)>,
     pub body: String,
-    /// What it was answered; 0 for nothing.
+    /// What it was answered; 0 for nothing yet.
     pub answered: u16,
 }
 
@@ -36,16 +37,16 @@ impl Message {
 #[derive(Default)]
 struct State {
     came: Vec<Message>,
-    /// What the next requests are answered, the first first; then 200. 0: nothing, for ever.
+    /// What the next requests are answered, the first first; then 200.
     answers: Vec<u16>,
-    /// All are answered nothing.
-    hangs: bool,
 }
 
 /// A receiver.
 pub struct Receiver {
     port: u16,
     state: Arc<Mutex<State>>,
+    /// It hears and says nothing.
+    hangs: Arc<watch::Sender<bool>>,
     serving: JoinHandle<()>,
 }
 
@@ -56,15 +57,16 @@ impl Receiver {
         let port = socket.local_addr().unwrap().port();
         let listener = socket.listen(1024).unwrap();
         let state = Arc::new(Mutex::new(State::default()));
-        let shared = Arc::clone(&state);
+        let hangs = Arc::new(watch::Sender::new(false));
+        let (shared, hanging) = (Arc::clone(&state), Arc::clone(&hangs));
         let serving = tokio::spawn(async move {
             // The connections end with the task.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&shared)));
+                connections.spawn(serve(stream, Arc::clone(&shared), hanging.subscribe()));
             }
         });
-        Self { port, state, serving }
+        Self { port, state, hangs, serving }
     }
 
     /// It answers these first.
@@ -75,8 +77,12 @@ impl Receiver {
 
     /// It hears and says nothing.
     pub fn hanging(self) -> Self {
-        self.state.lock().hangs = true;
+        self.hangs.send_replace(true);
         self
+    }
+    /// It answers what it has heard, and goes on.
+    pub fn goes_on(&self) {
+        self.hangs.send_replace(false);
     }
 
     pub fn url(&self) -> String {
@@ -111,21 +117,20 @@ impl Drop for Receiver {
     }
 }
 
-async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, mut hangs: watch::Receiver<bool>) {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
-    while let Some(mut message) = hear(&mut read).await {
-        let status = {
+    while let Some(message) = hear(&mut read).await {
+        let (at, status) = {
             let mut state = state.lock();
-            let next = if state.answers.is_empty() { 200 } else { state.answers.remove(0) };
-            let status = if state.hangs { 0 } else { next };
-            message.answered = status;
+            let status = if state.answers.is_empty() { 200 } else { state.answers.remove(0) };
             state.came.push(message);
-            status
+            (state.came.len() - 1, status)
         };
-        if status == 0 {
-            std::future::pending::<()>().await;
+        if hangs.wait_for(|hangs| !hangs).await.is_err() {
+            return;
         }
+        state.lock().came[at].answered = status;
         let answer = format!("HTTP/1.1 {status} So\r\nContent-Length: 3\r\n\r\nso\n");
         if write.write_all(answer.as_bytes()).await.is_err() {
             return;

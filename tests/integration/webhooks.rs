@@ -130,7 +130,7 @@ async fn who_is_taken_out_is_told_of_neither_as_down_nor_as_no_standby() {
     let down = || async { proxy.metric("segue_packager_up{packager=\"a\"}").await == 0.0 };
     wait_for("a to be down", LONG, down).await.unwrap();
     // So long that what is told after some seconds would have been.
-    viewer.more(4).await;
+    viewer.more(8).await;
     assert_eq!(receiver.events(), ["stream_started"]);
     // Brought back while it is away, it is an alarm.
     proxy.change("/packagers/a/undrain").await;
@@ -222,6 +222,9 @@ async fn one_that_hangs_harms_nobody_and_its_queue_has_an_end() {
     let dropped = "segue_webhook_messages_total{hook=\"slow\",outcome=\"dropped\"}";
     assert_eq!(proxy.metric(dropped).await, 3.0);
     assert_eq!(proxy.get("/.segue/readyz").await.unwrap().status, 200);
+    hanging.goes_on();
+    until("the newest two", || hanging.taken().len() == 3).await;
+    assert_eq!(hanging.events(), ["packager_down", "packager_down", "packager_up"]);
 }
 
 #[tokio::test]

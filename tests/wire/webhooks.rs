@@ -32,7 +32,7 @@ async fn a_message_goes_by_https_to_whom_the_system_trusts() {
     let config =
         ServerConfig::builder().with_no_client_auth().with_single_cert(certs, key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("localhost:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = tokio::spawn(async move {
         let mut heard = Vec::new();
