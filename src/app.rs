@@ -1,8 +1,9 @@
 //! Puts everything together; the only module that knows all.
 //!
 //! `parts` the configuration to what each module is told; `serve` the running proxy; `operate`
-//! what operators see and do; `drains` packagers taken out; `chores` what runs beside; `logs`, `listen` and `lifecycle` the
-//! process; `tenants` what each pool takes; `demonstrate` the same behind `segue demo`.
+//! what operators see and do; `telling` what they are told, `webhooks` whether it arrives; `drains` packagers
+//! taken out; `chores` what runs beside; `logs`, `listen` and `lifecycle` the process; `tenants` what each pool
+//! takes; `demonstrate` the same behind `segue demo`.
 
 mod auth;
 mod chores;
@@ -14,7 +15,10 @@ pub mod logs;
 mod operate;
 mod parts;
 mod serve;
+mod telling;
 mod tenants;
+mod webhooks;
 
 pub use demonstrate::demonstrate;
 pub use serve::{Options, serve};
+pub use webhooks::{Tried, try_webhooks};

@@ -5,6 +5,7 @@ pub mod config;
 pub mod demo;
 pub mod front;
 pub mod model;
+pub mod notify;
 pub mod ops;
 pub mod origin;
 mod outside;

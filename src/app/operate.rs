@@ -11,10 +11,11 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::drains::Drains;
+use super::telling::Telling;
 use super::{parts, tenants};
 use crate::config::Config;
 use crate::front::{self, Front, Live, Stages};
-use crate::model::lane::Splice;
+use crate::model::lane::{Splice, Step};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey};
 use crate::model::token::Keyring;
 use crate::ops::{
@@ -25,8 +26,8 @@ use crate::packagers::{Health, Pools};
 use crate::segments::Segments;
 use crate::stream::{self, Outcome, Streams, Verdict};
 
-/// Counts what happens.
-pub struct Counting(pub Arc<Metrics>);
+/// Counts what happens, and has operators told of it.
+pub struct Counting(pub Arc<Metrics>, pub Arc<Telling>);
 
 impl front::Observer for Counting {
     fn answered(&self, a: front::Answered) {
@@ -53,8 +54,9 @@ impl stream::Observer for Counting {
     fn appended(&self, lane: &LaneId, _msn: OutputMsn, delay: Duration) {
         self.0.appended(lane, delay);
     }
-    fn spliced(&self, _lane: &LaneId, to: &PackagerId, _msn: OutputMsn, splice: &Splice) {
-        self.0.spliced(to, splice);
+    fn spliced(&self, stream: &StreamKey, lane: &LaneId, step: &Step, splice: &Splice) {
+        self.0.spliced(&step.packager, splice);
+        self.1.spliced(stream, lane, step, splice);
     }
     fn lane_opened(&self, _lane: &LaneId, _stream: &StreamKey) {
         self.0.lane_opened();
@@ -100,6 +102,7 @@ pub struct Running {
     pub client: Arc<Client>,
     pub drains: Arc<Drains>,
     pub stages: Arc<Stages>,
+    pub telling: Arc<Telling>,
     pub admin: Arc<ArcSwap<ops::Settings>>,
     /// Seconds after which a lane's log is dropped.
     pub lane_expires_s: Arc<AtomicU64>,
@@ -127,6 +130,7 @@ impl Running {
             self.front.reload(parts::front(&changed), keyring);
             self.streams.reload(parts::streams(&changed), parts::hosts(&changed));
             self.admin.store(Arc::new(admin_settings(&changed)));
+            self.telling.reload(&changed);
             self.lane_expires_s.store(parts::lane_expires_s(&changed), Ordering::Relaxed);
             *config = changed;
             Ok(())

@@ -8,6 +8,7 @@ use crate::front;
 use crate::model::health::Thresholds;
 use crate::model::names::{PackagerId, PoolName};
 use crate::model::playlist;
+use crate::notify;
 use crate::origin::{Endpoint, Limits};
 use crate::packagers::{CheckSpec, PackagerSpec, PoolSpec, Spread};
 use crate::segments;
@@ -65,6 +66,7 @@ fn pool(pool: &config::Pool) -> PoolSpec {
     PoolSpec {
         name: pool.name.clone(),
         hosts: pool.hosts.clone(),
+        zone_hosts: pool.zone_hosts.clone(),
         packagers: packagers.collect(),
         spread: Spread {
             spill_permille: pool.selection.spill_permille,
@@ -129,6 +131,24 @@ pub fn streams(config: &Config) -> HashMap<PoolName, PoolSettings> {
         segment_bytes_max: Some(allowed.segment_bytes),
     };
     config.pools.iter().map(|p| (p.name.clone(), settings(p, config.allowed(p)))).collect()
+}
+
+/// Whom to tell. One whose URL cannot be read is left out: the configuration has none such.
+pub fn webhooks(config: &Config) -> Vec<notify::Spec> {
+    let text = |v: &http::HeaderValue| v.to_str().unwrap_or_default().to_owned();
+    let spec = |hook: &config::Webhook| {
+        Some(notify::Spec {
+            name: hook.name.clone(),
+            url: notify::Target::parse(hook.url.reveal()).ok()?,
+            events: hook.events.clone(),
+            headers: hook.headers.iter().map(|(n, v)| (n.to_string(), text(v))).collect(),
+            secret: hook.secret.as_ref().map(|s| s.reveal().clone().into_bytes()),
+            timeout: hook.timeout,
+            retry_for: hook.retry_for,
+            queue: hook.queue,
+        })
+    };
+    config.webhooks.iter().filter_map(spec).collect()
 }
 
 pub fn front(config: &Config) -> front::Settings {

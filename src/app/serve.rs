@@ -13,6 +13,7 @@ use super::chores::Chores;
 use super::drains::Drains;
 use super::lifecycle::{self, Settings};
 use super::operate::{Counting, Metering, Running, admin_settings};
+use super::telling::Telling;
 use super::{listen, parts};
 use crate::config::{self, Config};
 use crate::front::access_log::{AccessLog, Target};
@@ -81,10 +82,12 @@ pub(super) fn serve_and_tell(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?listen, admin, "segue serves");
     tell(running.clone());
     let reloading = running.clone();
+    let telling = running.telling.clone();
     lifecycle::run(server, &settings, &stages, move || {
         reloading.front.reopen_log();
         let _ = reloading.reload_file();
     })?;
+    telling.finish();
     Ok(())
 }
 
@@ -104,7 +107,8 @@ fn assemble(
     let metering = Metering { metrics: metering, pools: pools.clone(), zone };
     let client = Client::new(parts::endpoints(&config)).context("pools")?;
     let client = Arc::new(client.metered_by(Arc::new(metering)));
-    let counting = Arc::new(Counting(metrics.clone()));
+    let telling = Telling::new(&config, metrics, clock).context("webhooks")?;
+    let counting = Arc::new(Counting(metrics.clone(), telling.clone()));
     let streams = Streams::new(Parts {
         origin: client.clone(),
         store: store.clone(),
@@ -118,6 +122,7 @@ fn assemble(
         hosts: parts::hosts(&config),
         seed: rand::random(),
     });
+    telling.watch(pools.clone(), streams.clone());
     let drains = Arc::new(Drains {
         store: store.clone(),
         pools: pools.clone(),
@@ -155,6 +160,7 @@ fn assemble(
         client,
         drains,
         stages: stages.clone(),
+        telling,
         lane_expires_s,
         own_key,
     };

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use segue::config::{ByteSize, Config};
+use segue::model::notify::Kind;
 
 use super::auth;
 
@@ -56,7 +57,9 @@ fn summary(conf: &Path, config: &Config) -> String {
     text.push('\n');
     let mut rows = vec![row(["POOL", "HOSTS", "PACKAGER", "URL", "ZONE", "WEIGHT"])];
     for pool in &config.pools {
-        let hosts = pool.hosts.join(" ");
+        let zoned = pool.zone_hosts.iter().map(|(host, zone)| format!("{host}={zone}"));
+        let hosts: Vec<String> = pool.hosts.iter().cloned().chain(zoned).collect();
+        let hosts = hosts.join(" ");
         let mut first = (pool.name.as_str(), hosts.as_str());
         for packager in &pool.packagers {
             let (name, hosts) = std::mem::take(&mut first);
@@ -79,7 +82,25 @@ fn summary(conf: &Path, config: &Config) -> String {
         table(&mut text, &tenants);
     }
     auth::who_is_let_in(&mut text, config);
+    webhooks(&mut text, config);
     text
+}
+
+/// Who is told what; without the URLs, which may be secrets.
+fn webhooks(text: &mut String, config: &Config) {
+    if config.webhooks.is_empty() {
+        return;
+    }
+    let mut rows = vec![row(["WEBHOOK", "SIGNED", "EVENTS"])];
+    for hook in &config.webhooks {
+        let events: Vec<&str> = hook.events.iter().map(|event| event.as_str()).collect();
+        let all = events.len() == Kind::ALL.len();
+        let events = if all { "all".to_owned() } else { events.join(" ") };
+        let signed = if hook.secret.is_some() { "yes" } else { "no" };
+        rows.push(row([&hook.name, signed, &events]));
+    }
+    text.push('\n');
+    table(text, &rows);
 }
 
 /// What each pool may take; nothing where there is one pool without limits.

@@ -7,6 +7,7 @@ pub mod drain;
 pub mod health;
 pub mod pid;
 pub mod reload;
+pub mod webhooks;
 
 use std::path::PathBuf;
 
@@ -59,6 +60,9 @@ pub enum Command {
     Drain(drain::Options),
     /// Bring a packager back that was taken out: it gets new viewers again.
     Undrain(drain::Options),
+    /// Whether messages to operators arrive.
+    #[command(subcommand)]
+    Webhooks(webhooks::Command),
     /// Poll a live HLS stream and report every breach of the rules; exit 1 if there was one.
     Watch(segue::watch::Options),
     /// Compare two packagers of one stream: how far they are apart, and what a failover between them

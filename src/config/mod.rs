@@ -15,6 +15,7 @@ mod pool;
 mod section;
 mod tenants;
 mod values;
+mod webhook;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ pub use pool::{
 };
 pub use tenants::Allowed;
 pub use values::{ByteSize, OriginSecret, PackagerUrl, Secret, StoreSpec};
+pub use webhook::Webhook;
 
 use section::Section;
 
@@ -60,6 +62,8 @@ pub struct Config {
     pub limits: Limits,
     /// Logs.
     pub log: Log,
+    /// Whom to tell what happens.
+    pub webhooks: Vec<Webhook>,
     /// Never empty.
     pub pools: Vec<Pool>,
     /// What is accepted but should be known, for the log.
@@ -195,7 +199,7 @@ impl Config {
     /// Every key there is, with `[]` for each item of a list, such as `pools[].packagers[].url`.
     #[must_use]
     pub fn keys() -> BTreeSet<String> {
-        check::parse("", "pools: [{ packagers: [{}] }]", &|_| None).1
+        check::parse("", "pools: [{ packagers: [{}] }]\nwebhooks: [{}]", &|_| None).1
     }
 
     /// Reads and checks the file again for a running process: all of it or nothing.
@@ -234,6 +238,7 @@ impl Config {
             server: section.section("server", Server::read),
             limits: section.section("limits", Limits::read),
             log: section.section("log", Log::read),
+            webhooks: section.sections("webhooks", Webhook::read).into_iter().flatten().collect(),
             pools: pools.into_iter().flatten().collect(),
             zone,
             warnings: Vec::new(),

@@ -133,8 +133,8 @@ pub struct Got<T> {
 
 /// Asks servers; keeps connections.
 pub struct Client {
-    connector: Connector,
-    name: &'static str,
+    pub(super) connector: Connector,
+    pub(super) name: &'static str,
 }
 
 impl Client {
@@ -295,7 +295,7 @@ enum Step {
     Redirect(String),
 }
 
-async fn peer(url: &Url) -> Result<HttpPeer, String> {
+pub(super) async fn peer(url: &Url) -> Result<HttpPeer, String> {
     let (host, port) = url.host_and_port()?;
     let name = host.clone();
     // The standard library's resolver, off the runtime: the connector takes addresses only.

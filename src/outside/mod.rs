@@ -1,7 +1,8 @@
-//! What the commands that look at a stream from outside share: an HTTP client, the time of day that
+//! What those share that speak HTTP for themselves (`watch`, `probe`, `notify`): a client, the time of day that
 //! people are shown, and being asked to stop.
 
 pub mod client;
+pub mod post;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -39,6 +39,9 @@ pub struct PoolSpec {
     pub name: PoolName,
     /// The hosts that lead to it, in lower case: a name, `*.example.com`, or `*`.
     pub hosts: Vec<String>,
+    /// Names of hosts that lead to it as well, in lower case, each with the zone whose packagers its
+    /// viewers get first.
+    pub zone_hosts: Vec<(String, String)>,
     /// Its packagers.
     pub packagers: Vec<PackagerSpec>,
     /// How new lanes are spread over them.

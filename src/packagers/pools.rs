@@ -79,11 +79,13 @@ pub struct Pools {
 struct Table {
     pools: HashMap<PoolName, Arc<Pool>>,
     hosts: HashMap<String, Arc<Pool>>,
+    /// The zones that hosts name.
+    zones: HashMap<String, Arc<str>>,
     /// What stands behind the `*`, dot included, the longest first.
     suffixes: Vec<(String, Arc<Pool>)>,
     any: Option<Arc<Pool>>,
     states: HashMap<PackagerId, Arc<State>>,
-    zones: HashMap<PackagerId, String>,
+    zone_of: HashMap<PackagerId, String>,
     checks: Vec<(Arc<State>, CheckSpec)>,
 }
 
@@ -113,7 +115,7 @@ impl Pools {
                 let state =
                     state.unwrap_or_else(|| Arc::new(State::new(p.id.clone(), self.ticks.clone())));
                 table.states.insert(p.id.clone(), Arc::clone(&state));
-                table.zones.insert(p.id.clone(), p.zone.clone());
+                table.zone_of.insert(p.id.clone(), p.zone.clone());
                 if let Some(check) = &p.check {
                     table.checks.push((Arc::clone(&state), check.clone()));
                 }
@@ -144,6 +146,10 @@ impl Pools {
                 } else {
                     table.hosts.entry(host.clone()).or_insert_with(|| Arc::clone(&pool));
                 }
+            }
+            for (host, zone) in &spec.zone_hosts {
+                table.hosts.entry(host.clone()).or_insert_with(|| Arc::clone(&pool));
+                table.zones.insert(host.clone(), zone.as_str().into());
             }
             table.pools.insert(spec.name.clone(), pool);
         }
@@ -181,7 +187,14 @@ impl Pools {
     /// The zone of a packager; none where it is in no pool (any more).
     #[must_use]
     pub fn zone_of(&self, packager: &PackagerId) -> Option<String> {
-        self.table.load().zones.get(packager).cloned()
+        self.table.load().zone_of.get(packager).cloned()
+    }
+
+    /// The zone that `host` (lower case, without port) names: its viewers get the packagers there
+    /// first. None where it names none.
+    #[must_use]
+    pub fn zone_of_host(&self, host: &str) -> Option<Arc<str>> {
+        self.table.load().zones.get(host).cloned()
     }
 
     /// All pools, in no order.
@@ -244,6 +257,7 @@ mod tests {
         PoolSpec {
             name: PoolName::new(name),
             hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
+            zone_hosts: Vec::new(),
             packagers: packagers
                 .iter()
                 .map(|(id, zone, weight)| PackagerSpec {
@@ -297,6 +311,30 @@ mod tests {
         assert!(
             Pools::new(&[pool("wild", &["*.example.com"], &[])]).for_host("example.com").is_none()
         );
+    }
+
+    #[test]
+    fn hosts_that_name_a_zone() {
+        let named = |zone_hosts: &[(&str, &str)]| {
+            let own = |(host, zone): &(&str, &str)| ((*host).to_owned(), (*zone).to_owned());
+            let zone_hosts = zone_hosts.iter().map(own).collect();
+            PoolSpec { zone_hosts, ..pool("live", &["media.example.com"], &[]) }
+        };
+        let both = [("media-az1.example.com", "az1"), ("media-az2.example.com", "az2")];
+        let pools = Pools::new(&[named(&both), pool("any", &["*"], &[])]);
+        for (host, name, zone) in [
+            ("media.example.com", "live", None),
+            ("media-az1.example.com", "live", Some("az1")),
+            ("media-az2.example.com", "live", Some("az2")),
+            ("media-az3.example.com", "any", None),
+        ] {
+            assert_eq!(pools.for_host(host).unwrap().name.as_str(), name, "{host}");
+            assert_eq!(pools.zone_of_host(host).as_deref(), zone, "{host}");
+        }
+        pools.reload(&[named(&[("media-az1.example.com", "az9")])]);
+        assert_eq!(pools.zone_of_host("media-az1.example.com").as_deref(), Some("az9"));
+        assert!(pools.for_host("media-az2.example.com").is_none());
+        assert_eq!(pools.zone_of_host("media-az2.example.com"), None);
     }
 
     #[test]

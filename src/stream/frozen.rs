@@ -40,7 +40,7 @@ impl Worker {
         let track = &shown.track;
         let mapped = track.newest().is_some_and(|s| s.listed.map.is_some());
         let container = if mapped { Container::FragmentedMp4 } else { Container::Plain };
-        let base = self.settings.url_base.as_ref().map(|b| b.replace("{zone}", zone));
+        let base = self.settings.url_base.as_ref().map(|base| base.for_zone(zone));
         let place = multivariant::Place::new(&self.key.path, base.as_deref());
         let mut session = Vec::new();
         let (renditions, pieces) = match &source.entry {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Verdict;
-use crate::model::lane::{Splice, SpliceReason};
+use crate::model::lane::{Splice, SpliceReason, Step};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey};
 
 /// How a request to a packager ended.
@@ -42,8 +42,8 @@ pub trait Observer: Send + Sync {
     fn fetched(&self, _packager: &PackagerId, _outcome: Outcome, _bytes: usize) {}
     /// A step was appended, so long after its packager had made it.
     fn appended(&self, _lane: &LaneId, _msn: OutputMsn, _delay: Duration) {}
-    /// A lane went on in another run.
-    fn spliced(&self, _lane: &LaneId, _to: &PackagerId, _msn: OutputMsn, _splice: &Splice) {}
+    /// A lane went on in another run, with this step.
+    fn spliced(&self, _stream: &StreamKey, _lane: &LaneId, _step: &Step, _splice: &Splice) {}
     /// A lane opened (or opened again, its log lost).
     fn lane_opened(&self, _lane: &LaneId, _stream: &StreamKey) {}
     /// A lane got its ENDLIST.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::playlist::Limits;
+use crate::model::url_base::UrlBase;
 
 /// How the streams of a pool are carried.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct PoolSettings {
     /// At a splice that fits no keyframe content is repeated instead of lost.
     pub overlap: bool,
     /// Makes the URIs of multivariant playlists absolute.
-    pub url_base: Option<String>,
+    pub url_base: Option<UrlBase>,
     /// What a packager's playlist may measure.
     pub playlist: Limits,
     /// Streams watched at once; none: as many as the proxy may.

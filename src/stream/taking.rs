@@ -72,7 +72,7 @@ impl Worker {
             tracing::warn!(lane = %id, packager = %to, "a drained packager gets a lane: nobody else carries the stream");
         }
         if own {
-            self.deps.observer.spliced(id, to, msn, splice);
+            self.deps.observer.spliced(&self.key, id, step, splice);
         }
         let from = &splice.from;
         let decision =

@@ -135,6 +135,57 @@ fn top_level() {
     golden(TOP);
 }
 
+const WEBHOOK: &[(&str, &str)] = &[
+    ("{ name: x }", "f.yaml:2: webhooks[0].url: is missing"),
+    (
+        "{ url: \"ftp://u-secret/\" }",
+        "f.yaml:2: webhooks[0].url: is no URL; write https://HOST/PATH or http://HOST/PATH",
+    ),
+    (
+        "{ url: \"https://u:secret@h/\" }",
+        "f.yaml:2: webhooks[0].url: wants no user and password; set the header Authorization under `headers`",
+    ),
+    (
+        "{ url: \"https://h/\", events: [splices] }",
+        "f.yaml:2: webhooks[0].events[0]: `splices` is not one of packager_down, packager_up, splice, no_standby, standby_back, stream_started, stream_ended",
+    ),
+    (
+        "{ url: \"https://h/\", events: [] }",
+        "f.yaml:2: webhooks[0].events: is empty; leave it out for all events",
+    ),
+    (
+        "{ url: \"https://h/\", secret: short }",
+        "f.yaml:2: webhooks[0].secret: has 5 letters and wants 16 or more",
+    ),
+    (
+        "{ url: \"https://h/\", headers: { Content-Type: x } }",
+        "f.yaml:2: webhooks[0].headers.Content-Type: cannot be set here: Segue sets this header itself",
+    ),
+    (
+        "{ url: \"https://h/\", queue: 0 }",
+        "f.yaml:2: webhooks[0].queue: wants a whole number from 1 to 100000; this is 0",
+    ),
+    (
+        "{ url: \"https://h/1\" }, { url: \"https://H/2\" }",
+        "f.yaml:2: webhooks[1].name: webhook `h` stands at webhooks[0].name already; give each a `name`",
+    ),
+    (
+        "{ url: \"https://h/1\", name: x }, { url: \"https://h/2\", name: x }",
+        "f.yaml:2: webhooks[1].name: webhook `x` stands at webhooks[0].name already",
+    ),
+    (
+        "{ url: \"https://h/\", retries: 3 }",
+        "f.yaml:2: webhooks[0].retries: unknown key; known here: url, name, events, headers, secret, timeout_seconds, retry_for_seconds, queue",
+    ),
+];
+
+#[test]
+fn webhooks() {
+    for (hooks, expected) in WEBHOOK {
+        assert_eq!(said(&format!("{POOLS}webhooks: [{hooks}]\n")), *expected, "\n{hooks}");
+    }
+}
+
 const POOL: &[(&str, &str)] = &[
     ("host: [x]", "f.yaml:4: pools[0].host: unknown key; did you mean `hosts`?"),
     (
@@ -161,6 +212,26 @@ const POOL: &[(&str, &str)] = &[
     (
         "url_base: cdn.example.com",
         "f.yaml:4: pools[0].url_base: `cdn.example.com` is no URL to begin others with; write such as https://media-{zone}.example.com",
+    ),
+    (
+        "zone_hosts: { \"*.x\": az1 }",
+        "f.yaml:4: pools[0].zone_hosts.*.x: wants an exact name: `hosts` takes patterns, this does not",
+    ),
+    (
+        "zone_hosts: { x: AZ }",
+        "f.yaml:4: pools[0].zone_hosts.x: `AZ` may have 1 to 32 of a-z, 0-9 and -, and does not begin with -",
+    ),
+    (
+        "zone_hosts: { x: az1, X: az2 }",
+        "f.yaml:4: pools[0].zone_hosts.X: stands twice: names of hosts do not differ by case",
+    ),
+    (
+        "zone_hosts: [x]",
+        "f.yaml:4: pools[0].zone_hosts: wants a map of names to text; this is a list",
+    ),
+    (
+        "zone_hosts: { x: az1 }\n- name: two\n  hosts: [y, x]\n  packagers: [{ id: b, url: \"http://b\" }]",
+        "f.yaml:6: pools[1].hosts[1]: host `x` stands at pools[0].zone_hosts.x already",
     ),
     ("health: { path: x }", "f.yaml:4: pools[0].health.path: `x` is no path; it begins with /"),
     (

@@ -32,7 +32,10 @@ mod docker;
 mod documented;
 mod draining;
 mod golden;
+mod pages;
 mod tenants;
+mod webhooks;
+mod zone_hosts;
 
 use std::path::PathBuf;
 

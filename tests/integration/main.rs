@@ -2,7 +2,7 @@
 //! the laws.
 //!
 //! `packager`, `dialect`, `script`, `lists`, `making`, `content`, `cipher`, `serving`, `guard` and `faults`
-//! play the packagers, whose media is a `programme`, `proxy` runs the process, `viewer`, `borders`, `carried`, `judges` and
+//! play the packagers, whose media is a `programme`, `receiver` takes messages, `proxy` runs the process, `viewer`, `borders`, `carried`, `judges` and
 //! `http` watch it. The rest are tests, by what they try.
 #![allow(
     clippy::unwrap_used,
@@ -31,6 +31,7 @@ mod packager;
 #[path = "../programme/mod.rs"]
 mod programme;
 mod proxy;
+mod receiver;
 mod script;
 mod serving;
 mod viewer;
@@ -49,6 +50,7 @@ mod damage;
 mod draining;
 mod encryption;
 mod fairness;
+mod host_names;
 mod iframes;
 mod in_front;
 mod lifecycle;
@@ -64,6 +66,7 @@ mod selection;
 mod tenants;
 mod unknown_hosts;
 mod variants;
+mod webhooks;
 
 use std::time::{Duration, Instant};
 

@@ -83,6 +83,13 @@ impl Proxy {
         self
     }
 
+    /// Another line in place of the one that begins so. The file is written; nobody is told.
+    pub fn replace_setting(&mut self, begins: &str, line: &str) {
+        let old = self.settings.top.iter_mut().find(|old| old.starts_with(begins));
+        line.clone_into(old.unwrap());
+        self.write();
+    }
+
     /// Things can be changed: see [`Proxy::change`].
     pub fn with_admin_token(self) -> Self {
         self.setting(&format!("admin_token: {ADMIN_TOKEN}"))

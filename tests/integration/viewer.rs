@@ -148,6 +148,11 @@ impl Viewer {
         self
     }
 
+    /// What he asks for is answered by another proxy from now on.
+    pub const fn led_to(&mut self, port: u16) {
+        self.port = port;
+    }
+
     /// From now on these are no breaches to him.
     pub fn allowing(&mut self, rules: &[Rule]) {
         self.allowed.extend(rules);

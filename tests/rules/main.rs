@@ -21,6 +21,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ops", &["model", "packagers", "stream"]),
     ("demo", &["model", "config"]),
     ("outside", &["model"]),
+    ("notify", &["model", "outside"]),
     ("watch", &["model", "outside"]),
     ("probe", &["model", "outside"]),
     ("cli", &["config"]),

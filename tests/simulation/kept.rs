@@ -193,6 +193,7 @@ impl Stage {
         let pool = PoolSpec {
             name: PoolName::new("live"),
             hosts: vec!["*".into()],
+            zone_hosts: vec![],
             packagers: ["a", "b"].map(spec).into(),
             spread: Spread::default(),
         };

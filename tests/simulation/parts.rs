@@ -346,7 +346,8 @@ impl Observer for Recorder {
         let good = self.sim.world.lock().iter().filter_map(|p| p.good_since).min();
         self.sim.judge.lock().appended(now, lane.as_str(), good);
     }
-    fn spliced(&self, lane: &LaneId, to: &PackagerId, msn: OutputMsn, splice: &Splice) {
+    fn spliced(&self, _stream: &StreamKey, lane: &LaneId, step: &Step, splice: &Splice) {
+        let (to, msn) = (&step.packager, step.msn);
         self.note(&format!(
             "{lane} SPLICE {} -> {to} at {msn}: {}, {} ms by {}",
             splice.from,

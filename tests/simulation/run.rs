@@ -68,6 +68,7 @@ fn pool(packagers: &[(&'static str, bool)]) -> PoolSpec {
     PoolSpec {
         name: PoolName::new("live"),
         hosts: vec!["*".into()],
+        zone_hosts: vec![],
         packagers: stay.map(|(id, _)| spec(id)).collect(),
         spread: Spread::default(),
     }

@@ -20,6 +20,7 @@ fn specs(ids: &[&str], check: Option<&CheckSpec>) -> Vec<PoolSpec> {
     vec![PoolSpec {
         name: PoolName::new("live"),
         hosts: vec!["*".into()],
+        zone_hosts: vec![],
         packagers: ids
             .iter()
             .map(|id| PackagerSpec {

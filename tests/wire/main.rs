@@ -32,6 +32,7 @@ mod names;
 mod ranges;
 mod server;
 mod tls;
+mod webhooks;
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use crate::server::{ok, request};
 use crate::{PATIENT, a, client};
 
-fn openssl(dir: &Path, args: &str) {
+pub fn openssl(dir: &Path, args: &str) {
     let out = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().unwrap();
     assert!(out.status.success(), "{args}: {}", String::from_utf8_lossy(&out.stderr));
 }

@@ -129,7 +129,7 @@ impl Credentials {
                 Err(why) => section.report.error(&path, why),
             }
         }
-        Self { queries, headers: headers(section, "headers") }
+        Self { queries, headers: headers(section, &OWN_HEADERS) }
     }
 }
 

@@ -8,6 +8,7 @@ mod limits;
 mod origin;
 mod packager;
 mod selection;
+mod zone_hosts;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::hosts;
 use super::section::Section;
 use crate::model::names::PoolName;
 use crate::model::paths::{AllowedPaths, PathPattern};
+use crate::model::url_base::UrlBase;
 
 pub use answers::Answers;
 pub use auth::{Auth, Credentials};
@@ -23,6 +25,7 @@ pub use health::HealthChecks;
 pub use limits::PoolLimits;
 pub use origin::OriginLimits;
 pub use packager::Packager;
+pub(super) use packager::headers;
 pub use selection::Selection;
 
 /// Packagers that carry the same streams, and how their streams are carried.
@@ -36,6 +39,8 @@ pub struct Pool {
     pub paths: AllowedPaths,
     /// What its metrics are labelled with, by name.
     pub labels: BTreeMap<String, String>,
+    /// Hosts that lead to it and name the zone whose packagers their viewers get first; in lower case.
+    pub zone_hosts: Vec<(String, String)>,
     /// Queries that are part of a stream's identity, such as `DVR`.
     pub identity_queries: Vec<String>,
     /// Who is let in.
@@ -60,8 +65,8 @@ pub struct Pool {
     pub idle_after: Duration,
     /// The log of a lane that gained no step for this long is dropped.
     pub lane_expires: Duration,
-    /// What stands before URIs in playlists, without a slash at its end; none: they are relative.
-    pub url_base: Option<String>,
+    /// What stands before URIs in playlists; none: they are relative.
+    pub url_base: Option<UrlBase>,
     /// Health checks.
     pub health: HealthChecks,
     /// Limits of what is asked of a packager.
@@ -110,13 +115,18 @@ impl Pool {
         }
         let identity_queries =
             section.parsed_list("identity_queries", &["DVR"], |_, text| query_name(text));
+        let packagers: Vec<Packager> = packagers.into_iter().flatten().collect();
+        let hosts = section.parsed_list("hosts", &["*"], |path, text| {
+            let host = hosts::host_pattern(text)?;
+            section.report.claim("host", &host, path).map(|()| host)
+        });
+        let zone_hosts = zone_hosts::read(section, &hosts);
+        zone_hosts::check(section, &zone_hosts, url_base.as_ref(), &packagers);
         let pool = Self {
             auth: Auth::read(section, &identity_queries),
             name: PoolName::new(name.as_deref().unwrap_or_default()),
-            hosts: section.parsed_list("hosts", &["*"], |path, text| {
-                let host = hosts::host_pattern(text)?;
-                section.report.claim("host", &host, path).map(|()| host)
-            }),
+            hosts,
+            zone_hosts,
             paths: AllowedPaths::new(section.parsed_list("paths", &[], |_, text| {
                 PathPattern::parse(text).map_err(|why| format!("`{text}` {why}"))
             })),
@@ -140,7 +150,7 @@ impl Pool {
             origin: section.section("origin", OriginLimits::read),
             answers: section.section("answers", Answers::read),
             limits: section.section("limits", PoolLimits::read),
-            packagers: packagers.into_iter().flatten().collect(),
+            packagers,
         };
         pool.no_header_twice(section);
         name.map(|_| pool)
@@ -184,24 +194,11 @@ fn query_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Puts the zone in and checks what comes out.
-fn url_base(text: &str, zone: &str) -> Result<String, String> {
-    if text.contains("{zone}") && zone.is_empty() {
+/// Where it holds `{zone}`, viewers whose host names no zone are sent to the proxy's.
+fn url_base(text: &str, zone: &str) -> Result<UrlBase, String> {
+    let base = UrlBase::parse(text).map_err(|why| why.to_string())?;
+    if base.has_zone() && zone.is_empty() {
         return Err("holds {zone}, but the key `zone` is not set".to_owned());
     }
-    let url = text.replace("{zone}", zone);
-    if url.contains(['{', '}']) {
-        return Err("may hold {zone} and no other name in braces".to_owned());
-    }
-    let base = url.trim_end_matches('/');
-    let uri: Option<http::Uri> = base.parse().ok();
-    let absolute = |uri: &http::Uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none()
-    };
-    if !uri.is_some_and(|uri| absolute(&uri)) || base.contains(['#', '"']) {
-        return Err(format!(
-            "`{text}` is no URL to begin others with; write such as https://media-{{zone}}.example.com"
-        ));
-    }
-    Ok(base.to_owned())
+    Ok(base)
 }

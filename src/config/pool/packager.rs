@@ -53,7 +53,7 @@ impl Packager {
         let weight = section.small("weight", 1, 1..=1000);
         let capacity = section.number_if_set("capacity", 1..=1_000_000_000);
         let host = section.parsed("host", hosts::host_header);
-        let headers = headers(section, "headers");
+        let headers = headers(section, &OWN_HEADERS);
         Some(Self {
             id: PackagerId::new(id?),
             url: url?,
@@ -80,15 +80,18 @@ pub(super) const OWN_HEADERS: [&str; 8] = [
     "transfer-encoding",
 ];
 
-/// A map of headers. Their values are for no log.
-pub(super) fn headers(section: &Section<'_>, key: &'static str) -> Vec<(HeaderName, HeaderValue)> {
+/// The map `headers`, without those that Segue sets itself. Their values are for no log.
+pub(in crate::config) fn headers(
+    section: &Section<'_>,
+    own: &[&str],
+) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = BTreeMap::new();
-    for (path, name, value) in section.names(key) {
+    for (path, name, value) in section.names("headers") {
         let Ok(name) = HeaderName::try_from(&name) else {
             section.report.error(&path, "is no name of a header");
             continue;
         };
-        if OWN_HEADERS.contains(&name.as_str()) {
+        if own.contains(&name.as_str()) {
             let hint = if name == http::header::HOST {
                 "use the key `host`"
             } else {

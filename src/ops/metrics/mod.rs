@@ -4,6 +4,7 @@
 mod auth;
 mod gauges;
 mod tenants;
+mod webhooks;
 mod zones;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use prometheus::{
 
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
 pub use tenants::{PoolGauge, Taken};
+pub use webhooks::Webhooks;
 
 use gauges::Scraped;
 use tenants::Tenants;
@@ -44,6 +46,8 @@ pub struct Metrics {
     lanes_opened: IntCounter,
     lanes_ended: IntCounter,
     tenants: Tenants,
+    /// Messages to operators.
+    pub webhooks: Webhooks,
     scraped: Mutex<Scraped>,
     /// Who is let in.
     pub auth: auth::Auth,
@@ -161,6 +165,7 @@ impl Metrics {
             lanes_opened: make.counter("lanes_opened_total", "Lanes opened.")?,
             lanes_ended: make.counter("lanes_ended_total", "Lanes ended.")?,
             tenants: Tenants::new(&make)?,
+            webhooks: Webhooks::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
             auth: auth::Auth::new(&make)?,
             registry: make.0,
