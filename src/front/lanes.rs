@@ -20,6 +20,11 @@ pub trait Lanes: Send + Sync + 'static {
 
     /// The pool that carries `host` (lower case, without port).
     fn pool(&self, host: &str) -> Option<PoolName>;
+    /// The zone that `host` (lower case, without port) names, if any: its packagers come first.
+    fn zone(&self, host: &str) -> Option<Arc<str>> {
+        let _ = host;
+        None
+    }
     /// Asks a packager whether a viewer is let in, by what he shows. Nobody is where this is not made.
     fn admit(
         &self,
@@ -113,6 +118,9 @@ impl Lanes for Live {
 
     fn pool(&self, host: &str) -> Option<PoolName> {
         self.pools.for_host(host).map(|pool| pool.name.clone())
+    }
+    fn zone(&self, host: &str) -> Option<Arc<str>> {
+        self.pools.zone_of_host(host)
     }
     async fn admit(&self, stream: &StreamKey, shown: &Shown) -> Result<(), Refusal> {
         self.streams.admit(stream, shown).await

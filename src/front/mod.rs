@@ -155,14 +155,15 @@ impl<L: Lanes> Front<L> {
             context.kind = Kind::Health;
             return self.health(rest);
         }
-        host?;
+        let host = host?;
         let pool = found.ok_or(Failure::UnknownHost)?;
         let answers = current.of(Some(&pool));
         if want == Want::Preflight {
             route?;
             return Ok(answers.preflight(request));
         }
-        let asked = Asked { pool: &pool, answers, path, query };
+        let zone = self.lanes.zone(&host);
+        let asked = Asked { pool: &pool, answers, path, query, zone: zone.as_deref() };
         self.routed(request, route?, &asked, context).await
     }
 
@@ -183,7 +184,7 @@ impl<L: Lanes> Front<L> {
                 let pool = asked.pool.clone();
                 let stream = StreamKey { pool, path: path.into(), query: identity.into() };
                 self.admit(request, asked.query, &stream, context).await?;
-                let text = self.entry(answers, stream, context).await?;
+                let text = self.entry(asked, stream, context).await?;
                 Ok(answers.entry(request, text))
             }
             Route::Playlist(place) => {
@@ -253,12 +254,12 @@ impl<L: Lanes> Front<L> {
     /// A newcomer: the text of the multivariant playlist of the lane to join, with its token.
     async fn entry(
         &self,
-        answers: &PoolAnswers,
+        asked: &Asked<'_>,
         stream: StreamKey,
         context: &mut Context,
     ) -> Result<String, Failure> {
-        let waiting = self.wait(&answers.tenant)?;
-        let lane = self.lanes.join(&stream, None).await?;
+        let waiting = self.wait(&asked.answers.tenant)?;
+        let lane = self.lanes.join(&stream, asked.zone).await?;
         drop(waiting);
         let lane_id = lane.header().lane.clone();
         context.lane = Some(lane_id.clone());
@@ -347,6 +348,8 @@ struct Asked<'a> {
     answers: &'a PoolAnswers,
     path: &'a str,
     query: Option<&'a str>,
+    /// The zone that the host names.
+    zone: Option<&'a str>,
 }
 
 impl Asked<'_> {
