@@ -7,6 +7,7 @@
 mod chores;
 mod demonstrate;
 mod drains;
+mod groups;
 pub mod lifecycle;
 pub mod listen;
 pub mod logs;

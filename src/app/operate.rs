@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::drains::Drains;
-use super::parts;
+use super::{groups, parts};
 use crate::config::Config;
 use crate::front::{self, Front, Live, Stages};
 use crate::model::lane::Splice;
@@ -20,7 +20,8 @@ use crate::model::token::Keyring;
 use crate::ops::{
     self, DrainError, Gauges, Metrics, Operations, PackagerGauge, PackagerState, StreamGauge,
 };
-use crate::origin::Client;
+use crate::origin::{Client, NameServers};
+use crate::packagers::discovery::{GroupState, Groups};
 use crate::packagers::{Health, Pools};
 use crate::segments::Segments;
 use crate::stream::{self, Outcome, Streams};
@@ -73,6 +74,8 @@ pub struct Running {
     pub segments: Arc<Segments>,
     pub pools: Arc<Pools>,
     pub client: Arc<Client>,
+    pub names: Arc<NameServers>,
+    pub groups: Arc<Groups>,
     pub drains: Arc<Drains>,
     pub stages: Arc<Stages>,
     pub admin: Arc<ArcSwap<ops::Settings>>,
@@ -95,12 +98,13 @@ impl Running {
         let mut config = self.config.lock();
         let result = config.reload(&self.path).map_err(|e| e.to_string()).and_then(|changed| {
             let keyring = Self::keyring(&changed, &self.own_key).map_err(|e| e.to_string())?;
+            let specs = groups::specs(&changed);
             // The only step that can fail comes first.
-            self.client.reload(parts::endpoints(&changed)).map_err(|e| e.to_string())?;
-            self.pools.reload(&parts::pools(&changed));
+            self.take_packagers(&changed, &self.groups.with(specs.clone()))?;
+            self.groups.reload(specs);
+            self.names.reload(changed.dns.servers.clone());
             self.drains.requests.store(Arc::new(parts::requests(&changed)));
             self.front.reload(parts::front(&changed), keyring);
-            self.streams.reload(parts::streams(&changed), parts::hosts(&changed));
             self.admin.store(Arc::new(admin_settings(&changed)));
             self.lane_expires_s.store(parts::lane_expires_s(&changed), Ordering::Relaxed);
             *config = changed;
@@ -113,6 +117,24 @@ impl Running {
             }
         }
         result
+    }
+
+    /// Takes the packagers that belong to groups now.
+    pub fn regroup(&self) {
+        let config = self.config.lock();
+        if let Err(error) = self.take_packagers(&config, &self.groups.all()) {
+            tracing::error!(error, "the packagers of groups are not taken");
+        }
+    }
+
+    /// All packagers of `config`. Whoever asks them knows them before anybody may be sent there.
+    fn take_packagers(&self, config: &Config, states: &[GroupState]) -> Result<(), String> {
+        let config = groups::expanded(config, states);
+        self.client.reload(parts::endpoints(&config)).map_err(|e| e.to_string())?;
+        let members = groups::memberships(states, |id| self.drains.spread(id));
+        self.pools.reload_with(&parts::pools(&config), &members);
+        self.streams.reload(parts::streams(&config), parts::hosts(&config));
+        Ok(())
     }
 }
 
@@ -152,6 +174,7 @@ impl Operations for Running {
                     packager: p.id.clone(),
                 })
                 .collect(),
+            groups: groups::gauges(&self.groups.all(), self.drains.clock.now()),
             stream_states: on_packagers
                 .map(|(s, p)| StreamGauge {
                     stream: s.stream.clone(),
@@ -185,6 +208,7 @@ impl Operations for Running {
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.stages.ready(),
             "packagers": packagers,
+            "groups": groups::status(&self.groups.all(), self.drains.clock.now()),
             "streams": self.streams.status(),
         })
     }

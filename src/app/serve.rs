@@ -13,12 +13,13 @@ use super::chores::Chores;
 use super::drains::Drains;
 use super::lifecycle::{self, Settings};
 use super::operate::{Counting, Running, admin_settings};
-use super::{listen, parts};
+use super::{groups, listen, parts};
 use crate::config::{self, Config};
 use crate::front::access_log::{AccessLog, Target};
 use crate::front::{Front, Kind, Live, Stages};
 use crate::ops::{Admin, Metrics};
-use crate::origin::Client;
+use crate::origin::{Client, NameServers};
+use crate::packagers::discovery::{Discovery, Groups};
 use crate::packagers::{HealthChecks, Pools};
 use crate::segments::Segments;
 use crate::store::{self, LaneStore};
@@ -71,6 +72,7 @@ pub(super) fn serve_and_tell(
     let running = Arc::new(running);
 
     let viewers = listen::viewers(&server.configuration, &running.front, &listen);
+    let counting = Arc::new(Counting(metrics.clone()));
     let admin_service =
         listen::admin(Admin::new(metrics, running.clone(), running.admin.clone()), &admin);
     let checks = HealthChecks::new(running.pools.clone(), running.client.clone());
@@ -78,6 +80,11 @@ pub(super) fn serve_and_tell(
     server.add_service(admin_service);
     server.add_service(background_service("health", checks));
     server.add_service(background_service("chores", chores));
+    let clock = running.drains.clock;
+    let (groups, names) = (running.groups.clone(), running.names.clone());
+    let discovery = Discovery::new(groups, names, counting, Arc::new(move || clock.now()));
+    server.add_service(background_service("discovery", discovery));
+    server.add_service(background_service("groups", groups::Regrouping(running.clone())));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?listen, admin, "segue serves");
     tell(running.clone());
     let reloading = running.clone();
@@ -99,8 +106,12 @@ fn assemble(
     let own_key = own_key(&*store)?;
     let segments = Segments::open(parts::segments(&config), clock.now()).context("segments")?;
     let segments = Arc::new(segments);
-    let client = Arc::new(Client::new(parts::endpoints(&config)).context("pools")?);
-    let pools = Arc::new(Pools::new(&parts::pools(&config)));
+    let names = Arc::new(NameServers::new(config.dns.servers.clone()));
+    let groups = Groups::open(groups::specs(&config), groups::file(&config), clock.now());
+    let packagers = groups::expanded(&config, &groups.all());
+    let client = Client::with_names(parts::endpoints(&packagers), names.clone());
+    let client = Arc::new(client.context("pools")?);
+    let pools = Arc::new(Pools::new(&parts::pools(&packagers)));
     let counting = Arc::new(Counting(metrics.clone()));
     let streams = Streams::new(Parts {
         origin: client.clone(),
@@ -112,7 +123,7 @@ fn assemble(
         zone: config.zone.clone(),
         capacity: parts::capacity(&config),
         settings: parts::streams(&config),
-        hosts: parts::hosts(&config),
+        hosts: parts::hosts(&packagers),
         seed: rand::random(),
     });
     let drains = Arc::new(Drains {
@@ -150,6 +161,8 @@ fn assemble(
         segments,
         pools,
         client,
+        names,
+        groups,
         drains,
         stages: stages.clone(),
         lane_expires_s,

@@ -7,6 +7,7 @@
 //! Every key and default stands in `conf/segue.yaml`; a test holds the two together.
 
 mod check;
+mod dns;
 mod environment;
 mod error;
 mod hosts;
@@ -20,8 +21,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use dns::Dns;
 pub use error::{ConfigErrors, Problem};
-pub use pool::{Answers, HealthChecks, OriginLimits, Packager, Pool, PoolLimits};
+pub use pool::{
+    Answers, Group, GroupSource, HealthChecks, OriginLimits, Packager, Pool, PoolLimits,
+};
 pub use values::{ByteSize, PackagerUrl, Secret, StoreSpec};
 
 use section::Section;
@@ -44,6 +48,8 @@ pub struct Config {
     pub segments: Segments,
     /// Keys of tokens: the first signs, all verify. Empty: one is made and kept in the store.
     pub token_keys: Vec<Secret<Vec<u8>>>,
+    /// Whom names are asked of.
+    pub dns: Dns,
     /// The server.
     pub server: Server,
     /// Limits of everything that grows.
@@ -218,6 +224,7 @@ impl Config {
                 .unwrap_or(StoreSpec::Sqlite(PathBuf::from("segue.db"))),
             segments: section.section("segments", Segments::read),
             token_keys: section.parsed_list("token_keys", &[], |_, text| values::token_key(text)),
+            dns: section.section("dns", Dns::read),
             server: section.section("server", Server::read),
             limits: section.section("limits", Limits::read),
             log: section.section("log", Log::read),

@@ -24,7 +24,7 @@ pub(super) struct Entry {
     pub(super) endpoint: Endpoint,
     pub(super) host: HeaderValue,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) names: Names,
+    pub(super) names: Arc<Names>,
     /// Never used twice, so that a changed endpoint shares no connection with what was before:
     /// Pingora's own key leaves out the authorities.
     pub(super) serial: u64,
@@ -87,7 +87,7 @@ impl Entry {
         Ok(Self {
             host: endpoint.host_value()?,
             headers: endpoint.header_values()?,
-            names: Names::default(),
+            names: Arc::default(),
             serial,
             ca,
             turns: Turns {

@@ -1,6 +1,7 @@
 //! A pool of the configuration. Each of its sub-maps has a file here.
 
 mod answers;
+mod group;
 mod health;
 mod limits;
 mod origin;
@@ -14,6 +15,7 @@ use super::values::Secret;
 use crate::model::names::PoolName;
 
 pub use answers::Answers;
+pub use group::{Group, GroupSource};
 pub use health::HealthChecks;
 pub use limits::PoolLimits;
 pub use origin::OriginLimits;
@@ -56,7 +58,7 @@ pub struct Pool {
     pub answers: Answers,
     /// What this tenant may take.
     pub limits: PoolLimits,
-    /// Never empty.
+    /// Never empty. One may stand for a group.
     pub packagers: Vec<Packager>,
 }
 

@@ -26,6 +26,8 @@ pub struct Gauges {
     pub access_log_dropped: u64,
     /// Every packager.
     pub packagers: Vec<PackagerGauge>,
+    /// Every group of packagers.
+    pub groups: Vec<super::GroupGauge>,
     /// Every watched stream on every packager that it is watched on.
     pub stream_states: Vec<StreamGauge>,
 }

@@ -2,6 +2,7 @@
 //! happen; gauges are asked for when Prometheus comes by.
 
 mod gauges;
+mod groups;
 
 use std::time::Duration;
 
@@ -11,8 +12,10 @@ use prometheus::{
 };
 
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
+pub use groups::GroupGauge;
 
 use gauges::Scraped;
+use groups::Grouped;
 
 use super::make::Make;
 use crate::model::lane::Splice;
@@ -36,6 +39,7 @@ pub struct Metrics {
     store_failures: IntCounter,
     lanes_opened: IntCounter,
     lanes_ended: IntCounter,
+    grouped: Grouped,
     scraped: Mutex<Scraped>,
 }
 
@@ -149,6 +153,7 @@ impl Metrics {
             )?,
             lanes_opened: make.counter("lanes_opened_total", "Lanes opened.")?,
             lanes_ended: make.counter("lanes_ended_total", "Lanes ended.")?,
+            grouped: Grouped::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
             registry: make.0,
         })
@@ -222,11 +227,17 @@ impl Metrics {
         self.lanes_ended.inc();
     }
 
+    /// A group of packagers was looked up.
+    pub fn looked_up(&self, group: &PackagerId, outcome: &str) {
+        self.grouped.looked_up(group, outcome);
+    }
+
     /// All metrics in the text format of Prometheus.
     #[must_use]
     pub fn text(&self, gauges: &Gauges) -> Vec<u8> {
         let scraped = self.scraped.lock();
         scraped.set(gauges);
+        self.grouped.set(&gauges.groups);
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be written");
