@@ -13,6 +13,7 @@ use pingora::services::background::BackgroundService;
 
 use super::operate::{Counting, Running};
 use crate::config::{self, Config, GroupSource, PackagerUrl};
+use crate::model::discovery::Lanes;
 use crate::model::names::{PackagerId, UnixMs};
 use crate::ops::GroupGauge;
 use crate::packagers::discovery::{GroupSpec, GroupState, Observer, Place, Source};
@@ -163,7 +164,12 @@ impl Regrouping {
             return;
         }
         let lanes = running.drains.lanes_by_packager();
-        let on = |id: &PackagerId| lanes.get(id).copied().unwrap_or(0);
+        let siblings = |id: &PackagerId| running.drains.state(id).map_or(0, |s| s.siblings);
+        let on = |id: &PackagerId| match lanes.get(id).copied().unwrap_or(0) {
+            0 => Lanes::None,
+            _ if siblings(id) > 0 => Lanes::Some,
+            _ => Lanes::Stuck,
+        };
         running.groups.forget(running.drains.clock.now(), on);
     }
 }
@@ -172,8 +178,8 @@ impl Regrouping {
 impl BackgroundService for Regrouping {
     async fn start(&self, _shutdown: ShutdownWatch) {
         let mut changes = self.0.groups.subscribe();
-        // What came before this service ran.
-        changes.mark_changed();
+        // What came before this service ran, and what could not be taken, is taken with the next look.
+        let mut behind = true;
         let mut look = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
@@ -182,8 +188,11 @@ impl BackgroundService for Regrouping {
                     if changed.is_err() {
                         return;
                     }
-                    self.0.regroup();
+                    behind = true;
                 }
+            }
+            if behind {
+                behind = !self.0.regroup();
             }
         }
     }

@@ -119,12 +119,14 @@ impl Running {
         result
     }
 
-    /// Takes the packagers that belong to groups now.
-    pub fn regroup(&self) {
+    /// Takes the packagers that belong to groups now. Whether it could.
+    pub fn regroup(&self) -> bool {
         let config = self.config.lock();
-        if let Err(error) = self.take_packagers(&config, &self.groups.all()) {
+        let taken = self.take_packagers(&config, &self.groups.all());
+        if let Err(error) = &taken {
             tracing::error!(error, "the packagers of groups are not taken");
         }
+        taken.is_ok()
     }
 
     /// All packagers of `config`. Whoever asks them knows them before anybody may be sent there.
@@ -199,7 +201,7 @@ impl Operations for Running {
                         "packager": p.id, "pool": name, "zone": p.zone, "weight": p.weight,
                         "health": format!("{:?}", p.health()).to_lowercase(), "cause": p.cause(),
                         "drained": p.drained().is_some(),
-                        "drained_since": p.drained().map(|d| d.since),
+                        "drained_since": p.drained().map(|d| d.since), "leaving": p.is_leaving(),
                     })
                 })
             })

@@ -61,6 +61,17 @@ pub enum Change {
     Forgotten(PackagerId),
 }
 
+/// What is on a packager that has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// Nothing: it can be forgotten.
+    None,
+    /// Lanes, which have somewhere to go.
+    Some,
+    /// Lanes, and nobody else works: without it they would end. The name may lead to the wrong place.
+    Stuck,
+}
+
 /// The packagers of one group.
 #[derive(Clone, Debug)]
 pub struct Group<P> {
@@ -206,12 +217,12 @@ impl<P: Clone + PartialEq> Group<P> {
         changes
     }
 
-    /// Forgets those that have left and are on no lane any more, or whose time is up. Of too many that are
-    /// leaving the first go.
+    /// Forgets those that have left and have no lanes any more, or whose time is up while their lanes have
+    /// somewhere to go. Of too many that are leaving the first go.
     pub fn forget(
         &mut self,
         now: UnixMs,
-        lanes: impl Fn(&PackagerId) -> usize,
+        lanes: impl Fn(&PackagerId) -> Lanes,
         rules: &Rules,
     ) -> Vec<Change> {
         let leaving = |(id, m): (&PackagerId, &Member<P>)| Some((m.leaving?, id.clone()));
@@ -221,7 +232,12 @@ impl<P: Clone + PartialEq> Group<P> {
         let too_many = leaving.len().saturating_sub(rules.members_max);
         let mut changes = Vec::new();
         for (at, (since, id)) in leaving.into_iter().enumerate() {
-            if at < too_many || now.since(since) >= rules.leave_within || lanes(&id) == 0 {
+            let goes = match lanes(&id) {
+                Lanes::None => true,
+                Lanes::Some => now.since(since) >= rules.leave_within,
+                Lanes::Stuck => false,
+            };
+            if goes || at < too_many {
                 self.members.remove(&id);
                 changes.push(Change::Forgotten(id));
             }

@@ -177,34 +177,39 @@ async fn a_name_server_that_dies_changes_nothing_not_even_over_a_restart() {
     viewer.check_all_listed().await;
 }
 
-/// It answers its name, and its checks fail: no lane, also where its sibling does not have the stream.
-/// Well again it proves itself first.
+/// It stands nearest and carries the stream, but does not pass its checks: it gets no lane until it does.
 #[tokio::test]
 async fn who_is_new_and_not_well_gets_no_lane() {
     let names = NameServer::start(1).await;
     let group = packagers(&["one", "two"]);
     group.iter().for_each(Packager::start);
-    // Health checks ask for a stream.
-    let quick = QUICK.replace("/health", "/health/playlist.m3u8").replace("404", "200");
-    names.addresses("edges.test", &[2]);
-    let proxy = Proxy::over(&[]).setting(&dns(&names)).pool_setting(&quick);
-    let proxy = proxy.entry(&self::group(group[0].port(), "")).start().await;
-    let mut viewer = proxy.viewer("cam").await;
-    becomes(&proxy, &["az1-127-0-0-2 up"]).await;
+    let port = group[0].port();
+    // Health checks ask for a stream; they may fail for long before they say that it is down.
+    let checks = QUICK.replace("/health", "/health/playlist.m3u8").replace("404", "200");
+    let checks = checks.replace("fall: 1", "fall: 100");
     group[1].break_playlists("health", Fault::Status(500));
-    names.addresses("edges.test", &[2, 3]);
-    becomes(&proxy, &["az1-127-0-0-2 up", "az1-127-0-0-3 down"]).await;
+    names.lead("edges.test", Leads::To(vec![]));
+    let alone = format!("{{ id: a, url: \"http://127.0.0.2:{port}\", zone: there }}");
+    let proxy = Proxy::over(&[]).setting(&dns(&names)).pool_setting(&checks);
+    let proxy = proxy.entry(&alone).entry(&self::group(port, "")).start().await;
+    let mut viewer = proxy.viewer("cam").await;
+    becomes(&proxy, &["a up"]).await;
+    names.addresses("edges.test", &[3]);
+    becomes(&proxy, &["a up", "az1-127-0-0-3 new"]).await;
     for stream in ["cam", "other", "third"] {
         let mut new = proxy.viewer(stream).await;
         new.refresh().await;
         assert_eq!(new.lane_packager(), "one", "{stream}");
     }
     viewer.more(2).await;
+    becomes(&proxy, &["a up", "az1-127-0-0-3 new"]).await;
     group[1].mend("health");
-    becomes(&proxy, &["az1-127-0-0-2 up", "az1-127-0-0-3 up"]).await;
-    group[0].kill().await;
-    viewer.until_on("two").await;
+    becomes(&proxy, &["a up", "az1-127-0-0-3 up"]).await;
+    let mut new = proxy.viewer("fourth").await;
+    new.refresh().await;
+    assert_eq!(new.lane_packager(), "two");
     viewer.more(1).await;
+    assert_eq!(viewer.borders().len(), 0, "{viewer}");
 }
 
 /// As in EC2, where a name is a CNAME of one that leads to the inner address: it leads elsewhere one

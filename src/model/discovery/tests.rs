@@ -138,9 +138,10 @@ fn who_has_left_is_forgotten_with_its_last_lane_or_in_time() {
     let mut group = Group::default();
     group.answer(UnixMs(0), named("abc"), Duration::ZERO, &FILE);
     group.answer(UnixMs(1000), named("a"), Duration::ZERO, &FILE);
-    let lanes = |id: &PackagerId| usize::from(id.as_str() != "c");
+    let lanes = |id: &PackagerId| if id.as_str() == "c" { Lanes::None } else { Lanes::Some };
     assert_eq!(told(&group.forget(UnixMs(1000), lanes, &FILE)), "xc");
     assert_eq!(told(&group.forget(UnixMs(60_999), lanes, &FILE)), "");
+    assert_eq!(told(&group.forget(UnixMs(61_000), |_| Lanes::Stuck, &FILE)), "");
     assert_eq!(told(&group.forget(UnixMs(61_000), lanes, &FILE)), "xb");
     // However many come and go, a limit holds.
     let one = Rules { members_max: 1, ..FILE };
@@ -150,7 +151,7 @@ fn who_has_left_is_forgotten_with_its_last_lane_or_in_time() {
         for _ in 0..2 {
             group.answer(now, named(letter), Duration::ZERO, &one);
         }
-        group.forget(now, |_| 1, &one);
+        group.forget(now, |_| Lanes::Stuck, &one);
     }
     assert_eq!(group.count(), (1, 1));
 }

@@ -114,7 +114,7 @@ mod tests {
             ("empty", "", Err(" names no packager")),
             ("a list of nobody", "[]\n", Err(" names no packager")),
             ("no list", "a: b\n", Err("1: invalid type: map, expected a sequence")),
-            ("no yaml", "- {url: 'http://a'}\n- {url: \"\n", Err("2: ")),
+            ("no yaml", "- {url: 'http://a'}\n- {url: \"\n", Err("3: found unexpected")),
             ("no url", "- url: http://a\n- id: b\n", Err("2: missing field `url`")),
             ("not a url", "- url: http://a\n\n- url: ftp://b\n", Err("3: `ftp://b` is no URL")),
             ("a path", "- url: http://a/live\n", Err("1: `http://a/live` is no URL")),

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::model::discovery::{Change, Group, Rules};
+use crate::model::discovery::{Change, Group, Lanes, Rules};
 use crate::model::names::{PackagerId, UnixMs};
 
 pub use look::Discovery;
@@ -156,8 +156,8 @@ impl Groups {
         self.changed();
     }
 
-    /// Forgets those that have left and are on no lane, `lanes`, any more.
-    pub fn forget(&self, now: UnixMs, lanes: impl Fn(&PackagerId) -> usize) {
+    /// Forgets those that have left, by what `lanes` says is on them.
+    pub fn forget(&self, now: UnixMs, lanes: impl Fn(&PackagerId) -> Lanes) {
         let mut some = false;
         for state in self.table.lock().values_mut() {
             let changes = state.group.forget(now, &lanes, &state.spec.rules());
