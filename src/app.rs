@@ -1,7 +1,7 @@
 //! Puts everything together; the only module that knows all.
 //!
 //! `parts` the configuration to what each module is told; `serve` the running proxy; `operate`
-//! what operators see and do; `drains` packagers taken out; `chores` what runs beside; `logs`, `listen` and `lifecycle` the
+//! what operators see and do; `drains` packagers taken out; `groups` packagers that come and go; `chores` what runs beside; `logs`, `listen` and `lifecycle` the
 //! process; `demonstrate` the same behind `segue demo`.
 
 mod chores;

@@ -112,6 +112,8 @@ struct Known {
     /// Not asked again before.
     until: Option<Instant>,
     last_good: Option<SocketAddr>,
+    /// The last lookup failed.
+    failing: bool,
 }
 
 impl Known {
@@ -165,9 +167,8 @@ impl Names {
         let (names, resolver, host) = (Arc::clone(self), Arc::clone(resolver), host.to_owned());
         tokio::spawn(async move {
             let _turn = turn;
-            if let Err(cause) = names.ask(&*resolver, &host, PATIENCE).await {
-                tracing::debug!(target: "segue::origin", %cause, "the last answer is used on");
-            }
+            // What went wrong is told there.
+            let _ = names.ask(&*resolver, &host, PATIENCE).await;
         });
     }
 
@@ -186,15 +187,23 @@ impl Names {
                 found.addresses.truncate(ADDRESSES_MAX);
                 known.until = Some(Instant::now() + found.fresh_for());
                 let (mut now, mut before) = (found.addresses.clone(), known.addresses.clone());
-                (now.sort_unstable(), before.sort_unstable());
+                now.sort_unstable();
+                before.sort_unstable();
                 if !before.is_empty() && now != before {
                     tracing::info!(target: "segue::origin", host, ?before, ?now, "a packager's name leads elsewhere");
+                }
+                if std::mem::take(&mut known.failing) {
+                    tracing::info!(target: "segue::origin", host, "a packager's name can be looked up again");
                 }
                 known.addresses = found.addresses;
                 Ok(())
             }
             Err(cause) => {
                 known.until = Some(Instant::now() + FAILED);
+                // Without any address its health check tells.
+                if !known.addresses.is_empty() && !std::mem::replace(&mut known.failing, true) {
+                    tracing::warn!(target: "segue::origin", host, %cause, "a packager's name cannot be looked up: its last addresses are used");
+                }
                 Err(format!("{host} does not resolve: {cause}"))
             }
         }

@@ -41,6 +41,14 @@ fn an_entry_stands_for_a_group() {
 }
 
 #[test]
+fn a_group_that_nothing_remembers_is_warned_of() {
+    let text = with("{ id: a, url: \"http://a\", addresses: packagers }");
+    assert_eq!(parse(&text).unwrap().warnings, []);
+    let warnings = parse(&format!("store: memory\n{text}")).unwrap().warnings;
+    assert_eq!((warnings.len(), warnings[0].key.as_str()), (1, "store"), "{warnings:?}");
+}
+
+#[test]
 fn name_servers() {
     let servers =
         |text: &str| parse(&format!("{}dns: {text}\n", with("{ id: a, url: \"http://a\" }")));

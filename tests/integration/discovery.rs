@@ -248,6 +248,12 @@ async fn the_address_behind_a_cname_moves() {
     viewer.more(2).await;
     let asked = |n: usize| !all[n].requests().is_empty();
     assert!(asked(2), "a is asked where it is now");
+    names.be(Mood::Fails);
+    let told =
+        || async { proxy.logged(&["WARN", "a packager's name cannot", "a.test"]).len() == 1 };
+    wait_for("the log to tell", SOON, told).await.unwrap();
+    viewer.more(1).await;
+    becomes(&proxy, &["a up", "az1-127-0-0-2 up"]).await;
     viewer.check_all_listed().await;
 }
 

@@ -123,7 +123,7 @@ impl Looking {
         loop {
             let found = timeout(PATIENCE, self.resolver.lookup(&name)).await;
             let found = found.unwrap_or(Err(ResolveError::Timeout(PATIENCE)));
-            let wait = match found.and_then(|found| Ok((addresses(&spec, &found)?, found))) {
+            let wait = match found.and_then(|found| Ok((addresses_of(&spec, &found)?, found))) {
                 Ok((named, found)) => {
                     retry = RETRY_MIN;
                     self.tell(&spec, "ok", Ok(Answer { named, ttl: found.ttl }));
@@ -178,7 +178,10 @@ type Listed = Result<Vec<(PackagerId, Place)>, String>;
 
 /// The packagers that an answer names. A machine with both kinds of addresses is one packager, by the
 /// first kind; where that could not be asked for nobody knows who is there.
-fn addresses(spec: &GroupSpec, found: &Resolved) -> Result<Vec<(PackagerId, Place)>, ResolveError> {
+fn addresses_of(
+    spec: &GroupSpec,
+    found: &Resolved,
+) -> Result<Vec<(PackagerId, Place)>, ResolveError> {
     let four = found.addresses.iter().any(std::net::IpAddr::is_ipv4);
     if !four && found.partial {
         return Err(ResolveError::Failed("its IPv4 addresses are not known".to_owned()));
@@ -196,4 +199,34 @@ async fn read(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     file.take(list::BYTES_MAX + 1).read_to_end(&mut bytes).await.map_err(cannot)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_one_packager_whatever_addresses_it_has() {
+        let spec = GroupSpec {
+            group: PackagerId::new("g"),
+            source: Source::Dns("g".to_owned()),
+            members_max: 64,
+            leave_within: Duration::ZERO,
+        };
+        for (name, found, partial, want) in [
+            ("IPv4", &["10.0.0.1", "10.0.0.2"][..], false, Some("g-10-0-0-1 g-10-0-0-2")),
+            ("both", &["10.0.0.1", "fd00::1"], false, Some("g-10-0-0-1")),
+            ("IPv6 did not come", &["10.0.0.1"], true, Some("g-10-0-0-1")),
+            ("IPv6", &["fd00::1", "fd00::2"], false, Some("g-fd00--1 g-fd00--2")),
+            ("IPv4 did not come", &["fd00::1"], true, None),
+        ] {
+            let addresses = found.iter().map(|a| a.parse().unwrap()).collect();
+            let found = Resolved { addresses, ttl: Duration::ZERO, partial };
+            let named = addresses_of(&spec, &found).ok().map(|named| {
+                let ids: Vec<&str> = named.iter().map(|(id, _)| id.as_str()).collect();
+                ids.join(" ")
+            });
+            assert_eq!(named.as_deref(), want, "{name}");
+        }
+    }
 }
