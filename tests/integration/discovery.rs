@@ -332,3 +332,35 @@ async fn a_reload_keeps_the_group_and_its_limit_holds() {
     viewer.more(2).await;
     assert_eq!(viewer.borders().len(), 0, "{viewer}");
 }
+
+/// The list leads to the wrong place: whoever serves is taken out, and serves on, since nobody else works.
+/// Named again it is simply back.
+#[tokio::test]
+async fn a_list_that_is_wrong_ends_no_lane() {
+    let group = packagers(&["one"]);
+    group[0].start();
+    let port = group[0].port();
+    let entry = "{ id: listed, file: packagers.yaml, zone: here, leave_within_seconds: 1 }";
+    let proxy = Proxy::over(&[]).pool_setting(QUICK).entry(entry);
+    let file = proxy.dir().join("packagers.yaml");
+    let list = |id: &str, host: u8| {
+        std::fs::write(&file, format!("- {{ id: {id}, url: \"http://127.0.0.{host}:{port}\" }}\n"))
+    };
+    list("x", 2).unwrap();
+    let proxy = proxy.start().await;
+    let mut viewer = proxy.viewer("cam").await;
+    becomes(&proxy, &["x up"]).await;
+    // Nobody listens there.
+    list("y", 9).unwrap();
+    becomes(&proxy, &["x up leaving", "y down"]).await;
+    viewer.more(3).await;
+    let mut new = proxy.viewer("other").await;
+    new.more(1).await;
+    becomes(&proxy, &["x up leaving", "y down"]).await;
+    list("x", 2).unwrap();
+    becomes(&proxy, &["x up"]).await;
+    assert_eq!(proxy.logged(&["packager is back", "packager=\"x\""]).len(), 1);
+    assert_eq!(proxy.logged(&["packager left", "packager=\"y\""]).len(), 1);
+    viewer.more(1).await;
+    assert_eq!(viewer.borders().len(), 0, "{viewer}");
+}

@@ -74,8 +74,7 @@ pub(super) fn read(group: &str, bytes: &[u8]) -> Result<Vec<(PackagerId, Place)>
     let text = std::str::from_utf8(bytes).map_err(|_| " is not UTF-8 text".to_owned())?;
     let items: Option<Vec<Item>> = serde_yaml::from_str(text).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line());
-        let error = error.to_string();
-        format!("{line}: {}", error.split(" at line ").next().unwrap_or_default())
+        format!("{line}: {}", told(&error.to_string()))
     })?;
     let items = items.unwrap_or_default();
     if items.is_empty() {
@@ -98,6 +97,14 @@ pub(super) fn read(group: &str, bytes: &[u8]) -> Result<Vec<(PackagerId, Place)>
     Ok(named)
 }
 
+/// The parser's words, with items counted from 1 and without the line, which stands before them.
+fn told(error: &str) -> String {
+    let text = error.split(" at line ").next().unwrap_or_default();
+    let item = text.strip_prefix(".[").and_then(|rest| rest.split_once("]: "));
+    let item = item.and_then(|(at, rest)| Some((at.parse::<usize>().ok()?, rest)));
+    item.map_or_else(|| text.to_owned(), |(at, rest)| format!("item {}: {rest}", at + 1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,12 +122,16 @@ mod tests {
             ("a list of nobody", "[]\n", Err(" names no packager")),
             ("no list", "a: b\n", Err("1: invalid type: map, expected a sequence")),
             ("no yaml", "- {url: 'http://a'}\n- {url: \"\n", Err("3: found unexpected")),
-            ("no url", "- url: http://a\n- id: b\n", Err("2: missing field `url`")),
-            ("not a url", "- url: http://a\n\n- url: ftp://b\n", Err("3: `ftp://b` is no URL")),
-            ("a path", "- url: http://a/live\n", Err("1: `http://a/live` is no URL")),
-            ("unknown", "- url: http://a\n  wieght: 2\n", Err("2: unknown field `wieght`")),
-            ("weight", "- url: http://a\n  weight: 0\n", Err("2: weight 0 is not from")),
-            ("id", "- url: http://a\n  id: A b\n", Err("2: `A b` may have 1 to 32")),
+            ("no url", "- url: http://a\n- id: b\n", Err("2: item 2: missing field `url`")),
+            (
+                "not a url",
+                "- url: http://a\n\n- url: ftp://b\n",
+                Err("3: item 2: `ftp://b` is no URL"),
+            ),
+            ("a path", "- url: http://a/live\n", Err("1: item 1: `http://a/live` is no URL")),
+            ("unknown", "- url: http://a\n  wieght: 2\n", Err("2: item 1: unknown field `wieght`")),
+            ("weight", "- url: http://a\n  weight: 0\n", Err("1: item 1: weight 0 is not from")),
+            ("id", "- url: http://a\n  id: A b\n", Err("1: item 1: `A b` may have 1 to 32")),
             ("twice", "- url: http://a\n- url: http://a\n", Err(" item 2 is called g-a like one")),
         ] {
             let got = read("g", text.as_bytes()).map(|named| {
