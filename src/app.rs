@@ -2,13 +2,14 @@
 //!
 //! `parts` the configuration to what each module is told; `serve` the running proxy; `operate`
 //! what operators see and do; `telling` what they are told, `webhooks` whether it arrives; `drains` packagers
-//! taken out; `chores` what runs beside; `logs`, `listen` and `lifecycle` the process; `tenants` what each pool
-//! takes; `demonstrate` the same behind `segue demo`.
+//! taken out, `groups` those that come and go; `chores` what runs beside; `logs`, `listen` and `lifecycle` the
+//! process; `tenants` what each pool takes; `demonstrate` the same behind `segue demo`.
 
 mod auth;
 mod chores;
 mod demonstrate;
 mod drains;
+mod groups;
 pub mod lifecycle;
 pub mod listen;
 pub mod logs;

@@ -40,7 +40,7 @@ impl Drains {
 
     /// Each lane that leaves wants a segment of a sibling before those it would ask for anyway: as many
     /// lanes a second leave as a packager may be asked at one time.
-    fn spread(&self, id: &PackagerId) -> Duration {
+    pub fn spread(&self, id: &PackagerId) -> Duration {
         let Some((pool, _)) = self.find(id) else { return Duration::ZERO };
         let requests = self.requests.load().get(&pool.name).copied().unwrap_or(1).max(1);
         let lanes = u64::try_from(self.lanes(id) / requests).unwrap_or(u64::MAX);
@@ -95,8 +95,18 @@ impl Drains {
 
     /// Lanes that are on it and go on.
     fn lanes(&self, id: &PackagerId) -> usize {
+        self.lanes_by_packager().get(id).copied().unwrap_or(0)
+    }
+
+    /// Lanes that go on, by the packager that they are on.
+    pub fn lanes_by_packager(&self) -> HashMap<PackagerId, usize> {
+        let mut counts = HashMap::new();
         let status = self.streams.status();
-        let lanes = status.iter().flat_map(|s| &s.lanes);
-        lanes.filter(|l| l.packager.as_ref() == Some(id) && !l.ended).count()
+        for lane in status.iter().flat_map(|s| &s.lanes).filter(|lane| !lane.ended) {
+            if let Some(packager) = &lane.packager {
+                *counts.entry(packager.clone()).or_insert(0) += 1;
+            }
+        }
+        counts
     }
 }

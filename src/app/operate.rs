@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::drains::Drains;
 use super::telling::Telling;
-use super::{parts, tenants};
+use super::{groups, parts, tenants};
 use crate::config::Config;
 use crate::front::{self, Front, Live, Stages};
 use crate::model::lane::{Splice, Step};
@@ -21,7 +21,8 @@ use crate::model::token::Keyring;
 use crate::ops::{
     self, DrainError, Gauges, Metrics, Operations, PackagerGauge, PackagerState, StreamGauge,
 };
-use crate::origin::{Client, Meter};
+use crate::origin::{Client, Meter, NameServers};
+use crate::packagers::discovery::{GroupState, Groups};
 use crate::packagers::{Health, Pools};
 use crate::segments::Segments;
 use crate::stream::{self, Outcome, Streams, Verdict};
@@ -100,6 +101,8 @@ pub struct Running {
     pub segments: Arc<Segments>,
     pub pools: Arc<Pools>,
     pub client: Arc<Client>,
+    pub names: Arc<NameServers>,
+    pub groups: Arc<Groups>,
     pub drains: Arc<Drains>,
     pub stages: Arc<Stages>,
     pub telling: Arc<Telling>,
@@ -123,12 +126,13 @@ impl Running {
         let mut config = self.config.lock();
         let result = config.reload(&self.path).map_err(|e| e.to_string()).and_then(|changed| {
             let keyring = Self::keyring(&changed, &self.own_key).map_err(|e| e.to_string())?;
+            let specs = groups::specs(&changed);
             // The only step that can fail comes first.
-            self.client.reload(parts::endpoints(&changed)).map_err(|e| e.to_string())?;
-            self.pools.reload(&parts::pools(&changed));
+            self.take_packagers(&changed, &self.groups.with(specs.clone()))?;
+            self.groups.reload(specs);
+            self.names.reload(changed.dns.servers.clone());
             self.drains.requests.store(Arc::new(parts::requests(&changed)));
             self.front.reload(parts::front(&changed), keyring);
-            self.streams.reload(parts::streams(&changed), parts::hosts(&changed));
             self.admin.store(Arc::new(admin_settings(&changed)));
             self.telling.reload(&changed);
             self.lane_expires_s.store(parts::lane_expires_s(&changed), Ordering::Relaxed);
@@ -142,6 +146,26 @@ impl Running {
             }
         }
         result
+    }
+
+    /// Takes the packagers that belong to groups now. Whether it could.
+    pub fn regroup(&self) -> bool {
+        let config = self.config.lock();
+        let taken = self.take_packagers(&config, &self.groups.all());
+        if let Err(error) = &taken {
+            tracing::error!(error, "the packagers of groups are not taken");
+        }
+        taken.is_ok()
+    }
+
+    /// All packagers of `config`. Whoever asks them knows them before anybody may be sent there.
+    fn take_packagers(&self, config: &Config, states: &[GroupState]) -> Result<(), String> {
+        let config = groups::expanded(config, states);
+        self.client.reload(parts::endpoints(&config)).map_err(|e| e.to_string())?;
+        let members = groups::memberships(states, |id| self.drains.spread(id));
+        self.pools.reload_with(&parts::pools(&config), &members);
+        self.streams.reload(parts::streams(&config), parts::hosts(&config));
+        Ok(())
     }
 }
 
@@ -182,6 +206,7 @@ impl Operations for Running {
                     packager: p.id.clone(),
                 })
                 .collect(),
+            groups: groups::gauges(&self.groups.all(), self.drains.clock.now()),
             stream_states: on_packagers
                 .map(|(s, p)| StreamGauge {
                     stream: s.stream.clone(),
@@ -206,7 +231,7 @@ impl Operations for Running {
                         "packager": p.id, "pool": name, "zone": p.zone, "weight": p.weight,
                         "health": format!("{:?}", p.health()).to_lowercase(), "cause": p.cause(),
                         "drained": p.drained().is_some(),
-                        "drained_since": p.drained().map(|d| d.since),
+                        "drained_since": p.drained().map(|d| d.since), "leaving": p.is_leaving(),
                     })
                 })
             })
@@ -216,6 +241,7 @@ impl Operations for Running {
             "ready": self.stages.ready(),
             "pools": tenants::gauges(self),
             "packagers": packagers,
+            "groups": groups::status(&self.groups.all(), self.drains.clock.now()),
             "streams": self.streams.status(),
         })
     }

@@ -14,12 +14,13 @@ use super::drains::Drains;
 use super::lifecycle::{self, Settings};
 use super::operate::{Counting, Metering, Running, admin_settings};
 use super::telling::Telling;
-use super::{listen, parts};
+use super::{groups, listen, parts};
 use crate::config::{self, Config};
 use crate::front::access_log::{AccessLog, Target};
 use crate::front::{Front, Kind, Live, Stages};
 use crate::ops::{Admin, Metrics};
-use crate::origin::Client;
+use crate::origin::{Client, NameServers};
+use crate::packagers::discovery::{Discovery, Groups};
 use crate::packagers::{HealthChecks, Pools};
 use crate::segments::Segments;
 use crate::store::{self, LaneStore};
@@ -72,6 +73,7 @@ pub(super) fn serve_and_tell(
     let running = Arc::new(running);
 
     let viewers = listen::viewers(&server.configuration, &running.front, &listen);
+    let counting = Arc::new(Counting(metrics.clone(), running.telling.clone()));
     let admin_service =
         listen::admin(Admin::new(metrics, running.clone(), running.admin.clone()), &admin);
     let checks = HealthChecks::new(running.pools.clone(), running.client.clone());
@@ -79,6 +81,11 @@ pub(super) fn serve_and_tell(
     server.add_service(admin_service);
     server.add_service(background_service("health", checks));
     server.add_service(background_service("chores", chores));
+    let clock = running.drains.clock;
+    let (groups, names) = (running.groups.clone(), running.names.clone());
+    let discovery = Discovery::new(groups, names, counting, Arc::new(move || clock.now()));
+    server.add_service(background_service("discovery", discovery));
+    server.add_service(background_service("groups", groups::Regrouping(running.clone())));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?listen, admin, "segue serves");
     tell(running.clone());
     let reloading = running.clone();
@@ -102,11 +109,14 @@ fn assemble(
     let own_key = own_key(&*store)?;
     let segments = Segments::open(parts::segments(&config), clock.now()).context("segments")?;
     let segments = Arc::new(segments);
-    let pools = Arc::new(Pools::new(&parts::pools(&config)));
+    let names = Arc::new(NameServers::new(config.dns.servers.clone()));
+    let groups = Groups::open(groups::specs(&config), groups::file(&config), clock.now());
+    let packagers = groups::expanded(&config, &groups.all());
+    let pools = Arc::new(Pools::new(&parts::pools(&packagers)));
     let (metering, zone) = (metrics.clone(), config.zone.clone());
     let metering = Metering { metrics: metering, pools: pools.clone(), zone };
-    let client = Client::new(parts::endpoints(&config)).context("pools")?;
-    let client = Arc::new(client.metered_by(Arc::new(metering)));
+    let client = Client::with_names(parts::endpoints(&packagers), names.clone());
+    let client = Arc::new(client.context("pools")?.metered_by(Arc::new(metering)));
     let telling = Telling::new(&config, metrics, clock).context("webhooks")?;
     let counting = Arc::new(Counting(metrics.clone(), telling.clone()));
     let streams = Streams::new(Parts {
@@ -119,7 +129,7 @@ fn assemble(
         zone: config.zone.clone(),
         capacity: parts::capacity(&config),
         settings: parts::streams(&config),
-        hosts: parts::hosts(&config),
+        hosts: parts::hosts(&packagers),
         seed: rand::random(),
     });
     telling.watch(pools.clone(), streams.clone());
@@ -158,6 +168,8 @@ fn assemble(
         segments,
         pools,
         client,
+        names,
+        groups,
         drains,
         stages: stages.clone(),
         telling,

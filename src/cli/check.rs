@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use segue::config::{ByteSize, Config};
+use segue::config::{ByteSize, Config, GroupSource, Packager};
 use segue::model::notify::Kind;
 
 use super::auth;
@@ -49,6 +49,10 @@ fn summary(conf: &Path, config: &Config) -> String {
         row(["store", &config.store.to_string()]),
         row(["segments", &segments]),
     ];
+    if !config.dns.servers.is_empty() {
+        let servers: Vec<String> = config.dns.servers.iter().map(ToString::to_string).collect();
+        rows.push(row(["dns", &servers.join(" ")]));
+    }
     if !config.zone.is_empty() {
         rows.push(row(["zone", &config.zone]));
     }
@@ -64,7 +68,7 @@ fn summary(conf: &Path, config: &Config) -> String {
         for packager in &pool.packagers {
             let (name, hosts) = std::mem::take(&mut first);
             let zone = if packager.zone.is_empty() { "-" } else { &packager.zone };
-            let url = packager.url.to_string();
+            let url = place(packager);
             rows.push(row([
                 name,
                 hosts,
@@ -127,6 +131,21 @@ fn tenants(config: &Config) -> Vec<Vec<String>> {
         ]));
     }
     rows
+}
+
+/// Where a packager is, or those of a group.
+fn place(packager: &Packager) -> String {
+    match &packager.group {
+        None => packager.url.to_string(),
+        Some(group) => match &group.source {
+            GroupSource::Name(_) => {
+                format!("{}, each address, {} at most", packager.url, group.packagers_max)
+            }
+            GroupSource::File(path) => {
+                format!("listed in {}, {} at most", path.display(), group.packagers_max)
+            }
+        },
+    }
 }
 
 pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {

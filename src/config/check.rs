@@ -5,11 +5,11 @@ use std::path::Path as FilePath;
 
 use serde_yaml::Value;
 
-use super::Config;
 use super::environment::{Environment, substitute};
 use super::error::{ConfigErrors, Problem};
 use super::lines::{Path, line_of};
 use super::section::{Found, Report, Section};
+use super::{Config, GroupSource, StoreSpec};
 
 /// A longer file is no configuration.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -127,6 +127,14 @@ fn check(config: &Config, report: &Report) {
         let text =
             "trusts everybody: each viewer can say whose address he has and which host he asks for";
         report.warning(&top.key("trusted_proxies"), text);
+    }
+    let mut groups =
+        config.pools.iter().flat_map(|p| &p.packagers).filter_map(|p| p.group.as_ref());
+    let looked_up = groups.any(|group| matches!(group.source, GroupSource::Name(_)));
+    if looked_up && config.store == StoreSpec::Memory {
+        let text = "a process that is started while names cannot be looked up knows no packager of a group: \
+                    with sqlite:PATH they are remembered beside the store";
+        report.warning(&top.key("store"), text);
     }
     let largest = config.pools.iter().map(|pool| pool.origin.segment_bytes).max();
     let limits = [

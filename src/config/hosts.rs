@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
+use crate::model::names::is_plain_name;
+
 /// An address to listen on.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     match text.parse::<SocketAddr>() {
@@ -15,10 +17,9 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// An id, a zone or a pool's name: what may stand in URLs, host names, logs and metrics as it is.
+/// An id, a zone or a pool's name.
 pub(super) fn id(text: &str) -> Result<String, String> {
-    let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if text.is_empty() || text.len() > 32 || text.starts_with('-') || !text.bytes().all(ok) {
+    if !is_plain_name(text) {
         return Err(format!(
             "`{text}` may have 1 to 32 of a-z, 0-9 and -, and does not begin with -"
         ));

@@ -7,6 +7,7 @@
 //! Every key and default stands in `conf/segue.yaml`; a test holds the two together.
 
 mod check;
+mod dns;
 mod environment;
 mod error;
 mod hosts;
@@ -24,9 +25,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use dns::Dns;
 pub use error::{ConfigErrors, Problem};
 pub use pool::{
-    Answers, Auth, Credentials, HealthChecks, OriginLimits, Packager, Pool, PoolLimits, Selection,
+    Answers, Auth, Credentials, Group, GroupSource, HealthChecks, OriginLimits, Packager, Pool,
+    PoolLimits, Selection,
 };
 pub use tenants::Allowed;
 pub use values::{ByteSize, OriginSecret, PackagerUrl, Secret, StoreSpec};
@@ -56,6 +59,8 @@ pub struct Config {
     pub segments: Segments,
     /// Keys of tokens: the first signs, all verify. Empty: one is made and kept in the store.
     pub token_keys: Vec<Secret<Vec<u8>>>,
+    /// Whom names are asked of.
+    pub dns: Dns,
     /// The server.
     pub server: Server,
     /// Limits of everything that grows.
@@ -235,6 +240,7 @@ impl Config {
                 .unwrap_or(StoreSpec::Sqlite(PathBuf::from("segue.db"))),
             segments: section.section("segments", Segments::read),
             token_keys: section.parsed_list("token_keys", &[], |_, text| values::token_key(text)),
+            dns: section.section("dns", Dns::read),
             server: section.section("server", Server::read),
             limits: section.section("limits", Limits::read),
             log: section.section("log", Log::read),

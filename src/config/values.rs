@@ -168,7 +168,16 @@ pub struct PackagerUrl {
 }
 
 impl PackagerUrl {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Of an entry that has none.
+    pub(super) const fn none() -> Self {
+        Self { tls: false, host: String::new(), port: 0 }
+    }
+
+    /// Reads `http://HOST[:PORT]` or `https://…`.
+    ///
+    /// # Errors
+    /// What is wrong with it, for an operator.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let tls = match text.split_once("://") {
             Some(("http", _)) => false,
             Some(("https", _)) => true,

@@ -5,6 +5,8 @@
 pub enum Health {
     /// No verdict yet.
     Unknown,
+    /// It came while the proxy ran, and has yet to pass `rise` checks in a row.
+    New,
     /// Usable.
     Up,
     /// Failed its checks.
@@ -15,7 +17,7 @@ impl Health {
     /// May be given lanes.
     #[must_use]
     pub const fn is_usable(self) -> bool {
-        !matches!(self, Self::Down)
+        !matches!(self, Self::Down | Self::New)
     }
 
     /// The health of a packager from that of its addresses: one that is up is enough. Without
@@ -27,6 +29,7 @@ impl Health {
             any = Some(match (any, health) {
                 (Some(Self::Up), _) | (_, Self::Up) => Self::Up,
                 (Some(Self::Unknown), _) | (_, Self::Unknown) => Self::Unknown,
+                (Some(Self::New), _) | (_, Self::New) => Self::New,
                 _ => Self::Down,
             });
         }
@@ -48,15 +51,23 @@ pub struct Thresholds {
 pub struct Gauge {
     health: Health,
     against: usize,
+    /// What `against` counts, of one that is new: good checks rather than failed ones.
+    good: bool,
 }
 
 impl Default for Gauge {
     fn default() -> Self {
-        Self { health: Health::Unknown, against: 0 }
+        Self { health: Health::Unknown, against: 0, good: false }
     }
 }
 
 impl Gauge {
+    /// Of an address that must prove itself first.
+    #[must_use]
+    pub const fn unproven() -> Self {
+        Self { health: Health::New, against: 0, good: false }
+    }
+
     /// The verdict so far.
     #[must_use]
     pub const fn health(&self) -> Health {
@@ -69,9 +80,15 @@ impl Gauge {
         let (agrees, needed, verdict) = match (self.health, good) {
             (Health::Up, true) | (Health::Down, false) => (true, 0, self.health),
             (Health::Unknown, true) => (false, 1, Health::Up),
-            (Health::Down, true) => (false, thresholds.rise, Health::Up),
-            (Health::Unknown | Health::Up, false) => (false, thresholds.fall, Health::Down),
+            (Health::New | Health::Down, true) => (false, thresholds.rise, Health::Up),
+            (Health::New | Health::Unknown | Health::Up, false) => {
+                (false, thresholds.fall, Health::Down)
+            }
         };
+        if self.health == Health::New && self.good != good {
+            self.against = 0;
+        }
+        self.good = good;
         if agrees {
             self.against = 0;
             return;
@@ -86,7 +103,7 @@ impl Gauge {
 
 #[cfg(test)]
 mod tests {
-    use super::Health::{Down, Unknown, Up};
+    use super::Health::{Down, New, Unknown, Up};
     use super::*;
 
     #[test]
@@ -113,6 +130,29 @@ mod tests {
     }
 
     #[test]
+    fn who_is_new_proves_itself() {
+        let thresholds = Thresholds { rise: 2, fall: 3 };
+        for (name, checks, want) in [
+            ("none yet", "", New),
+            ("one good is not enough", "+", New),
+            ("rises", "++", Up),
+            ("in a row only", "+-+", New),
+            ("in a row only, after failures", "--++", Up),
+            ("two failed", "--", New),
+            ("falls", "---", Down),
+            ("failures in a row only", "--+--", New),
+            ("rises again", "---++", Up),
+            ("and is like any then", "++---", Down),
+        ] {
+            let mut gauge = Gauge::unproven();
+            for check in checks.chars() {
+                gauge.observe(check == '+', thresholds);
+            }
+            assert_eq!(gauge.health(), want, "{name}");
+        }
+    }
+
+    #[test]
     fn zero_counts_as_one() {
         let mut gauge = Gauge::default();
         gauge.observe(false, Thresholds { rise: 0, fall: 0 });
@@ -128,6 +168,8 @@ mod tests {
             (&[Down, Unknown], Unknown),
             (&[Unknown, Down], Unknown),
             (&[Down, Down], Down),
+            (&[Down, New], New),
+            (&[Unknown, New], Unknown),
         ] {
             assert_eq!(Health::of_any(addresses.iter().copied()), want, "{addresses:?}");
         }

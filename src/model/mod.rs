@@ -1,6 +1,7 @@
 //! The pure model: no I/O, no clock, no async, no logging. Time comes in as a value.
 
 pub mod align;
+pub mod discovery;
 pub mod health;
 pub mod lane;
 pub mod media;

@@ -56,6 +56,13 @@ name!(
     RenditionId
 );
 
+/// Packagers, zones and pools can be called so: what may stand in URLs, host names, logs and metrics as it is.
+#[must_use]
+pub fn is_plain_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=32).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(plain)
+}
+
 /// One entry playlist: a pool, the path of the entry playlist, and the queries
 /// that are part of its identity (`DVR`), without the `?`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ pub struct PackagerState {
     pub packager: PackagerId,
     /// Its pool.
     pub pool: String,
-    /// What its checks say: `up`, `down` or `unknown`.
+    /// What its checks say: `up`, `down`, `new` or `unknown`.
     pub health: String,
     /// It is taken out.
     pub drained: bool,

@@ -27,7 +27,7 @@ pub(super) struct Entry {
     pub(super) headers: Headers,
     /// What our own requests show.
     pub(super) credentials: Ready,
-    pub(super) names: Names,
+    pub(super) names: Arc<Names>,
     /// Never used twice, so that a changed endpoint shares no connection with what was before:
     /// Pingora's own key leaves out the authorities.
     pub(super) serial: u64,
@@ -95,7 +95,7 @@ impl Entry {
             host: endpoint.host_value()?,
             headers: endpoint.header_values()?,
             credentials: Ready::new(&endpoint.credentials)?,
-            names: Names::default(),
+            names: Arc::default(),
             serial,
             ca,
             turns: Turns {

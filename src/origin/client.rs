@@ -160,7 +160,7 @@ impl Client {
     async fn resolve(&self, entry: &Entry) -> Result<Vec<SocketAddr>, OriginError> {
         let at = &entry.endpoint;
         let patience = at.limits.connect_timeout;
-        entry.names.addresses(&*self.resolver, &at.host, at.port, patience).await
+        entry.names.addresses(&self.resolver, &at.host, at.port, patience).await
     }
 
     fn next_serial(&self) -> u64 {

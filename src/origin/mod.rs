@@ -1,8 +1,9 @@
 //! Asking packagers. `stream/` sees only the trait, so that the simulation can stand in.
 //!
 //! `client` the trait over Pingora's connector; `endpoint` what is configured for one packager;
-//! `book` the endpoints in force, with their limits; `names` resolving names; `exchange` one
-//! request and the head of its answer; `credentials` what it shows to be let in; `body` the bytes, decoded and checked; `location` paths
+//! `book` the endpoints in force, with their limits; `names` the addresses of a packager's name, and
+//! `resolver` who is asked for them; `exchange` one request and the head of its answer; `credentials` what it
+//! shows to be let in; `body` the bytes, decoded and checked; `location` paths
 //! and redirects; `promise` the sign that a packager may have restarted.
 
 mod body;
@@ -14,11 +15,13 @@ mod exchange;
 mod location;
 mod names;
 mod promise;
+mod resolver;
 
 pub use client::{Client, Meter};
 pub use credentials::Credentials;
 pub use endpoint::{Endpoint, EndpointError, Limits};
-pub use names::{Resolve, SystemNames};
+pub use names::{Resolve, ResolveError, Resolved, SystemNames};
+pub use resolver::NameServers;
 
 use std::time::Duration;
 

@@ -1,12 +1,14 @@
 //! Packagers, their pools and their health.
 //!
 //! `pools` which packagers carry what, replaced on reload; `drained` who of them is taken out;
-//! `health` the checks of one packager; `watch` the loops that run them.
+//! `health` the checks of one packager; `watch` the loops that run them; `discovery` who belongs to a
+//! group.
 //!
 //! Pingora's load balancing discovers and checks addresses. The
 //! choice between packagers is ours (`model/selection.rs`): its selectors see addresses and a
 //! key, and neither zones nor lanes, and two packagers may share an address.
 
+pub mod discovery;
 mod drained;
 mod health;
 mod pools;
@@ -94,6 +96,15 @@ pub struct CheckSpec {
     pub thresholds: Thresholds,
 }
 
+/// What is special about a packager that belongs to a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// It came while the proxy ran: it is given lanes once it has passed its checks.
+    pub new: bool,
+    /// It has left the group: its lanes leave, as those of one that an operator takes out.
+    pub leaving: Option<Drained>,
+}
+
 impl Default for CheckSpec {
     fn default() -> Self {
         Self {
@@ -174,10 +185,17 @@ impl Packager {
         u32::try_from(passed).unwrap_or(1000).clamp(100, 1000)
     }
 
-    /// An operator has taken it out: since when.
+    /// It is taken out, by an operator or because it has left its group: since when.
     #[must_use]
     pub fn drained(&self) -> Option<Drained> {
-        self.state.inner.lock().drained
+        let inner = self.state.inner.lock();
+        inner.drained.or(inner.membership.leaving)
+    }
+
+    /// It has left its group.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.state.inner.lock().membership.leaving.is_some()
     }
 }
 
@@ -228,8 +246,9 @@ struct Inner {
     health: Health,
     cause: String,
     drained: Option<Drained>,
+    membership: Membership,
     load: Option<Load>,
-    /// When it came back from being down.
+    /// When it came back from being down, or had proven itself.
     back_since: Option<Instant>,
     gauges: HashMap<SocketAddr, Gauge>,
     /// Checks that could not be made, since the name has no address.
@@ -237,11 +256,12 @@ struct Inner {
 }
 
 impl State {
-    fn new(id: PackagerId, ticks: channel::Sender<u64>) -> Self {
+    fn new(id: PackagerId, ticks: channel::Sender<u64>, membership: Membership) -> Self {
         let inner = Inner {
-            health: Health::Unknown,
+            health: if membership.new { Health::New } else { Health::Unknown },
             cause: String::new(),
             drained: None,
+            membership,
             load: None,
             back_since: None,
             gauges: HashMap::new(),
@@ -255,8 +275,9 @@ impl State {
         let mut inner = self.inner.lock();
         inner.nameless = Gauge::default();
         inner.gauges.retain(|address, _| now.contains(address));
+        let gauge = if inner.membership.new { Gauge::unproven() } else { Gauge::default() };
         for address in now {
-            inner.gauges.entry(*address).or_default();
+            inner.gauges.entry(*address).or_insert(gauge);
         }
     }
 
@@ -325,10 +346,20 @@ impl State {
         self.ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
     }
 
-    /// That one is away which an operator has taken out is no alarm.
+    /// It has left its group, or is back in it.
+    fn leave(&self, leaving: Option<Drained>) {
+        let mut inner = self.inner.lock();
+        let since = |leaving: Option<Drained>| leaving.map(|l| l.since);
+        if since(inner.membership.leaving) != since(leaving) {
+            inner.membership.leaving = leaving;
+            self.ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
+        }
+    }
+
+    /// That one is away which an operator has taken out, or which has left, is no alarm.
     fn tell_down(&self, inner: &Inner) {
         let (packager, cause) = (self.id.as_str(), inner.cause.as_str());
-        if inner.drained.is_some() {
+        if inner.drained.is_some() || inner.membership.leaving.is_some() {
             tracing::info!(target: "segue::packagers", packager, cause, "packager is down, and drained");
         } else {
             tracing::warn!(target: "segue::packagers", packager, cause, "packager is down");
@@ -341,18 +372,23 @@ impl State {
             return;
         }
         inner.health = health;
-        if before == Health::Down && health == Health::Up {
+        if matches!(before, Health::Down | Health::New) && health == Health::Up {
             inner.back_since = Some(Instant::now());
         }
         inner.cause = match health {
             Health::Down => cause.unwrap_or_default(),
-            Health::Unknown | Health::Up => String::new(),
+            Health::Unknown | Health::New | Health::Up => String::new(),
         };
+        // It has proven itself, once and for all.
+        inner.membership.new &= health != Health::Up;
         let packager = self.id.as_str();
         match (before, health) {
             (_, Health::Down) => self.tell_down(inner),
             (Health::Down, Health::Up) => {
                 tracing::info!(target: "segue::packagers", packager, "packager is up");
+            }
+            (Health::New, Health::Up) => {
+                tracing::info!(target: "segue::packagers", packager, "packager is proven: it may get lanes");
             }
             _ => {}
         }

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{CheckSpec, Drained, Health, Packager, PoolSpec, State};
+use super::{CheckSpec, Drained, Health, Membership, Packager, PoolSpec, State};
 use crate::model::names::{PackagerId, PoolName, UnixMs};
 use crate::model::selection::{Candidate, Rank, preference};
 
@@ -106,14 +106,24 @@ impl Pools {
     /// Takes `specs` in place of what was. Packagers whose id stays keep their health. The
     /// `origin` client is reloaded first: a packager that it does not know fails its checks.
     pub fn reload(&self, specs: &[PoolSpec]) {
+        self.reload_with(specs, &BTreeMap::new());
+    }
+
+    /// The same, where some of the packagers belong to groups.
+    pub fn reload_with(&self, specs: &[PoolSpec], members: &BTreeMap<PackagerId, Membership>) {
         let drained = self.drained.lock();
         let old = self.table.load_full();
         let mut table = Table::default();
         for spec in specs {
             let members = spec.packagers.iter().map(|p| {
                 let state = old.states.get(&p.id).cloned();
-                let state =
-                    state.unwrap_or_else(|| Arc::new(State::new(p.id.clone(), self.ticks.clone())));
+                // Without checks nobody could prove anything.
+                let mut membership = members.get(&p.id).copied().unwrap_or_default();
+                membership.new &= p.check.is_some();
+                let state = state.unwrap_or_else(|| {
+                    Arc::new(State::new(p.id.clone(), self.ticks.clone(), membership))
+                });
+                state.leave(membership.leaving);
                 table.states.insert(p.id.clone(), Arc::clone(&state));
                 table.zone_of.insert(p.id.clone(), p.zone.clone());
                 if let Some(check) = &p.check {
@@ -419,6 +429,38 @@ mod tests {
         pools.drain(&BTreeMap::new(), |_| Duration::ZERO);
         assert_eq!(drained(&pools), None);
         assert_eq!(order(&pools, "", &[("b", 9)]), "ab");
+    }
+
+    #[test]
+    fn who_is_new_or_leaves_goes_last() {
+        let a = PackagerId::new("a");
+        let mut spec = pool("live", &["*"], &[("a", "", 1), ("b", "", 1)]);
+        spec.packagers.iter_mut().for_each(|p| p.check = Some(CheckSpec::default()));
+        let pools = Pools::new(&[]);
+        let mut members =
+            BTreeMap::from([(a.clone(), Membership { new: true, ..Membership::default() })]);
+        pools.reload_with(std::slice::from_ref(&spec), &members);
+        assert_eq!(order(&pools, "", &[]), "ba");
+        pools.set_health(&a, Health::Up);
+        assert_eq!(order(&pools, "", &[]), "ab", "it has proven itself");
+        let leaving = Some(Drained { since: UnixMs(7), spread: Duration::ZERO });
+        members.insert(a.clone(), Membership { new: true, leaving });
+        pools.reload_with(std::slice::from_ref(&spec), &members);
+        assert_eq!(order(&pools, "", &[]), "ba");
+        assert!(pools.get(&PoolName::new("live")).unwrap().is_drained(&a));
+        // Whom an operator takes out stays out when the group has it back.
+        pools.drain(&BTreeMap::from([(a.clone(), UnixMs(8))]), |_| Duration::ZERO);
+        pools.reload_with(std::slice::from_ref(&spec), &BTreeMap::new());
+        assert_eq!(order(&pools, "", &[]), "ba");
+        pools.drain(&BTreeMap::new(), |_| Duration::ZERO);
+        assert_eq!(order(&pools, "", &[("b", 0)]), "ab", "and is not new again");
+        // Forgotten and found again it is.
+        spec.packagers.remove(0);
+        pools.reload_with(std::slice::from_ref(&spec), &BTreeMap::new());
+        spec.packagers.push(PackagerSpec { id: a.clone(), ..spec.packagers[0].clone() });
+        spec.packagers.reverse();
+        pools.reload_with(&[spec], &members);
+        assert_eq!(order(&pools, "", &[("b", 9)]), "ba");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Which packagers a lane must not use now: those that fail their checks, and those that operators
-//! have taken out.
+//! Which packagers a lane must not use now: those that fail their checks, those that have yet to pass
+//! them, and those that operators have taken out or that have left their group.
 
 use super::carry::Carried;
 use super::worker::Worker;
@@ -18,8 +18,11 @@ impl Worker {
         // A lane stays on a packager that is taken out until its turn comes.
         let stays = |id: &PackagerId| {
             let own = lane.log.tail().is_some_and(|t| t.packager == *id);
-            let drained = packagers.iter().find(|p| p.id == *id).and_then(|p| p.drained());
-            own && drained.is_some_and(|d| !d.turn(&lane.log.header().lane, now))
+            let packager = packagers.iter().find(|p| p.id == *id);
+            // A lane that opened where nobody was proven yet does not leave for whoever is so first.
+            let new = packager.is_some_and(|p| p.health() == Health::New && p.drained().is_none());
+            let drained = packager.and_then(|p| p.drained());
+            own && (new || drained.is_some_and(|d| !d.turn(&lane.log.header().lane, now)))
         };
         let eased = eased(&reasons);
         order.iter().zip(eased).map(|(id, by)| by.filter(|_| !stays(id))).collect()
@@ -30,7 +33,7 @@ impl Worker {
         self.deps.pools.get(&self.key.pool).is_some_and(|pool| pool.is_drained(id))
     }
 
-    /// New viewers are kept off it: taken out, while others may be used.
+    /// New viewers are kept off it: taken out or not proven yet, while others may be used.
     pub(super) fn drained(&self, id: &PackagerId) -> bool {
         let packagers = self.packagers();
         let reasons: Vec<_> = packagers.iter().map(|p| barred(p)).collect();
@@ -52,6 +55,8 @@ impl Worker {
 fn barred(packager: &Packager) -> Option<SpliceReason> {
     match packager.health() {
         Health::Down => Some(SpliceReason::Unhealthy),
+        // The last resort, as one that is taken out is.
+        Health::New => Some(SpliceReason::Drained),
         _ => packager.drained().map(|_| SpliceReason::Drained),
     }
 }

@@ -32,6 +32,7 @@ mod docker;
 mod documented;
 mod draining;
 mod golden;
+mod groups;
 mod pages;
 mod tenants;
 mod webhooks;

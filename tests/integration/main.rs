@@ -2,7 +2,8 @@
 //! the laws.
 //!
 //! `packager`, `dialect`, `script`, `lists`, `making`, `content`, `cipher`, `serving`, `guard` and `faults`
-//! play the packagers, whose media is a `programme`, `receiver` takes messages, `proxy` runs the process, `viewer`, `borders`, `carried`, `judges` and
+//! play the packagers, whose media is a `programme`, `dns` their name server, `receiver` takes messages, `proxy`
+//! runs the process, `viewer`, `borders`, `carried`, `judges` and
 //! `http` watch it. The rest are tests, by what they try.
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +22,9 @@ mod carried;
 mod cipher;
 mod content;
 mod dialect;
+#[allow(dead_code, reason = "not all of it is of use in each")]
+#[path = "../dns/mod.rs"]
+mod dns;
 mod faults;
 mod guard;
 mod http;
@@ -47,6 +51,7 @@ mod clients;
 mod containers;
 mod crowd;
 mod damage;
+mod discovery;
 mod draining;
 mod encryption;
 mod fairness;

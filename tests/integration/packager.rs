@@ -28,6 +28,8 @@ pub struct Source {
 
 pub struct Inner {
     pub id: String,
+    /// It listens on 127.0.0.N.
+    pub host: u8,
     pub port: u16,
     pub state: Mutex<State>,
     /// Holds the port while the packager is down.
@@ -43,10 +45,15 @@ pub struct Packager {
 impl Packager {
     /// A packager of 1 s segments that is not up yet.
     pub fn fake(id: &str) -> Self {
-        let reserved = socket(0);
+        Self::fake_at(id, 1, 0)
+    }
+
+    /// The same on 127.0.0.N, for those that share a name and so a port.
+    pub fn fake_at(id: &str, host: u8, port: u16) -> Self {
+        let reserved = socket_at(host, port);
         let port = reserved.local_addr().unwrap().port();
         let state = Mutex::new(State::new());
-        let inner = Inner { id: id.to_owned(), port, state, _reserved: reserved };
+        let inner = Inner { id: id.to_owned(), host, port, state, _reserved: reserved };
         Self { inner: Arc::new(inner), serving: Mutex::new(None) }
     }
 
@@ -86,7 +93,7 @@ impl Packager {
 
     /// Listens, as it was when it was killed.
     pub fn start(&self) {
-        let listener = socket(self.inner.port).listen(1024).unwrap();
+        let listener = socket_at(self.inner.host, self.inner.port).listen(1024).unwrap();
         let inner = Arc::clone(&self.inner);
         let task = tokio::spawn(async move {
             // The connections end with the task.
@@ -193,8 +200,12 @@ impl Drop for Packager {
 
 /// A bound socket that does not listen yet. While it lives, only who shares it gets its port.
 pub fn socket(port: u16) -> TcpSocket {
+    socket_at(1, port)
+}
+
+fn socket_at(host: u8, port: u16) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
-    socket.bind(([127, 0, 0, 1], port).into()).unwrap();
+    socket.bind(([127, 0, 0, host], port).into()).unwrap();
     socket
 }

@@ -77,6 +77,12 @@ impl Proxy {
         self.write();
     }
 
+    /// An entry of `packagers`, as it stands in the file.
+    pub fn entry(mut self, line: &str) -> Self {
+        self.settings.packagers.push(line.to_owned());
+        self
+    }
+
     /// A line of the configuration, at its top.
     pub fn setting(mut self, line: &str) -> Self {
         self.settings.top.push(line.to_owned());

@@ -25,11 +25,15 @@
 )]
 
 mod credentials;
+#[allow(dead_code, reason = "not all of it is of use in each")]
+#[path = "../dns/mod.rs"]
+mod dns;
 mod faults;
 mod health;
 mod keepalive;
 mod names;
 mod ranges;
+mod resolver;
 mod server;
 mod tls;
 mod webhooks;

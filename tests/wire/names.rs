@@ -1,56 +1,54 @@
 //! Names: several addresses, addresses that change, and reloads.
 
-use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use segue::origin::{Client, Endpoint, Origin as _, OriginError, Resolve};
+use segue::origin::{Client, Endpoint, Origin as _, OriginError, Resolve, ResolveError, Resolved};
 
 use crate::server::{Act, Server, head, ok};
 use crate::{PATIENT, a, client, endpoint};
 
 /// Answers every name with these.
-pub struct Fixed(pub Vec<SocketAddr>);
+pub struct Fixed(pub Vec<IpAddr>);
 
 #[async_trait]
 impl Resolve for Fixed {
-    async fn lookup(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+    async fn lookup(&self, _: &str) -> Result<Resolved, ResolveError> {
         if self.0.is_empty() {
-            return Err(io::Error::other("no such name"));
+            return Err(ResolveError::NoSuchName);
         }
-        Ok(self.0.clone())
+        let ttl = Duration::from_secs(60);
+        Ok(Resolved { addresses: self.0.clone(), ttl, partial: false })
     }
 }
 
-fn named(addresses: Vec<SocketAddr>) -> Client {
-    let endpoint = Endpoint::from_url("http://pack.example.com:8080").unwrap();
+/// A name of these addresses, 127.0.0.N.
+fn named(port: u16, last: &[u8]) -> Client {
+    let addresses = last.iter().map(|n| IpAddr::from([127, 0, 0, *n])).collect();
+    let endpoint = Endpoint::from_url(&format!("http://pack.example.com:{port}")).unwrap();
     Client::with_names([(a(), endpoint)], Arc::new(Fixed(addresses))).unwrap()
-}
-
-fn local(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 #[tokio::test]
 async fn one_of_two_addresses_refuses() {
-    let gone = Server::play(vec![]).await;
-    let dead = local(gone.port);
-    gone.stop().await;
     let close = head("200 OK", &[("Content-Length", "2"), ("Connection", "close")], "ok");
     let server = Server::play(vec![vec![Act::Answer(close)], vec![Act::Answer(ok("ok"))]]).await;
-    let client = named(vec![dead, local(server.port)]);
-    assert_eq!(client.addresses(&a()).await.unwrap()[0], dead);
+    let client = named(server.port, &[2, 1]);
+    let at = |last| SocketAddr::from(([127, 0, 0, last], server.port));
+    assert_eq!(client.addresses(&a()).await.unwrap()[0], at(2), "where nobody listens");
     for _ in 0..2 {
         assert_eq!(client.playlist(&a(), "/x", PATIENT).await.unwrap().body, "ok");
-        assert_eq!(client.addresses(&a()).await.unwrap()[0].port(), server.port, "last good first");
+        assert_eq!(client.addresses(&a()).await.unwrap()[0], at(1), "last good first");
     }
-    assert!(server.requests()[0].to_lowercase().contains("\r\nhost: pack.example.com:8080\r\n"));
+    let host = format!("\r\nhost: pack.example.com:{}\r\n", server.port);
+    assert!(server.requests()[0].to_lowercase().contains(&host));
 }
 
 #[tokio::test]
 async fn no_such_name() {
-    let answer = named(vec![]).playlist(&a(), "/x", PATIENT).await;
+    let answer = named(80, &[]).playlist(&a(), "/x", PATIENT).await;
     assert!(
         matches!(&answer, Err(OriginError::Connect(c)) if c.contains("no such name")),
         "{answer:?}"

@@ -2,6 +2,7 @@
 
 mod answers;
 mod auth;
+mod group;
 mod health;
 mod labels;
 mod limits;
@@ -21,6 +22,7 @@ use crate::model::url_base::UrlBase;
 
 pub use answers::Answers;
 pub use auth::{Auth, Credentials};
+pub use group::{Group, GroupSource};
 pub use health::HealthChecks;
 pub use limits::PoolLimits;
 pub use origin::OriginLimits;
@@ -75,7 +77,7 @@ pub struct Pool {
     pub answers: Answers,
     /// What this tenant may take.
     pub limits: PoolLimits,
-    /// Never empty.
+    /// Never empty. One may stand for a group.
     pub packagers: Vec<Packager>,
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use super::super::hosts;
 use super::super::section::Section;
 use super::super::values::PackagerUrl;
-use super::{must_be_there, required};
+use super::{Group, GroupSource, must_be_there, required};
 use crate::model::names::PackagerId;
 
 /// One packager of a pool.
@@ -16,8 +16,10 @@ use crate::model::names::PackagerId;
 pub struct Packager {
     /// Its id, unique over all pools.
     pub id: PackagerId,
-    /// Where it answers.
+    /// Where it answers. Of a group's file each item has its own.
     pub url: PackagerUrl,
+    /// It stands for packagers that come and go, each of which is like it but for id and URL.
+    pub group: Option<Group>,
     /// The zone it stands in; empty for none.
     pub zone: String,
     /// Its share of new lanes against others, from 1.
@@ -38,7 +40,6 @@ impl Packager {
     /// Reads one item of `packagers`. None where id or URL are missing or bad, which is a problem told.
     pub(super) fn read(section: &Section<'_>) -> Option<Self> {
         let id = required(section, "id", "packager");
-        must_be_there(section, "url");
         let url = section.parsed("url", PackagerUrl::parse);
         let ca = section.parsed("ca", ca_file);
         let sni = section.parsed("sni", hosts::server_name);
@@ -54,17 +55,14 @@ impl Packager {
         let capacity = section.number_if_set("capacity", 1..=1_000_000_000);
         let host = section.parsed("host", hosts::host_header);
         let headers = headers(section, &OWN_HEADERS);
-        Some(Self {
-            id: PackagerId::new(id?),
-            url: url?,
-            zone,
-            weight,
-            capacity,
-            host,
-            headers,
-            ca,
-            sni,
-        })
+        let group = Group::read(section, url.as_ref());
+        let listed = matches!(&group, Some(Group { source: GroupSource::File(_), .. }));
+        if !listed {
+            must_be_there(section, "url");
+        }
+        let url = url.or_else(|| listed.then(PackagerUrl::none));
+        let (id, url) = (PackagerId::new(id?), url?);
+        Some(Self { id, url, group, zone, weight, capacity, host, headers, ca, sni })
     }
 }
 

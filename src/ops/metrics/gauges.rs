@@ -28,6 +28,8 @@ pub struct Gauges {
     pub packagers: Vec<PackagerGauge>,
     /// Every pool.
     pub pools: Vec<super::PoolGauge>,
+    /// Every group of packagers.
+    pub groups: Vec<super::GroupGauge>,
     /// Every watched stream on every packager that it is watched on.
     pub stream_states: Vec<StreamGauge>,
 }

@@ -3,6 +3,7 @@
 
 mod auth;
 mod gauges;
+mod groups;
 mod tenants;
 mod webhooks;
 mod zones;
@@ -15,10 +16,12 @@ use prometheus::{
 };
 
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
+pub use groups::GroupGauge;
 pub use tenants::{PoolGauge, Taken};
 pub use webhooks::Webhooks;
 
 use gauges::Scraped;
+use groups::Grouped;
 use tenants::Tenants;
 use zones::ZoneBytes;
 
@@ -48,6 +51,7 @@ pub struct Metrics {
     tenants: Tenants,
     /// Messages to operators.
     pub webhooks: Webhooks,
+    grouped: Grouped,
     scraped: Mutex<Scraped>,
     /// Who is let in.
     pub auth: auth::Auth,
@@ -166,6 +170,7 @@ impl Metrics {
             lanes_ended: make.counter("lanes_ended_total", "Lanes ended.")?,
             tenants: Tenants::new(&make)?,
             webhooks: Webhooks::new(&make)?,
+            grouped: Grouped::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
             auth: auth::Auth::new(&make)?,
             registry: make.0,
@@ -250,12 +255,18 @@ impl Metrics {
         self.lanes_ended.inc();
     }
 
+    /// A group of packagers was looked up.
+    pub fn looked_up(&self, group: &PackagerId, outcome: &str) {
+        self.grouped.looked_up(group, outcome);
+    }
+
     /// All metrics in the text format of Prometheus.
     #[must_use]
     pub fn text(&self, gauges: &Gauges) -> Vec<u8> {
         let scraped = self.scraped.lock();
         scraped.set(gauges);
         self.tenants.set(&gauges.pools);
+        self.grouped.set(&gauges.groups);
         let mut text = Vec::new();
         let mut families = self.registry.gather();
         families.extend(tenants::info(&gauges.pools).unwrap_or_default());
