@@ -44,9 +44,12 @@ async fn a_packager_s_death_and_return_are_told_once_each() {
     for viewer in &mut viewers {
         viewer.until_on("b").await;
     }
-    until("the standby's loss", || !receiver.of("no_standby").is_empty()).await;
+    let streams = |event: &str| -> u64 {
+        receiver.of(event).iter().map(|n| n["count"].as_u64().unwrap()).sum()
+    };
+    until("the standbys' loss", || streams("no_standby") == 3).await;
     a.start();
-    until("the standby's return", || !receiver.of("standby_back").is_empty()).await;
+    until("the standbys' return", || streams("standby_back") == 3).await;
 
     let down = receiver.of("packager_down");
     assert_eq!((down.len(), &down[0]["packager"]), (1, &"a".into()), "{down:#?}");
@@ -54,6 +57,7 @@ async fn a_packager_s_death_and_return_are_told_once_each() {
     assert!(!down[0]["cause"].as_str().unwrap().is_empty(), "{down:#?}");
     let up = receiver.of("packager_up");
     assert_eq!((up.len(), &up[0]["packager"]), (1, &"a".into()), "{up:#?}");
+    // They leave when they next ask, one soon after the other.
     let splices = receiver.of("splice");
     assert_eq!(splices.len(), 1, "{splices:#?}");
     let splice = &splices[0];
@@ -71,7 +75,7 @@ async fn a_packager_s_death_and_return_are_told_once_each() {
         }
     }
     let alone = receiver.of("no_standby");
-    assert_eq!(alone.iter().map(|n| n["count"].as_u64().unwrap()).sum::<u64>(), 3, "{alone:#?}");
+    assert!(alone.len() < 3, "{alone:#?}");
     assert_eq!(alone[0]["cause"], "a is down", "{alone:#?}");
     assert_eq!(alone[0]["packager"], "b");
     assert_eq!(receiver.of("stream_ended").len(), 0);
