@@ -1,14 +1,16 @@
 //! The configuration in the terms of each module.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::config::{self, Config};
 use crate::front;
 use crate::model::health::Thresholds;
+use crate::model::load::Kind;
 use crate::model::names::{PackagerId, PoolName};
 use crate::model::playlist;
-use crate::origin::{Endpoint, Limits};
-use crate::packagers::{CheckSpec, PackagerSpec, PoolSpec};
+use crate::origin::{AdminPlace, Endpoint, Limits};
+use crate::packagers::{CheckSpec, KindSpec, Login, PackagerSpec, PoolSpec, Reads, ReportSpec};
 use crate::segments;
 use crate::store::StoreSpec;
 use crate::stream::{Capacity, PoolSettings};
@@ -59,8 +61,41 @@ fn pool(pool: &config::Pool) -> PoolSpec {
         zone: p.zone.clone(),
         weight: p.weight,
         check: Some(check.clone()),
+        kind: kind(&p.kind),
     });
     PoolSpec { name: pool.name.clone(), hosts: pool.hosts.clone(), packagers: packagers.collect() }
+}
+
+/// Which program a packager is, and how it is asked what it carries.
+fn kind(kind: &config::PackagerKind) -> KindSpec {
+    let (reads, warm_up) = match kind {
+        config::PackagerKind::Generic => return KindSpec::default(),
+        config::PackagerKind::Wowza { load, .. } => (Reads::Wowza(*load), Duration::ZERO),
+        config::PackagerKind::Wcs { load, bounds, warm_up, .. } => {
+            (Reads::Wcs(load.clone(), bounds.clone()), *warm_up)
+        }
+    };
+    let report = kind.report().map(|report| ReportSpec {
+        place: admin_place(kind.kind(), report.admin.as_ref()),
+        path: report.path.clone(),
+        login: report.login.as_ref().map(|(user, password)| Login {
+            user: user.clone(),
+            password: password.reveal().clone(),
+        }),
+        reads,
+        interval: report.interval,
+        timeout: report.timeout,
+        thresholds: Thresholds { rise: report.rise as usize, fall: report.fall as usize },
+        must_answer: report.must_answer,
+    });
+    KindSpec { kind: kind.kind(), report, warm_up }
+}
+
+fn admin_place(kind: Kind, admin: Option<&config::PackagerUrl>) -> AdminPlace {
+    match admin {
+        Some(url) => AdminPlace { tls: url.tls, host: Some(url.host.clone()), port: url.port },
+        None => AdminPlace { tls: false, host: None, port: kind.admin_port().unwrap_or(80) },
+    }
 }
 
 pub fn endpoints(config: &Config) -> Vec<(PackagerId, Endpoint)> {

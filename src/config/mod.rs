@@ -21,7 +21,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigErrors, Problem};
-pub use pool::{Answers, HealthChecks, OriginLimits, Packager, Pool, PoolLimits};
+pub use pool::{
+    Answers, HealthChecks, OriginLimits, Packager, PackagerKind, Pool, PoolLimits, Reports,
+};
 pub use values::{ByteSize, PackagerUrl, Secret, StoreSpec};
 
 use section::Section;

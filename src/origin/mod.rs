@@ -3,7 +3,7 @@
 //! `client` the trait over Pingora's connector; `endpoint` what is configured for one packager;
 //! `book` the endpoints in force, with their limits; `names` resolving names; `exchange` one
 //! request and the head of its answer; `body` the bytes, decoded and checked; `location` paths
-//! and redirects; `promise` the sign that a packager may have restarted.
+//! and redirects; `page` what it says of itself; `promise` the sign that a packager may have restarted.
 
 mod body;
 mod book;
@@ -12,11 +12,13 @@ mod endpoint;
 mod exchange;
 mod location;
 mod names;
+mod page;
 mod promise;
 
 pub use client::Client;
 pub use endpoint::{Endpoint, EndpointError, Limits};
 pub use names::{Resolve, SystemNames};
+pub use page::{AdminPlace, Page, PageAsk};
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! Packagers, their pools and their health.
 //!
 //! `pools` which packagers carry what, replaced on reload; `drained` who of them is taken out;
-//! `health` the checks of one packager; `watch` the loops that run them.
+//! `health` the checks of one packager, `playlist` one of them; `report` what it says of itself, asked
+//! with `login`; `watch` the loops that run them.
 //!
 //! Pingora's load balancing discovers and checks addresses. The
 //! choice between packagers is ours (`model/selection.rs`): its selectors see addresses and a
@@ -9,7 +10,9 @@
 
 mod drained;
 mod health;
+mod login;
 mod pools;
+mod report;
 mod watch;
 
 use std::collections::HashMap;
@@ -23,14 +26,17 @@ use tokio::sync::watch as channel;
 
 use crate::model::health::Gauge;
 pub use crate::model::health::{Health, Thresholds};
+use crate::model::load::Kind;
 use crate::model::names::{PackagerId, PoolName};
 
 pub use drained::Drained;
+pub use login::Login;
 pub use pools::{Pool, Pools};
+pub use report::{KindSpec, Reads, Report, ReportSpec};
 pub use watch::HealthChecks;
 
 /// A pool as it is configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PoolSpec {
     /// Its name.
     pub name: PoolName,
@@ -41,7 +47,7 @@ pub struct PoolSpec {
 }
 
 /// A packager as it is configured. Where it listens is told to the `origin` client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PackagerSpec {
     /// Its id, unique in all pools.
     pub id: PackagerId,
@@ -51,6 +57,8 @@ pub struct PackagerSpec {
     pub weight: u32,
     /// How it is checked; never, where none.
     pub check: Option<CheckSpec>,
+    /// Which program it is, and how it is asked what it carries.
+    pub kind: KindSpec,
 }
 
 /// How a packager is checked.
@@ -88,6 +96,10 @@ pub struct Packager {
     pub zone: String,
     /// Its share of new lanes against others.
     pub weight: u32,
+    /// Which program it is.
+    pub kind: Kind,
+    /// The first request for a stream may take so long before that counts as a failure.
+    pub warm_up: Duration,
     state: Arc<State>,
 }
 
@@ -109,6 +121,12 @@ impl Packager {
     #[must_use]
     pub fn load(&self) -> Option<u64> {
         self.state.inner.lock().load
+    }
+
+    /// What it says of itself; none before the first report, and where its kind has none.
+    #[must_use]
+    pub fn report(&self) -> Option<Arc<Report>> {
+        self.state.inner.lock().report.clone()
     }
 
     /// An operator has taken it out: since when.
@@ -136,6 +154,11 @@ struct Inner {
     cause: String,
     drained: Option<Drained>,
     load: Option<u64>,
+    report: Option<Arc<Report>>,
+    /// What its checks say alone.
+    checked: Health,
+    /// Why it is down by its own word, whatever its checks say.
+    unwell: Option<String>,
     gauges: HashMap<SocketAddr, Gauge>,
     /// Checks that could not be made, since the name has no address.
     nameless: Gauge,
@@ -148,6 +171,9 @@ impl State {
             cause: String::new(),
             drained: None,
             load: None,
+            report: None,
+            checked: Health::Unknown,
+            unwell: None,
             gauges: HashMap::new(),
             nameless: Gauge::default(),
         };
@@ -195,6 +221,30 @@ impl State {
         self.inner.lock().load = load;
     }
 
+    /// What it says of itself now, and why it is down by that.
+    fn reports(&self, report: Report, down: Option<String>) {
+        let mut inner = self.inner.lock();
+        let before = inner.report.as_ref().map_or("", |report| report.trouble.as_str());
+        if before != report.trouble {
+            let (packager, trouble) = (self.id.as_str(), report.trouble.as_str());
+            let known = report.load.is_some();
+            tracing::info!(target: "segue::packagers", packager, known, trouble, "what the packager says of itself");
+        }
+        inner.load = report.load;
+        inner.report = Some(Arc::new(report));
+        inner.unwell.clone_from(&down);
+        let checked = inner.checked;
+        self.settle(&mut inner, checked, down);
+    }
+
+    /// Reports are over for this packager.
+    fn forget_reports(&self) {
+        let mut inner = self.inner.lock();
+        (inner.load, inner.report, inner.unwell) = (None, None, None);
+        let checked = inner.checked;
+        self.settle(&mut inner, checked, None);
+    }
+
     fn set(&self, health: Health, cause: &str) {
         self.settle(&mut self.inner.lock(), health, Some(cause.to_owned()));
     }
@@ -232,8 +282,11 @@ impl State {
         }
     }
 
-    fn settle(&self, inner: &mut Inner, health: Health, cause: Option<String>) {
+    /// `checked`: the verdict of its checks. What it says of itself may be worse.
+    fn settle(&self, inner: &mut Inner, checked: Health, cause: Option<String>) {
         let before = inner.health;
+        inner.checked = checked;
+        let health = if inner.unwell.is_some() { Health::Down } else { checked };
         if before == health {
             return;
         }

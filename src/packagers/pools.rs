@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{CheckSpec, Drained, Health, Packager, PoolSpec, State};
+use super::{CheckSpec, Drained, Health, Packager, PoolSpec, ReportSpec, State};
 use crate::model::names::{PackagerId, PoolName, UnixMs};
 use crate::model::selection::{Candidate, preference};
 
@@ -75,6 +75,7 @@ struct Table {
     any: Option<Arc<Pool>>,
     states: HashMap<PackagerId, Arc<State>>,
     checks: Vec<(Arc<State>, CheckSpec)>,
+    reports: Vec<(Arc<State>, ReportSpec)>,
 }
 
 impl Pools {
@@ -106,10 +107,15 @@ impl Pools {
                 if let Some(check) = &p.check {
                     table.checks.push((Arc::clone(&state), check.clone()));
                 }
+                if let Some(report) = &p.kind.report {
+                    table.reports.push((Arc::clone(&state), report.clone()));
+                }
                 Arc::new(Packager {
                     id: p.id.clone(),
                     zone: p.zone.clone(),
                     weight: p.weight,
+                    kind: p.kind.kind,
+                    warm_up: p.kind.warm_up,
                     state,
                 })
             });
@@ -209,12 +215,17 @@ impl Pools {
     pub(super) fn checks(&self) -> Vec<(Arc<State>, CheckSpec)> {
         self.table.load().checks.clone()
     }
+
+    /// Who is asked what it carries, and how.
+    pub(super) fn reports(&self) -> Vec<(Arc<State>, ReportSpec)> {
+        self.table.load().reports.clone()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packagers::PackagerSpec;
+    use crate::packagers::{KindSpec, PackagerSpec};
 
     fn pool(name: &str, hosts: &[&str], packagers: &[(&str, &str, u32)]) -> PoolSpec {
         PoolSpec {
@@ -227,6 +238,7 @@ mod tests {
                     zone: (*zone).to_owned(),
                     weight: *weight,
                     check: None,
+                    kind: KindSpec::default(),
                 })
                 .collect(),
         }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use segue::model::lane::{ByteRange, Header, Step};
 use segue::model::names::{LaneId, OutputMsn, PackagerId, PoolName, StreamKey, UnixMs};
 use segue::origin::{Origin, OriginError, PlaylistAnswer};
-use segue::packagers::{PackagerSpec, PoolSpec, Pools};
+use segue::packagers::{KindSpec, PackagerSpec, PoolSpec, Pools};
 use segue::segments::{Segments, Settings};
 use segue::store::{Appended, Change, LaneStore, MemoryStore, StoreError, StoredLane};
 use segue::stream::{Capacity, Clock, Lane, Named, Parts, PoolSettings, Silent, Streams};
@@ -188,6 +188,7 @@ impl Stage {
             zone: String::new(),
             weight: 1,
             check: None,
+            kind: KindSpec::default(),
         };
         let pool = PoolSpec {
             name: PoolName::new("live"),

@@ -8,7 +8,7 @@ use pingora::services::background::BackgroundService as _;
 use segue::model::names::{PackagerId, PoolName};
 use segue::origin::{Client, Endpoint};
 use segue::packagers::{
-    CheckSpec, Health, HealthChecks, Packager, PackagerSpec, PoolSpec, Pools, Thresholds,
+    CheckSpec, Health, HealthChecks, KindSpec, Packager, PackagerSpec, PoolSpec, Pools, Thresholds,
 };
 use tokio::net::TcpListener;
 
@@ -27,6 +27,7 @@ fn specs(ids: &[&str], check: Option<&CheckSpec>) -> Vec<PoolSpec> {
                 zone: String::new(),
                 weight: 1,
                 check: check.cloned(),
+                kind: KindSpec::default(),
             })
             .collect(),
     }]

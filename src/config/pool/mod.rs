@@ -2,6 +2,7 @@
 
 mod answers;
 mod health;
+mod kind;
 mod limits;
 mod origin;
 mod packager;
@@ -15,6 +16,7 @@ use crate::model::names::PoolName;
 
 pub use answers::Answers;
 pub use health::HealthChecks;
+pub use kind::{PackagerKind, Reports};
 pub use limits::PoolLimits;
 pub use origin::OriginLimits;
 pub use packager::Packager;

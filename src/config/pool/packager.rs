@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use super::super::hosts;
 use super::super::section::Section;
 use super::super::values::PackagerUrl;
+use super::kind::PackagerKind;
 use super::{must_be_there, required};
 use crate::model::names::PackagerId;
 
@@ -30,6 +31,8 @@ pub struct Packager {
     pub ca: Option<PathBuf>,
     /// The name that TLS asks for and checks; none: the host.
     pub sni: Option<String>,
+    /// Which program it is, and how it is asked what it carries.
+    pub kind: PackagerKind,
 }
 
 impl Packager {
@@ -51,7 +54,9 @@ impl Packager {
         let weight = section.small("weight", 1, 1..=1000);
         let host = section.parsed("host", hosts::host_header);
         let headers = headers(section);
-        Some(Self { id: PackagerId::new(id?), url: url?, zone, weight, host, headers, ca, sni })
+        let kind = PackagerKind::read(section);
+        let id = PackagerId::new(id?);
+        Some(Self { id, url: url?, zone, weight, host, headers, ca, sni, kind })
     }
 }
 
