@@ -1,7 +1,7 @@
 //! Puts everything together; the only module that knows all.
 //!
 //! `parts` the configuration to what each module is told; `serve` the running proxy; `operate`
-//! what operators see and do; `drains` packagers taken out; `chores` what runs beside; `logs`, `listen` and `lifecycle` the
+//! what operators see and do, `reported` what packagers say of themselves; `drains` packagers taken out; `chores` what runs beside; `logs`, `listen` and `lifecycle` the
 //! process; `demonstrate` the same behind `segue demo`.
 
 mod chores;
@@ -12,6 +12,7 @@ pub mod listen;
 pub mod logs;
 mod operate;
 mod parts;
+mod reported;
 mod serve;
 
 pub use demonstrate::demonstrate;

@@ -10,7 +10,9 @@ use crate::model::load::Kind;
 use crate::model::names::{PackagerId, PoolName};
 use crate::model::playlist;
 use crate::origin::{AdminPlace, Endpoint, Limits};
-use crate::packagers::{CheckSpec, KindSpec, Login, PackagerSpec, PoolSpec, Reads, ReportSpec};
+use crate::packagers::{
+    Advancing, CheckSpec, KindSpec, Login, PackagerSpec, PoolSpec, Reads, ReportSpec,
+};
 use crate::segments;
 use crate::store::StoreSpec;
 use crate::stream::{Capacity, PoolSettings};
@@ -52,6 +54,11 @@ fn pool(pool: &config::Pool) -> PoolSpec {
     let check = CheckSpec {
         path: pool.health.path.clone(),
         status: pool.health.expect_status,
+        playlist: pool
+            .health
+            .playlist
+            .as_ref()
+            .map(|path| Advancing { path: path.clone(), stands: pool.health.playlist_stands }),
         interval: pool.health.interval,
         timeout: pool.health.timeout,
         thresholds: Thresholds { rise: pool.health.rise as usize, fall: pool.health.fall as usize },

@@ -70,6 +70,8 @@ fn summary(conf: &Path, config: &Config) -> String {
         }
     }
     table(&mut text, &rows);
+    text.push('\n');
+    table(&mut text, &super::kinds::rows(&config.pools));
     text
 }
 

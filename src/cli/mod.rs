@@ -4,6 +4,7 @@ mod admin;
 pub mod check;
 pub mod drain;
 pub mod health;
+mod kinds;
 pub mod pid;
 pub mod reload;
 

@@ -11,4 +11,4 @@ pub mod metrics;
 pub use drain::{DrainError, PackagerState};
 
 pub use admin::{Admin, Operations, Settings};
-pub use metrics::{Gauges, Metrics, PackagerGauge, StreamGauge};
+pub use metrics::{Gauges, Metrics, PackagerGauge, ReportGauge, StreamGauge};

@@ -84,6 +84,14 @@ impl Client {
         timeout(ask.deadline, work).await.unwrap_or(Err(OriginError::Timeout(ask.deadline)))
     }
 
+    /// The names by which the packager may call itself in absolute URLs.
+    #[must_use]
+    pub fn own_hosts(&self, packager: &PackagerId) -> Vec<String> {
+        let Ok(entry) = self.entry(packager) else { return Vec::new() };
+        let authority = entry.host.to_str().unwrap_or_default().to_owned();
+        vec![authority, entry.endpoint.host.clone()]
+    }
+
     async fn page(
         &self,
         entry: &Entry,

@@ -11,6 +11,7 @@
 mod drained;
 mod health;
 mod login;
+mod playlist;
 mod pools;
 mod report;
 mod watch;
@@ -31,6 +32,7 @@ use crate::model::names::{PackagerId, PoolName};
 
 pub use drained::Drained;
 pub use login::Login;
+pub use playlist::Advancing;
 pub use pools::{Pool, Pools};
 pub use report::{KindSpec, Reads, Report, ReportSpec};
 pub use watch::HealthChecks;
@@ -68,6 +70,8 @@ pub struct CheckSpec {
     pub path: Option<String>,
     /// The status that `path` must answer.
     pub status: u16,
+    /// A playlist that must advance beside that.
+    pub playlist: Option<Advancing>,
     /// From the end of one round of checks to the next, give or take a tenth.
     pub interval: Duration,
     /// For one check.
@@ -81,6 +85,7 @@ impl Default for CheckSpec {
         Self {
             path: None,
             status: 200,
+            playlist: None,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             thresholds: Thresholds { rise: 2, fall: 2 },

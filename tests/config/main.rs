@@ -31,6 +31,7 @@ mod docker;
 mod documented;
 mod draining;
 mod golden;
+mod kinds;
 
 use std::path::PathBuf;
 

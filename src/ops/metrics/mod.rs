@@ -2,6 +2,7 @@
 //! happen; gauges are asked for when Prometheus comes by.
 
 mod gauges;
+mod reported;
 
 use std::time::Duration;
 
@@ -11,8 +12,10 @@ use prometheus::{
 };
 
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
+pub use reported::ReportGauge;
 
 use gauges::Scraped;
+use reported::Reported;
 
 use super::make::Make;
 use crate::model::lane::Splice;
@@ -36,6 +39,7 @@ pub struct Metrics {
     store_failures: IntCounter,
     lanes_opened: IntCounter,
     lanes_ended: IntCounter,
+    reported: Reported,
     scraped: Mutex<Scraped>,
 }
 
@@ -149,6 +153,7 @@ impl Metrics {
             )?,
             lanes_opened: make.counter("lanes_opened_total", "Lanes opened.")?,
             lanes_ended: make.counter("lanes_ended_total", "Lanes ended.")?,
+            reported: Reported::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
             registry: make.0,
         })
@@ -227,6 +232,7 @@ impl Metrics {
     pub fn text(&self, gauges: &Gauges) -> Vec<u8> {
         let scraped = self.scraped.lock();
         scraped.set(gauges);
+        self.reported.set(&gauges.reports);
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be written");
