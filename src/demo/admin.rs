@@ -46,6 +46,7 @@ pub struct Door {
 struct Inner {
     fault: Option<Fault>,
     challenges: u32,
+    let_in: u32,
     /// The last challenge given, which counts the answers to it as its asker does.
     given: Option<DigestClient>,
 }
@@ -65,6 +66,11 @@ impl Door {
         self.inner.lock().challenges
     }
 
+    /// How often somebody got what he asked for.
+    pub fn let_in(&self) -> u32 {
+        self.inner.lock().let_in
+    }
+
     /// The answer is `good`, if the asker may have it and nothing is broken.
     pub async fn answer(&self, request: &Request, good: impl FnOnce() -> Response) -> Response {
         let fault = self.inner.lock().fault;
@@ -73,7 +79,10 @@ impl Door {
             Some(Fault::Garbage) => Response::ok("text/html", "<html><h1>It works</h1></html>"),
             Some(Fault::Cut) => Response { cut: true, ..good() },
             Some(Fault::Unauthorized) => self.challenge(),
-            None if self.lets_in(request) => good(),
+            None if self.lets_in(request) => {
+                self.inner.lock().let_in += 1;
+                good()
+            }
             None => self.challenge(),
         }
     }

@@ -356,7 +356,8 @@ mod tests {
         for (mode, answers) in [(Mode::Live, true), (Mode::Frozen, false)] {
             let life = watch::Sender::new(Life { mode, begin: 0, restarts: 0 });
             let (clip, life) = (Clip::a().unwrap(), life.subscribe());
-            let stream = Arc::new(Stream { clip, shape, clock: Instant::now(), life });
+            let stream =
+                Arc::new(Stream { clip, shape: shape.clone(), clock: Instant::now(), life });
             let path = "/live/cam/index.m3u8".to_owned();
             let answer =
                 stream.answer(Request { method: "GET".to_owned(), path, ..Request::default() });

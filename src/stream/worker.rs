@@ -230,8 +230,12 @@ impl Worker {
         // The lane's own may be gone from the configuration.
         needed.retain(|id| packagers.iter().any(|p| p.id == *id));
         self.sources.retain(|id, s| needed.contains(id) || s.asking);
+        let now = self.deps.clock.now();
         for id in needed {
-            self.sources.entry(id.clone()).or_insert_with(|| Source::new(id));
+            let warm_up =
+                packagers.iter().find(|p| p.id == id).map_or(Duration::ZERO, |p| p.warm_up);
+            let source = self.sources.entry(id.clone());
+            source.or_insert_with(|| Source::cold(id, now.plus(warm_up))).warm(now);
         }
     }
 

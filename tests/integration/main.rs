@@ -45,6 +45,7 @@ mod damage;
 mod draining;
 mod encryption;
 mod iframes;
+mod kinds;
 mod lifecycle;
 mod long_windows;
 mod low_latency;

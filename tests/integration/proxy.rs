@@ -65,6 +65,13 @@ impl Proxy {
         self.write();
     }
 
+    /// One packager more, as the file says it.
+    pub fn packager_line(mut self, line: &str) -> Self {
+        self.settings.packagers.push(line.to_owned());
+        self.write();
+        self
+    }
+
     /// A line of the configuration, at its top.
     pub fn setting(mut self, line: &str) -> Self {
         self.settings.top.push(line.to_owned());

@@ -1,0 +1,292 @@
+//! Wowza and Web Call Server: what they say of themselves, what it costs them, and edges that are cold.
+//! Both are simulated, as the real programs answer.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use segue::demo::simulated::{Access, Cold, Fault, PASSWORD, Simulated, USER, Wcs, Wowza};
+
+use crate::packager::Packager;
+use crate::proxy::Proxy;
+use crate::wait_for;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const WOWZA: &str = "/live/cam/playlist.m3u8";
+const WCS: &str = "/cam/cam.m3u8";
+
+fn wowza(id: &str, access: Access, begin: u64, clock: Instant) -> Simulated<Wowza> {
+    Simulated::start(id, Wowza::new(access, false), begin, clock).unwrap()
+}
+
+fn wcs(id: &str, cold: Option<Cold>, begin: u64, clock: Instant) -> Simulated<Wcs> {
+    Simulated::start(id, Wcs::new(Access::Open, cold), begin, clock).unwrap()
+}
+
+/// A packager as the file says it; reports come as often as can be set.
+fn line<M>(simulated: &Simulated<M>, zone: &str, kind: &str, more: &str) -> String {
+    let packager = &simulated.packager;
+    format!(
+        "{{ id: {}, url: \"{}\", zone: {zone}, {kind}: {{ admin: \"{}\", interval_seconds: 1, fall: 2, {more} }} }}",
+        packager.id(),
+        packager.url(),
+        packager.admin_url()
+    )
+}
+
+fn login() -> String {
+    format!("user: {USER}, password: \"{PASSWORD}\"")
+}
+
+/// What `/status.json` says of a packager.
+async fn told(proxy: &Proxy, id: &str) -> serde_json::Value {
+    let status = proxy.status().await;
+    let all = status["packagers"].as_array().unwrap();
+    all.iter().find(|p| p["packager"] == id).unwrap().clone()
+}
+
+/// The state of the one stream on a packager; empty where it is not asked for it.
+async fn state(proxy: &Proxy, id: &str) -> String {
+    let status = proxy.status().await;
+    let Some(all) = status["streams"][0]["packagers"].as_array() else { return String::new() };
+    let one = all.iter().find(|p| p["packager"] == id);
+    one.and_then(|p| p["state"].as_str()).unwrap_or_default().to_owned()
+}
+
+async fn until(proxy: &Proxy, id: &str, what: &str, met: impl Fn(&serde_json::Value) -> bool) {
+    let seen = || async { met(&told(proxy, id).await) };
+    if let Err(why) = wait_for(what, PATIENCE, seen).await {
+        panic!("{why}: {:#}", told(proxy, id).await);
+    }
+}
+
+/// A viewer who asks for the entry, then for the media playlist, then for its newest segment.
+async fn watch(proxy: &Proxy, entry: &str) -> Result<String, String> {
+    let first = proxy.get(entry).await?;
+    if first.status != 200 {
+        return Err(format!("{} {}", first.status, first.text()));
+    }
+    let text = first.text();
+    let uri = text.lines().find(|l| !l.starts_with('#') && !l.is_empty()).unwrap().to_owned();
+    let folder = |path: &str| path.rsplit_once('/').unwrap().0.to_owned();
+    let media = format!("{}/{uri}", folder(entry));
+    let list = proxy.get(&media).await?;
+    assert_eq!(list.status, 200, "{}", list.text());
+    let text = list.text();
+    let newest = text.lines().rfind(|l| !l.starts_with('#') && !l.is_empty()).unwrap();
+    let segment = proxy.get(&format!("{}/{newest}", folder(&media))).await?;
+    assert_eq!((segment.status, segment.body.first()), (200, Some(&0x47)));
+    Ok(text)
+}
+
+#[tokio::test]
+async fn two_hundred_viewers_make_one_session_of_a_wowza() {
+    let clock = Instant::now();
+    let a = wowza("a", Access::Digest, 0, clock);
+    let b = wowza("b", Access::Basic, 31, clock);
+    let proxy = Proxy::over(&[])
+        .packager_line(&line(&a, "here", "wowza", &login()))
+        .packager_line(&line(&b, "there", "wowza", &login()))
+        .start()
+        .await;
+    watch(&proxy, WOWZA).await.unwrap();
+    let viewers = join_all((0..200).map(|_| watch(&proxy, WOWZA))).await;
+    assert!(viewers.iter().all(Result::is_ok), "{viewers:?}");
+    for one in [&a, &b] {
+        let counted = (one.manner.entries(), one.manner.sessions_total());
+        assert_eq!(counted, (1, 1), "{}", one.packager.id());
+    }
+    // It says so itself.
+    let one_session = |p: &serde_json::Value| {
+        let stream = &p["report"]["streams"][0];
+        p["load"] == 1 && stream["stream"] == "live/cam" && stream["hls"] == 1
+    };
+    until(&proxy, "a", "a to tell of one session", one_session).await;
+    assert_eq!(told(&proxy, "a").await["kind"], "wowza");
+    for metric in [
+        "segue_packager_load{packager=\"a\"}",
+        "segue_packager_load_known{packager=\"a\"}",
+        "segue_packager_connections{packager=\"a\"}",
+        "segue_packager_sessions{packager=\"a\",stream=\"live/cam\"}",
+    ] {
+        assert!((proxy.metric(metric).await - 1.0).abs() < 0.1, "{metric}");
+    }
+    // What a challenge asked for is answered from then on.
+    let often = || async { a.manner.door.let_in() >= 4 && b.manner.door.let_in() >= 4 };
+    wait_for("four reports of each", PATIENCE, often).await.unwrap();
+    assert_eq!((a.manner.door.challenges(), b.manner.door.challenges()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_report_that_fails_harms_nobody() {
+    let clock = Instant::now();
+    let a = wowza("a", Access::Digest, 0, clock);
+    let b = wowza("b", Access::Digest, 31, clock);
+    let strict = format!("{}, must_answer: true", login());
+    let proxy = Proxy::over(&[])
+        .packager_line(&line(&a, "here", "wowza", &format!("{}, timeout_seconds: 1", login())))
+        .packager_line(&line(&b, "there", "wowza", &strict))
+        .start()
+        .await;
+    watch(&proxy, WOWZA).await.unwrap();
+    let known = |p: &serde_json::Value| p["load"] == 1 && p["report"]["trouble"] == "";
+    for (fault, trouble) in [
+        (Fault::Hang, "no whole answer in 1s"),
+        (Fault::Unauthorized, "user or password is wrong (401)"),
+        (Fault::Garbage, "its report is no connection counts"),
+        (Fault::Cut, "cut off after"),
+    ] {
+        until(&proxy, "a", "a report", known).await;
+        a.manner.door.set(Some(fault));
+        let not_known = |p: &serde_json::Value| {
+            let told = p["report"]["trouble"].as_str().unwrap_or_default();
+            p["load"].is_null() && told.contains(trouble)
+        };
+        until(&proxy, "a", trouble, not_known).await;
+        // Its health is what its check says, and the other is asked as ever.
+        assert_eq!(told(&proxy, "a").await["health"], "up");
+        assert!(known(&told(&proxy, "b").await), "{fault:?}");
+        assert!((proxy.metric("segue_packager_load_known{packager=\"a\"}").await).abs() < 0.1);
+        watch(&proxy, WOWZA).await.unwrap();
+        a.manner.door.set(None);
+    }
+    until(&proxy, "a", "a report", known).await;
+
+    // Where it must answer it is down without.
+    b.manner.door.set(Some(Fault::Garbage));
+    let down = |p: &serde_json::Value| {
+        p["health"] == "down" && p["cause"] == "its report is no connection counts"
+    };
+    until(&proxy, "b", "b to be down", down).await;
+    b.manner.door.set(None);
+    until(&proxy, "b", "b to be up", |p| p["health"] == "up").await;
+}
+
+#[tokio::test]
+async fn a_wowza_that_counts_nothing_has_no_load() {
+    let a = Simulated::start("a", Wowza::new(Access::Open, true), 0, Instant::now()).unwrap();
+    let flat = "path: \"/connectioncounts?flat\"";
+    let proxy = Proxy::over(&[]).packager_line(&line(&a, "here", "wowza", flat)).start().await;
+    watch(&proxy, WOWZA).await.unwrap();
+    let told = |p: &serde_json::Value| {
+        let trouble = p["report"]["trouble"].as_str().unwrap_or_default();
+        p["load"].is_null() && trouble.contains("httpOriginMode") && p["health"] == "up"
+    };
+    until(&proxy, "a", "a to be told of", told).await;
+    assert_eq!(a.manner.sessions_total(), 0);
+}
+
+#[tokio::test]
+async fn a_wcs_beyond_a_bound_is_down_with_the_cause_told() {
+    let clock = Instant::now();
+    let (a, b) = (wcs("a", None, 0, clock), wcs("b", None, 31, clock));
+    let proxy = Proxy::over(&[])
+        .packager_line(&line(&a, "here", "wcs", "load: streams_viewers"))
+        .packager_line(&line(&b, "there", "wcs", "load: streams_viewers"))
+        .start()
+        .await;
+    watch(&proxy, WCS).await.unwrap();
+    let known = |p: &serde_json::Value| p["load"] == 1 && p["health"] == "up";
+    until(&proxy, "a", "the load of a", known).await;
+    let report = told(&proxy, "a").await["report"].clone();
+    assert_eq!(report["values"]["connections_websocket"], "1", "{report:#}");
+    let metric = "segue_packager_reported{key=\"ports_media_free\",packager=\"a\"}";
+    assert!((proxy.metric(metric).await - 998.0).abs() < 0.1);
+
+    a.manner.degrade(50);
+    let cause = "degraded_streams_percent is 50, over 20";
+    until(&proxy, "a", "a to be down", |p| p["health"] == "down" && p["cause"] == cause).await;
+    // Its lane leaves for the sibling.
+    let left =
+        || async { proxy.status().await["streams"][0]["lanes"][0]["splices"][0]["to"] == "b" };
+    wait_for("the lane to leave a", PATIENCE, left).await.unwrap();
+    assert!(!proxy.logged(&["packager is down", cause]).is_empty());
+    a.manner.degrade(0);
+    until(&proxy, "a", "a to be up", known).await;
+    watch(&proxy, WCS).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_edge_that_is_cold_is_warmed_before_viewers_are_sent_there() {
+    for cold in [Cold::Waits, Cold::NotFound].map(|cold| cold(Duration::from_secs(7))) {
+        let clock = Instant::now();
+        // The cold one is nearest, and another would be next.
+        let (a, b, c) =
+            (wcs("a", Some(cold), 0, clock), wcs("b", None, 31, clock), wcs("c", None, 8, clock));
+        let proxy = Proxy::over(&[])
+            .packager_line(&line(&a, "here", "wcs", ""))
+            .packager_line(&line(&b, "there", "wcs", ""))
+            .packager_line(&line(&c, "there", "wcs", ""))
+            .start()
+            .await;
+        watch(&proxy, WCS).await.unwrap();
+        assert_eq!(state(&proxy, "a").await, "warming", "{cold:?}");
+        let lane = proxy.status().await["streams"][0]["lanes"][0]["packager"].clone();
+        assert_eq!(lane, "b", "{cold:?}");
+        // As long as it is cold everybody joins the lane that moves.
+        let warm = || async {
+            watch(&proxy, WCS).await.unwrap();
+            state(&proxy, "a").await == "moves"
+        };
+        wait_for("a to be warm", PATIENCE, warm).await.unwrap();
+        assert_eq!(
+            proxy.logged(&["the stream on this packager", "packager=a", "state=failed"]).len(),
+            0
+        );
+        assert_eq!(
+            proxy.logged(&["the stream on this packager", "packager=a", "state=ended"]).len(),
+            0
+        );
+        // A standby that is being warmed is one: nobody else was woken for it.
+        assert_eq!(c.manner.playlists(), 0, "{cold:?}");
+    }
+}
+
+#[tokio::test]
+async fn with_every_edge_cold_the_first_viewer_waits() {
+    let clock = Instant::now();
+    let cold = Some(Cold::NotFound(Duration::from_secs(2)));
+    let (a, b) = (wcs("a", cold, 0, clock), wcs("b", cold, 31, clock));
+    let proxy = Proxy::over(&[])
+        .packager_line(&line(&a, "here", "wcs", ""))
+        .packager_line(&line(&b, "there", "wcs", ""))
+        .start()
+        .await;
+    watch(&proxy, WCS).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cold_edge_that_stays_cold_has_failed() {
+    let clock = Instant::now();
+    let cold = Some(Cold::NotFound(Duration::from_secs(600)));
+    let (a, b, c) = (wcs("a", cold, 0, clock), wcs("b", None, 31, clock), wcs("c", None, 8, clock));
+    let proxy = Proxy::over(&[])
+        .packager_line(&line(&a, "here", "wcs", "warm_up_seconds: 3"))
+        .packager_line(&line(&b, "there", "wcs", ""))
+        .packager_line(&line(&c, "there", "wcs", ""))
+        .start()
+        .await;
+    watch(&proxy, WCS).await.unwrap();
+    let another =
+        || async { state(&proxy, "a").await == "ended" && state(&proxy, "c").await == "moves" };
+    wait_for("another standby", PATIENCE, another).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_playlist_that_stands_still_is_bad_health() {
+    let (a, b) = (
+        Packager::fake("a").segments_of(2000, 2).live(),
+        Packager::fake("b").segments_of(2000, 2).live(),
+    );
+    let health = "health: { playlist: \"/cam/playlist.m3u8\", playlist_stands_seconds: 5, interval_seconds: 1, fall: 1, rise: 1 }";
+    let proxy = Proxy::over(&[&a, &b]).pool_setting(health).start().await;
+    until(&proxy, "a", "a to be up", |p| p["health"] == "up").await;
+    a.freeze();
+    let down = |p: &serde_json::Value| {
+        let cause = p["cause"].as_str().unwrap_or_default();
+        p["health"] == "down" && cause.starts_with("/cam/playlist.m3u8 has stood still for ")
+    };
+    until(&proxy, "a", "a to be down", down).await;
+    assert_eq!(told(&proxy, "b").await["health"], "up");
+    a.thaw();
+    until(&proxy, "a", "a to be up", |p| p["health"] == "up").await;
+}
