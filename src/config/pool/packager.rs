@@ -43,7 +43,10 @@ impl Packager {
         let url = section.parsed("url", PackagerUrl::parse);
         let ca = section.parsed("ca", ca_file);
         let sni = section.parsed("sni", hosts::server_name);
-        if url.as_ref().is_some_and(|url| !url.tls) {
+        let kind = PackagerKind::read(section);
+        let admin = kind.report().and_then(|report| report.admin.as_ref());
+        let admin_tls = admin.is_some_and(|admin| admin.tls);
+        if url.as_ref().is_some_and(|url| !url.tls) && !admin_tls {
             for (key, set) in [("ca", ca.is_some()), ("sni", sni.is_some())] {
                 if set {
                     section.error(key, "is of use only with an https url");
@@ -54,7 +57,6 @@ impl Packager {
         let weight = section.small("weight", 1, 1..=1000);
         let host = section.parsed("host", hosts::host_header);
         let headers = headers(section);
-        let kind = PackagerKind::read(section);
         let id = PackagerId::new(id?);
         Some(Self { id, url: url?, zone, weight, host, headers, ca, sni, kind })
     }
