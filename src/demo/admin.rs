@@ -78,12 +78,11 @@ impl Door {
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Garbage) => Response::ok("text/html", "<html><h1>It works</h1></html>"),
             Some(Fault::Cut) => Response { cut: true, ..good() },
-            Some(Fault::Unauthorized) => self.challenge(),
             None if self.lets_in(request) => {
                 self.inner.lock().let_in += 1;
                 good()
             }
-            None => self.challenge(),
+            Some(Fault::Unauthorized) | None => self.challenge(),
         }
     }
 

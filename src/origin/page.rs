@@ -77,7 +77,9 @@ impl Client {
                 None => self.resolve(&entry).await?,
                 Some(host) => self.lookup(host, place.port).await?,
             };
-            addresses.iter_mut().for_each(|address| address.set_port(place.port));
+            for address in &mut addresses {
+                address.set_port(place.port);
+            }
             let beside = entry.beside(endpoint(&entry.endpoint, place), ask.authorization)?;
             self.page(&beside, &addresses, ask).await
         };

@@ -69,7 +69,7 @@ impl Asker {
             builder = builder.challenges(challenge);
         }
         let Some(_) = login else { return Err(LoginError::Wanted) };
-        let wanted = builder.build().map_err(brief)?;
+        let wanted = builder.build().map_err(|why| brief(&why))?;
         // Of basic the answer is always the same; a digest may be asked for anew.
         if shown
             && matches!(
@@ -103,11 +103,11 @@ impl Asker {
             method: "GET",
             body: Some(&[]),
         });
-        answer.map(Some).map_err(brief)
+        answer.map(Some).map_err(|why| brief(&why))
     }
 }
 
 /// What a server wrote goes into logs in few words.
-fn brief(why: String) -> LoginError {
+fn brief(why: &str) -> LoginError {
     LoginError::Other(why.chars().filter(|c| !c.is_control()).take(120).collect())
 }

@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn stats(text: &str) -> Result<Reported, ReportError> {
-        Ok(Reported::Wcs(Stats::read(text.as_bytes()).unwrap()))
+        Stats::read(text.as_bytes()).map(Reported::Wcs).map_err(ReportError::from)
     }
 
     /// Health, load and trouble after each of these.
