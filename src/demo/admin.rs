@@ -150,3 +150,55 @@ impl Door {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a client that was challenged sends.
+    fn shown(challenge: &str, user: &str, password: &str, uri: &str) -> (String, String) {
+        let mut client = http_auth::PasswordClient::try_from(challenge).unwrap();
+        let mut answer = || {
+            let asked =
+                PasswordParams { username: user, password, uri, method: "GET", body: Some(&[]) };
+            client.respond(&asked).unwrap()
+        };
+        (answer(), answer())
+    }
+
+    async fn status(door: &Door, authorization: &str, path: &str) -> Response {
+        let request = Request {
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            query: "flat".to_owned(),
+            authorization: authorization.to_owned(),
+        };
+        door.answer(&request, || Response::ok("text/plain", "in")).await
+    }
+
+    #[tokio::test]
+    async fn only_the_right_answer_to_the_last_challenge_is_let_in_and_only_once() {
+        for access in [Access::Basic, Access::Digest] {
+            let door = Door::new(access);
+            let asked = status(&door, "", "/c").await;
+            assert_eq!(asked.status, 401);
+            let challenge = asked.challenge.unwrap();
+            let (first, second) = shown(&challenge, USER, PASSWORD, "/c?flat");
+            assert_eq!(status(&door, &first, "/c").await.status, 200, "{access:?}");
+            assert_eq!(status(&door, &second, "/c").await.status, 200, "{access:?}");
+            let again = status(&door, &second, "/c").await;
+            assert_eq!(again.status == 401, access == Access::Digest, "shown twice");
+
+            for (user, password, path) in
+                [(USER, "wrong", "/c"), ("other", PASSWORD, "/c"), (USER, PASSWORD, "/d")]
+            {
+                let challenge = status(&door, "", "/c").await.challenge.unwrap();
+                let (answer, _) = shown(&challenge, user, password, "/c?flat");
+                let right = access == Access::Basic && path == "/d";
+                let got = status(&door, &answer, path).await.status;
+                assert_eq!(got == 200, right, "{access:?} {user} {password} {path}");
+            }
+        }
+        assert_eq!(status(&Door::new(Access::Open), "", "/c").await.status, 200);
+    }
+}

@@ -132,3 +132,56 @@ impl Manner for Wcs {
         self.door.answer(request, good).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::load::Stats;
+
+    async fn playlist(wcs: &Wcs) -> bool {
+        let request = Request { path: "/cam/cam.m3u8".to_owned(), ..Request::default() };
+        matches!(wcs.find(&request).await, Asked::Media { .. })
+    }
+
+    async fn stats(wcs: &Wcs, query: &str) -> Stats {
+        let (path, query) = ("/".to_owned(), query.to_owned());
+        Stats::read(&wcs.admin(&Request { path, query, ..Request::default() }).await.body).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_subscriber_waits_and_the_rest_do_not() {
+        let cold = Duration::from_secs(5);
+        let wcs = Wcs::new(Access::Open, Some(Cold::Waits(cold)));
+        let began = Instant::now();
+        assert!(playlist(&wcs).await);
+        assert_eq!(began.elapsed(), cold);
+        assert!(playlist(&wcs).await);
+        assert_eq!(began.elapsed(), cold);
+        // Nobody asks: it is cold again.
+        tokio::time::advance(KEPT).await;
+        let again = Instant::now();
+        assert!(playlist(&wcs).await);
+        assert_eq!(again.elapsed(), cold);
+
+        let wcs = Wcs::new(Access::Open, Some(Cold::NotFound(cold)));
+        assert!(!playlist(&wcs).await);
+        tokio::time::advance(cold).await;
+        assert!(playlist(&wcs).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn statistics() {
+        let wcs = Wcs::new(Access::Open, None);
+        assert_eq!(stats(&wcs, "action=stat").await.count("connections_hls"), Some(0));
+        playlist(&wcs).await;
+        wcs.degrade(50);
+        let all = stats(&wcs, "action=stat").await;
+        assert_eq!(
+            (all.count("connections_hls"), all.count("streams_viewers")),
+            (Some(1), Some(1))
+        );
+        assert_eq!(all.count("degraded_streams_percent"), Some(50));
+        let one = stats(&wcs, "action=stat&params=connections_hls").await;
+        assert_eq!(one.values().len(), 1);
+    }
+}

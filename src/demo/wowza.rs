@@ -146,3 +146,58 @@ impl Manner for Wowza {
         self.door.answer(request, good).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::load::Counts;
+
+    async fn ask(wowza: &Wowza, path: &str) -> Asked {
+        wowza.find(&Request { path: path.to_owned(), ..Request::default() }).await
+    }
+
+    async fn entry(wowza: &Wowza) -> String {
+        let Asked::Answer(response) = ask(wowza, "/live/cam/playlist.m3u8").await else { panic!() };
+        let text = String::from_utf8(response.body.to_vec()).unwrap();
+        format!("/live/cam/{}", text.lines().last().unwrap())
+    }
+
+    async fn counts(wowza: &Wowza, query: &str) -> Counts {
+        let (path, query) = ("/connectioncounts".to_owned(), query.to_owned());
+        let request = Request { path, query, ..Request::default() };
+        Counts::read(&wowza.admin(&request).await.body).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_entry_playlist_is_a_session_once_it_is_used_until_it_is_idle() {
+        let wowza = Wowza::new(Access::Open, false);
+        let (one, two) = (entry(&wowza).await, entry(&wowza).await);
+        assert_ne!(one, two);
+        assert_eq!(counts(&wowza, "").await.connections, Some(0), "nobody has played yet");
+        for media in [&one, &one, &two] {
+            let Asked::Media { prefix } = ask(&wowza, media).await else { panic!("{media}") };
+            let id = media.trim_start_matches("/live/cam/chunklist_w").trim_end_matches(".m3u8");
+            assert_eq!(prefix, format!("media_w{id}_"));
+            let segment = ask(&wowza, &format!("/live/cam/{prefix}17.ts")).await;
+            assert!(matches!(segment, Asked::Segment(17)));
+        }
+        for query in ["", "flat"] {
+            let counts = counts(&wowza, query).await;
+            assert_eq!((counts.sessions(), counts.streams[0].path().as_str()), (2, "live/cam"));
+        }
+        tokio::time::advance(IDLE / 2).await;
+        ask(&wowza, &one).await;
+        tokio::time::advance(IDLE / 2).await;
+        let counts = counts(&wowza, "").await;
+        assert_eq!((counts.connections, counts.connections_total), (Some(1), 2));
+    }
+
+    #[tokio::test]
+    async fn in_origin_mode_there_are_no_sessions() {
+        let wowza = Wowza::new(Access::Open, true);
+        let media = entry(&wowza).await;
+        assert_eq!(media, "/live/cam/chunklist.m3u8");
+        assert!(matches!(ask(&wowza, &media).await, Asked::Media { .. }));
+        assert!(!counts(&wowza, "").await.counts());
+    }
+}

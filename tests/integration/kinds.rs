@@ -195,6 +195,8 @@ async fn a_wcs_beyond_a_bound_is_down_with_the_cause_told() {
     a.manner.degrade(50);
     let cause = "degraded_streams_percent is 50, over 20";
     until(&proxy, "a", "a to be down", |p| p["health"] == "down" && p["cause"] == cause).await;
+    // That it is unwell is one thing, whether the stream moves there is another.
+    assert_eq!(state(&proxy, "a").await, "moves");
     // Its lane leaves for the sibling.
     let left =
         || async { proxy.status().await["streams"][0]["lanes"][0]["splices"][0]["to"] == "b" };
@@ -289,4 +291,60 @@ async fn a_playlist_that_stands_still_is_bad_health() {
     assert_eq!(told(&proxy, "b").await["health"], "up");
     a.thaw();
     until(&proxy, "a", "a to be up", |p| p["health"] == "up").await;
+}
+
+#[tokio::test]
+async fn a_stream_that_stands_still_is_no_packager_that_is_down() {
+    let a = Packager::fake("a").segments_of(2000, 2).live();
+    let b = Packager::fake("b").segments_of(2000, 2).shifted(700).live();
+    let proxy = Proxy::over(&[&a, &b]).start().await;
+    let mut viewer = proxy.viewer("cam").await;
+    viewer.more(1).await;
+    a.freeze();
+    let stalled = || async { state(&proxy, "a").await == "stalled" };
+    wait_for("the stream to stand still on a", PATIENCE, stalled).await.unwrap();
+    assert_eq!(told(&proxy, "a").await["health"], "up");
+    viewer.until_on("b").await;
+}
+
+/// `segue demo --packager`, ended by its id.
+struct Demo(std::process::Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_demo_shows_each_kind() {
+    for (kind, entry) in [("wowza", WOWZA), ("wcs", WCS)] {
+        let held = [0, 1].map(|_| crate::packager::socket(0));
+        let [page, listen] = held.each_ref().map(|s| s.local_addr().unwrap().port());
+        let demo = std::process::Command::new(env!("CARGO_BIN_EXE_segue"))
+            .args(["demo", "--packager", kind])
+            .args([
+                "--page",
+                &format!("127.0.0.1:{page}"),
+                "--listen",
+                &format!("127.0.0.1:{listen}"),
+            ])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn();
+        let _demo = Demo(demo.unwrap());
+        let plays = || async {
+            let entry = crate::http::get(listen, entry).await;
+            entry.is_ok_and(|reply| reply.status == 200 && reply.text().contains("index.m3u8"))
+        };
+        wait_for(kind, PATIENCE, plays).await.unwrap();
+        let state = crate::http::get(page, "/state.json").await.unwrap();
+        let state: serde_json::Value = serde_json::from_slice(&state.body).unwrap();
+        assert!(
+            state["stream"].as_str().is_some_and(|stream| stream.ends_with(entry)),
+            "{state:#}"
+        );
+        assert_eq!(state["packagers"].as_array().map(Vec::len), Some(2));
+    }
 }
