@@ -172,6 +172,7 @@ mod tests {
             path: path.to_owned(),
             query: "flat".to_owned(),
             authorization: authorization.to_owned(),
+            last: false,
         };
         door.answer(&request, || Response::ok("text/plain", "in")).await
     }

@@ -26,6 +26,8 @@ pub struct Request {
     pub query: String,
     /// The Authorization header; empty where there is none.
     pub authorization: String,
+    /// No other request follows on this connection.
+    pub last: bool,
 }
 
 /// An answer.
@@ -79,6 +81,7 @@ async fn connection(stream: TcpStream, handler: Handler) -> Option<()> {
     loop {
         let request = read(&mut stream).await?;
         let head_only = request.method == "HEAD";
+        let last = request.last;
         let response = handler(request).await;
         let challenge = response.challenge.map(|c| format!("WWW-Authenticate: {c}\r\n"));
         let head = format!(
@@ -100,12 +103,16 @@ async fn connection(stream: TcpStream, handler: Handler) -> Option<()> {
         if !head_only {
             stream.write_all(&response.body).await.ok()?;
         }
+        if last {
+            return None;
+        }
     }
 }
 
 async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut first = None;
     let mut authorization = String::new();
+    let mut last = false;
     let mut size = 0;
     loop {
         let mut line = Vec::new();
@@ -120,6 +127,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
             "" => break,
             line if first.is_none() => first = Some(line.to_owned()),
             line => {
+                last |= line.eq_ignore_ascii_case("connection: close");
                 if let Some((name, value)) = line.split_once(':')
                     && name.eq_ignore_ascii_case("authorization")
                 {
@@ -132,5 +140,5 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut words = first.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    Some(Request { method, path: path.to_owned(), query: query.to_owned(), authorization })
+    Some(Request { method, path: path.to_owned(), query: query.to_owned(), authorization, last })
 }

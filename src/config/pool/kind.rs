@@ -135,6 +135,7 @@ fn key(text: &str) -> Result<String, String> {
 
 impl Reports {
     fn read(section: &Section<'_>, kind: Kind) -> Self {
+        let admin = section.parsed("admin", admin);
         let path = section.parsed("path", path_of);
         let user = section.parsed("user", |text| {
             let ok = !text.is_empty() && !text.contains(|c: char| c == ':' || c.is_control());
@@ -149,7 +150,7 @@ impl Reports {
         let interval = section.seconds("interval_seconds", 5, 1..=300);
         let timeout = section.seconds("timeout_seconds", 3, 1..=60);
         Self {
-            admin: section.parsed("admin", admin),
+            admin,
             path: path.unwrap_or_else(|| kind.admin_path().unwrap_or("/").to_owned()),
             login: user.zip(password),
             interval,
