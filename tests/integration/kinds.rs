@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use segue::demo::simulated::{Access, Cold, Fault, PASSWORD, Simulated, USER, Wcs, Wowza};
+use segue::demo::simulated::{Access, Act, Cold, Fault, PASSWORD, Simulated, USER, Wcs, Wowza};
 
 use crate::packager::Packager;
 use crate::proxy::Proxy;
@@ -347,4 +347,44 @@ async fn the_demo_shows_each_kind() {
         );
         assert_eq!(state["packagers"].as_array().map(Vec::len), Some(2));
     }
+}
+
+/// Its segments have other names in another session: `media_w12345_7.ts`.
+#[tokio::test]
+async fn another_session_of_a_wowza_is_the_same_run() {
+    let a = wowza("a", Access::Open, 0, Instant::now());
+    let mut proxy = Proxy::over(&[]).packager_line(&line(&a, "here", "wowza", "")).start().await;
+    watch(&proxy, WOWZA).await.unwrap();
+    let edge = |status: &serde_json::Value| {
+        let lane = &status["streams"][0]["lanes"][0];
+        (lane["lane"].as_str().map(str::to_owned), lane["edge"].as_u64())
+    };
+    let first = edge(&proxy.status().await);
+    let goes_on = async |proxy: &Proxy, beyond: Option<u64>, sessions: u64| {
+        let more = || async {
+            watch(proxy, WOWZA).await.is_ok()
+                && edge(&proxy.status().await).1 > beyond.map(|edge| edge + 1)
+                && a.manner.entries() >= sessions
+        };
+        wait_for("the lane to go on", PATIENCE, more).await.unwrap();
+        let list = watch(proxy, WOWZA).await.unwrap();
+        assert!(!list.contains("EXT-X-DISCONTINUITY\n"), "{list}");
+        let now = edge(&proxy.status().await);
+        assert_eq!(now.0, first.0, "the same lane");
+        now.1
+    };
+    proxy.kill();
+    proxy.start_again().await;
+    let after = goes_on(&proxy, first.1, 2).await;
+
+    // The same where the server was away and its entry playlist is asked for again.
+    a.packager.act(Act::Freeze);
+    let failed = || async { state(&proxy, "a").await == "failed" };
+    wait_for("a to fail", PATIENCE, failed).await.unwrap();
+    let asked_again = || async {
+        proxy.status().await["streams"][0]["packagers"][0]["failures"].as_u64() >= Some(3)
+    };
+    wait_for("the entry to be asked for", PATIENCE, asked_again).await.unwrap();
+    a.packager.act(Act::Thaw);
+    goes_on(&proxy, after, 3).await;
 }
