@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::admin::{Access, Door};
@@ -30,6 +31,8 @@ pub struct Wcs {
     /// Its admin port.
     pub door: Door,
     cold: Option<Cold>,
+    /// Those who wait are woken when it is there.
+    woken: Notify,
     inner: Mutex<Inner>,
 }
 
@@ -37,6 +40,8 @@ pub struct Wcs {
 struct Inner {
     /// When the stream was first and last asked for, if it is fetched.
     fetched: Option<(Instant, Instant)>,
+    /// It is there, however cold it was.
+    arrived: bool,
     playlists: u64,
     degraded_percent: u32,
 }
@@ -45,12 +50,18 @@ impl Wcs {
     /// An edge; none: the stream is there at once.
     #[must_use]
     pub fn new(access: Access, cold: Option<Cold>) -> Self {
-        Self { door: Door::new(access), cold, inner: Mutex::default() }
+        Self { door: Door::new(access), cold, woken: Notify::new(), inner: Mutex::default() }
     }
 
     /// So many of its streams in a hundred are degraded.
     pub fn degrade(&self, percent: u32) {
         self.inner.lock().degraded_percent = percent;
+    }
+
+    /// The stream is there from now on.
+    pub fn arrive(&self) {
+        self.inner.lock().arrived = true;
+        self.woken.notify_waiters();
     }
 
     /// Requests for playlists so far.
@@ -68,7 +79,7 @@ impl Wcs {
         let since = fetched.map_or(now, |(since, _)| since);
         inner.fetched = Some((since, now));
         let (Cold::Waits(cold) | Cold::NotFound(cold)) = self.cold?;
-        Some(since + cold).filter(|there| *there > now)
+        Some(since + cold).filter(|there| *there > now && !inner.arrived)
     }
 
     fn stat(&self, params: &str) -> String {
@@ -112,11 +123,15 @@ impl Manner for Wcs {
         if name != "cam.m3u8" {
             return Asked::segment(name, "cam_");
         }
+        let woken = self.woken.notified();
         if let Some(there) = self.subscribe() {
             if let Some(Cold::NotFound(_)) = self.cold {
                 return Asked::nothing();
             }
-            tokio::time::sleep_until(there).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(there) => {}
+                () = woken => {}
+            }
         }
         Asked::Media { prefix: "cam_".to_owned() }
     }

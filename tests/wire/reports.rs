@@ -134,6 +134,13 @@ fn configuration(root: &Path, port: u16) -> String {
     )
 }
 
+fn pool(report: Option<ReportSpec>) -> [PoolSpec; 1] {
+    let kind = KindSpec { kind: Kind::Wowza, report, warm_up: Duration::ZERO };
+    let spec = PackagerSpec { id: a(), zone: String::new(), weight: 1, check: None, kind };
+    let (name, hosts) = (PoolName::new("live"), vec!["*".to_owned()]);
+    [PoolSpec { name, hosts, packagers: vec![spec] }]
+}
+
 /// A packager that is asked until this is dropped.
 struct Asked {
     pools: Arc<Pools>,
@@ -149,10 +156,7 @@ impl Drop for Asked {
 
 impl Asked {
     fn new(client: Client, report: ReportSpec) -> Self {
-        let kind = KindSpec { kind: Kind::Wowza, report: Some(report), warm_up: Duration::ZERO };
-        let spec = PackagerSpec { id: a(), zone: String::new(), weight: 1, check: None, kind };
-        let (name, hosts) = (PoolName::new("live"), vec!["*".to_owned()]);
-        let pools = Arc::new(Pools::new(&[PoolSpec { name, hosts, packagers: vec![spec] }]));
+        let pools = Arc::new(Pools::new(&pool(Some(report))));
         let checks = HealthChecks::new(Arc::clone(&pools), Arc::new(client));
         let (stop, shutdown) = tokio::sync::watch::channel(false);
         let task = tokio::spawn(async move { checks.start(shutdown).await });
@@ -284,6 +288,29 @@ async fn the_packager_s_own_headers_are_not_shown_to_its_admin_port() {
     assert!(request.starts_with("get /connectioncounts?flat http/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("\r\nhost: 127.0.0.1:{}\r\n", server.port)), "{request}");
     assert!(!request.contains("x-edge-key"), "{request}");
+}
+
+#[tokio::test]
+async fn a_reload_begins_and_ends_reports() {
+    let counts = |n: u32| {
+        ok(&format!(
+            "<WowzaMediaServer><ConnectionsCurrent>{n}</ConnectionsCurrent></WowzaMediaServer>"
+        ))
+    };
+    let answers = |n| Server::play(vec![vec![Act::Answer(counts(n)), Act::Close]; 5000]);
+    let (one, two) = (answers(1).await, answers(2).await);
+    let client = Client::new([(a(), endpoint(1))]).unwrap();
+    let asked = Asked::new(client, report(one.port, "/", None));
+    asked.until("one", |report| report.load == Some(1)).await;
+    asked.pools.reload(&pool(Some(report(two.port, "/", None))));
+    asked.until("two", |report| report.load == Some(2)).await;
+    asked.pools.reload(&pool(None));
+    let forgotten = async {
+        while asked.packager().report().is_some() || asked.packager().load().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENT, forgotten).await.unwrap();
 }
 
 /// Asked over TLS, by a packager that is http itself.
