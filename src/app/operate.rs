@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::drains::Drains;
 use super::telling::Telling;
-use super::{groups, parts, tenants};
+use super::{groups, parts, reported, tenants};
 use crate::config::Config;
 use crate::front::{self, Front, Live, Stages};
 use crate::model::lane::{Splice, Step};
@@ -188,6 +188,7 @@ impl Operations for Running {
             *carried.entry(packager).or_default() += 1;
         }
         let packagers = self.pools.all().into_iter().flat_map(|pool| pool.packagers().to_vec());
+        let packagers: Vec<_> = packagers.collect();
         let on_packagers = status.iter().flat_map(|s| s.packagers.iter().map(move |p| (s, p)));
         Gauges {
             ready: self.stages.ready(),
@@ -198,7 +199,9 @@ impl Operations for Running {
             segment_bytes_disk: disk,
             access_log_dropped: self.front.access_log_dropped(),
             pools: tenants::gauges(self),
+            reports: packagers.iter().filter_map(|p| reported::gauge(p)).collect(),
             packagers: packagers
+                .iter()
                 .map(|p| PackagerGauge {
                     up: p.health() != Health::Down,
                     drained: p.drained().is_some(),
@@ -230,6 +233,7 @@ impl Operations for Running {
                     serde_json::json!({
                         "packager": p.id, "pool": name, "zone": p.zone, "weight": p.weight,
                         "health": format!("{:?}", p.health()).to_lowercase(), "cause": p.cause(),
+                        "kind": p.kind.as_str(), "load": p.load(), "report": reported::status(&p),
                         "drained": p.drained().is_some(),
                         "drained_since": p.drained().map(|d| d.since), "leaving": p.is_leaving(),
                     })

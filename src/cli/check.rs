@@ -78,6 +78,8 @@ fn summary(conf: &Path, config: &Config) -> String {
         }
     }
     table(&mut text, &rows);
+    text.push('\n');
+    table(&mut text, &super::kinds::rows(&config.pools));
     zone_hosts(&mut text, config);
     let tenants = tenants(config);
     if !tenants.is_empty() {

@@ -5,6 +5,7 @@ mod auth;
 pub mod check;
 pub mod drain;
 pub mod health;
+mod kinds;
 pub mod pid;
 pub mod reload;
 pub mod webhooks;

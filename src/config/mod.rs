@@ -28,8 +28,8 @@ use ipnet::IpNet;
 pub use dns::Dns;
 pub use error::{ConfigErrors, Problem};
 pub use pool::{
-    Answers, Auth, Credentials, Group, GroupSource, HealthChecks, OriginLimits, Packager, Pool,
-    PoolLimits, Selection,
+    Answers, Auth, Credentials, Group, GroupSource, HealthChecks, OriginLimits, Packager,
+    PackagerKind, Pool, PoolLimits, Reports, Selection,
 };
 pub use tenants::Allowed;
 pub use values::{ByteSize, OriginSecret, PackagerUrl, Secret, StoreSpec};

@@ -225,6 +225,56 @@ impl<'a> Section<'a> {
         names
     }
 
+    /// A map of names that are not ours to numbers; `parse` reads a name, or says why not.
+    pub fn numbers(
+        &self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<String, String>,
+    ) -> Vec<(String, f64)> {
+        let path = self.path.key(key);
+        let map = match self.value(key) {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Mapping(map)) => map,
+            Some(other) => {
+                self.error(
+                    key,
+                    format!("wants a map of names to numbers; this is {}", kind(other)),
+                );
+                return Vec::new();
+            }
+        };
+        let read = |(name, value): (&Value, &Value)| {
+            let name = name.as_str().unwrap_or_default();
+            let path = path.key(name);
+            let number = match value {
+                Value::Number(number) => number.as_f64(),
+                Value::String(text) => text.parse().ok(),
+                _ => None,
+            };
+            let number = number.filter(|number| number.is_finite());
+            if number.is_none() {
+                self.report.error(&path, format!("wants a number; this is {}", kind(value)));
+            }
+            let name = parse(name).map_err(|why| self.report.error(&path, why)).ok();
+            name.zip(number)
+        };
+        map.iter().filter_map(read).collect()
+    }
+
+    /// true or false.
+    pub fn flag(&self, key: &'static str, default: bool) -> bool {
+        let Some(value) = self.value(key) else { return default };
+        let flag = match value {
+            Value::Bool(flag) => Some(*flag),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        if flag.is_none() {
+            self.error(key, format!("wants true or false; this is {}", kind(value)));
+        }
+        flag.unwrap_or(default)
+    }
+
     /// A whole number within `range`, where the key is set.
     pub fn number_if_set(&self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let value = self.value(key)?;

@@ -4,6 +4,7 @@ pub mod align;
 pub mod discovery;
 pub mod health;
 pub mod lane;
+pub mod load;
 pub mod media;
 pub mod multivariant;
 pub mod names;

@@ -11,4 +11,6 @@ pub mod metrics;
 pub use drain::{DrainError, PackagerState};
 
 pub use admin::{Admin, Operations, Settings};
-pub use metrics::{Gauges, GroupGauge, Metrics, PackagerGauge, PoolGauge, StreamGauge, Taken};
+pub use metrics::{
+    Gauges, GroupGauge, Metrics, PackagerGauge, PoolGauge, ReportGauge, StreamGauge, Taken,
+};

@@ -5,7 +5,7 @@
 //! HTTP/1.1 each playlist has one of its own, which is what makes `reconnected` a sign.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -153,21 +153,41 @@ impl Client {
         timeout(deadline, probe).await.unwrap_or(Err(OriginError::Timeout(deadline)))
     }
 
-    fn known(&self, packager: &PackagerId) -> Result<Arc<Entry>, OriginError> {
+    pub(super) fn known(&self, packager: &PackagerId) -> Result<Arc<Entry>, OriginError> {
         self.book.load().get(packager).cloned().ok_or(OriginError::Unknown)
     }
 
-    async fn resolve(&self, entry: &Entry) -> Result<Vec<SocketAddr>, OriginError> {
+    pub(super) async fn resolve(&self, entry: &Entry) -> Result<Vec<SocketAddr>, OriginError> {
         let at = &entry.endpoint;
         let patience = at.limits.connect_timeout;
         entry.names.addresses(&self.resolver, &at.host, at.port, patience).await
+    }
+
+    /// The addresses of a host that is no packager's, asked for anew each time.
+    pub(super) async fn lookup(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, OriginError> {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let found = self.resolver.lookup(host).await;
+        let found =
+            found.map_err(|e| OriginError::Connect(format!("{host} does not resolve: {e}")))?;
+        Ok(found.addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+    }
+
+    /// For connections that are closed after one answer.
+    pub(super) const fn unkept(&self) -> &Connector {
+        &self.segments
     }
 
     fn next_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn fresh_group(&self) -> u64 {
+    pub(super) fn fresh_group(&self) -> u64 {
         group(self.next_serial(), "fresh")
     }
 

@@ -343,7 +343,7 @@ const PACKAGER: &[(&str, &str)] = &[
     ),
     (
         "{ id: b, url: \"http://b\", port: 80 }",
-        "f.yaml:5: pools[0].packagers[1].port: unknown key; known here: id, url, ca, sni, zone, weight, capacity, host, headers, addresses, file, packagers_max, leave_within_seconds",
+        "f.yaml:5: pools[0].packagers[1].port: unknown key; known here: id, url, ca, sni, wowza, wcs, zone, weight, capacity, host, headers, addresses, file, packagers_max, leave_within_seconds",
     ),
 ];
 

@@ -33,6 +33,7 @@ mod documented;
 mod draining;
 mod golden;
 mod groups;
+mod kinds;
 mod pages;
 mod tenants;
 mod webhooks;

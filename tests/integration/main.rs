@@ -58,6 +58,7 @@ mod fairness;
 mod host_names;
 mod iframes;
 mod in_front;
+mod kinds;
 mod lifecycle;
 mod long_windows;
 mod low_latency;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prometheus::{IntGauge, IntGaugeVec};
 
+use super::reported::ReportGauge;
 use crate::model::names::PackagerId;
 use crate::ops::make::Make;
 
@@ -32,6 +33,8 @@ pub struct Gauges {
     pub groups: Vec<super::GroupGauge>,
     /// Every watched stream on every packager that it is watched on.
     pub stream_states: Vec<StreamGauge>,
+    /// What packagers say of themselves.
+    pub reports: Vec<ReportGauge>,
 }
 
 /// One packager.

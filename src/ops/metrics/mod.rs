@@ -4,6 +4,7 @@
 mod auth;
 mod gauges;
 mod groups;
+mod reported;
 mod tenants;
 mod webhooks;
 mod zones;
@@ -17,11 +18,13 @@ use prometheus::{
 
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
 pub use groups::GroupGauge;
+pub use reported::ReportGauge;
 pub use tenants::{PoolGauge, Taken};
 pub use webhooks::Webhooks;
 
 use gauges::Scraped;
 use groups::Grouped;
+use reported::Reported;
 use tenants::Tenants;
 use zones::ZoneBytes;
 
@@ -52,6 +55,7 @@ pub struct Metrics {
     /// Messages to operators.
     pub webhooks: Webhooks,
     grouped: Grouped,
+    reported: Reported,
     scraped: Mutex<Scraped>,
     /// Who is let in.
     pub auth: auth::Auth,
@@ -171,6 +175,7 @@ impl Metrics {
             tenants: Tenants::new(&make)?,
             webhooks: Webhooks::new(&make)?,
             grouped: Grouped::new(&make)?,
+            reported: Reported::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
             auth: auth::Auth::new(&make)?,
             registry: make.0,
@@ -267,6 +272,7 @@ impl Metrics {
         scraped.set(gauges);
         self.tenants.set(&gauges.pools);
         self.grouped.set(&gauges.groups);
+        self.reported.set(&gauges.reports);
         let mut text = Vec::new();
         let mut families = self.registry.gather();
         families.extend(tenants::info(&gauges.pools).unwrap_or_default());
