@@ -109,14 +109,7 @@ fn assemble(
     let own_key = own_key(&*store)?;
     let segments = Segments::open(parts::segments(&config), clock.now()).context("segments")?;
     let segments = Arc::new(segments);
-    let names = Arc::new(NameServers::new(config.dns.servers.clone()));
-    let groups = Groups::open(groups::specs(&config), groups::file(&config), clock.now());
-    let packagers = groups::expanded(&config, &groups.all());
-    let pools = Arc::new(Pools::new(&parts::pools(&packagers)));
-    let (metering, zone) = (metrics.clone(), config.zone.clone());
-    let metering = Metering { metrics: metering, pools: pools.clone(), zone };
-    let client = Client::with_names(parts::endpoints(&packagers), names.clone());
-    let client = Arc::new(client.context("pools")?.metered_by(Arc::new(metering)));
+    let Origins { names, groups, packagers, pools, client } = origins(&config, metrics, clock)?;
     let telling = Telling::new(&config, metrics, clock).context("webhooks")?;
     let counting = Arc::new(Counting(metrics.clone(), telling.clone()));
     let streams = Streams::new(Parts {
@@ -177,6 +170,28 @@ fn assemble(
         own_key,
     };
     Ok((running, chores))
+}
+
+/// The packagers, and who asks them.
+struct Origins {
+    names: Arc<NameServers>,
+    groups: Arc<Groups>,
+    /// The configuration with the members of groups in the place of each.
+    packagers: Config,
+    pools: Arc<Pools>,
+    client: Arc<Client>,
+}
+
+fn origins(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> anyhow::Result<Origins> {
+    let names = Arc::new(NameServers::new(config.dns.servers.clone()));
+    let groups = Groups::open(groups::specs(config), groups::file(config), clock.now());
+    let packagers = groups::expanded(config, &groups.all());
+    let pools = Arc::new(Pools::new(&parts::pools(&packagers)));
+    let (metrics, zone) = (metrics.clone(), config.zone.clone());
+    let metering = Metering { metrics, pools: pools.clone(), zone };
+    let client = Client::with_names(parts::endpoints(&packagers), names.clone());
+    let client = Arc::new(client.context("pools")?.metered_by(Arc::new(metering)));
+    Ok(Origins { names, groups, packagers, pools, client })
 }
 
 /// The installation's own token key: made once and kept in the store.

@@ -58,6 +58,17 @@ pub trait Meter: Send + Sync {
     fn received(&self, packager: &PackagerId, bytes: u64);
 }
 
+/// What is fetched, and how.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    kind: Kind,
+    range: Option<ByteRange>,
+    shows: Shows<'a>,
+    deadline: Duration,
+    /// Counts what comes.
+    received: &'a AtomicU64,
+}
+
 /// What came of one request and its redirects.
 struct Fetched {
     body: Bytes,
@@ -206,8 +217,8 @@ impl Client {
         let work = async {
             let _turn = entry.turn(kind).await?;
             let target = request_target(path)?;
-            let follow = self.follow(&entry, kind, target, range, shows, deadline, &received);
-            let mut fetched = follow.await?;
+            let call = Call { kind, range, shows, deadline, received: &received };
+            let mut fetched = self.follow(&entry, target, call).await?;
             // Packagers copy queries into what they list: from there ours would reach logs and viewers.
             if kind == Kind::Playlist {
                 fetched.body = entry.credentials.taken_out(fetched.body);
@@ -225,13 +236,10 @@ impl Client {
     async fn follow(
         &self,
         entry: &Entry,
-        kind: Kind,
         mut target: String,
-        range: Option<ByteRange>,
-        shows: Shows<'_>,
-        deadline: Duration,
-        received: &AtomicU64,
+        call: Call<'_>,
     ) -> Result<Fetched, OriginError> {
+        let Call { kind, range, shows, deadline, .. } = call;
         let mut reconnected = false;
         for _ in 0..=REDIRECTS_MAX {
             let (connector, group) = match kind {
@@ -256,8 +264,7 @@ impl Client {
             let status = reply.session.response_header().map_or(0, |h| h.status.as_u16());
             match status {
                 200 | 206 => {
-                    let body =
-                        whole(&mut reply, entry, kind, status, range, deadline, received).await?;
+                    let body = whole(&mut reply, entry, status, call).await?;
                     self.keep(kind, group, connector, reply).await;
                     return Ok(Fetched { body, reconnected });
                 }
@@ -266,10 +273,10 @@ impl Client {
                     let location = header.and_then(|h| h.headers.get(LOCATION));
                     let location = location.and_then(|l| l.to_str().ok()).unwrap_or_default();
                     target = redirect_target(&entry.endpoint, &target, location)?;
-                    self.drain(kind, group, connector, reply, deadline, received).await;
+                    self.drain(group, connector, reply, call).await;
                 }
                 _ => {
-                    self.drain(kind, group, connector, reply, deadline, received).await;
+                    self.drain(group, connector, reply, call).await;
                     return Err(OriginError::Status(status));
                 }
             }
@@ -280,12 +287,10 @@ impl Client {
     /// Reads a short body of no use, so that the connection can be kept.
     async fn drain(
         &self,
-        kind: Kind,
         group: u64,
         connector: &Connector,
         mut reply: Reply,
-        deadline: Duration,
-        received: &AtomicU64,
+        Call { kind, deadline, received, .. }: Call<'_>,
     ) {
         let framing = match reply.session.response_header() {
             Some(h) if matches!(h.status.as_u16(), 204 | 304) => Framing::Length(0),
@@ -337,11 +342,8 @@ fn readable_system_authorities() -> Result<(), EndpointError> {
 async fn whole(
     reply: &mut Reply,
     entry: &Entry,
-    kind: Kind,
     status: u16,
-    range: Option<ByteRange>,
-    deadline: Duration,
-    received: &AtomicU64,
+    Call { kind, range, deadline, received, .. }: Call<'_>,
 ) -> Result<Bytes, OriginError> {
     let limits = &entry.endpoint.limits;
     let limit = match kind {

@@ -124,3 +124,28 @@ fn what_is_wrong() {
         "{said}"
     );
 }
+
+#[test]
+fn a_pool_takes_the_queries_of_its_kinds_unless_others_are_named() {
+    let queries = |keys: &str, kinds: &str| {
+        let text = format!("pools:\n- name: live\n  {keys}\n  packagers: [{kinds}]\n");
+        let config = parse(&text).unwrap();
+        let pool = &config.pools[0];
+        (pool.identity_queries.join(" "), pool.auth.queries.join(" "))
+    };
+    let (wowza, wcs) =
+        ("{ id: a, url: \"http://a\", wowza: {} }", "{ id: b, url: \"http://b\", wcs: {} }");
+    let both = format!("{wowza}, {wcs}");
+    let named = "auth: per_viewer\n  auth_queries: [token]\n  identity_queries: [cam]";
+    for (keys, kinds, identity, authentication) in [
+        ("auth: per_viewer", wowza, "DVR", "wowzatoken*"),
+        ("auth: per_viewer", wcs, "", "aclAuth appKey"),
+        ("auth: per_viewer", &both, "DVR", "aclAuth appKey wowzatoken*"),
+        ("auth: per_viewer", "{ id: c, url: \"http://c\" }", "DVR", ""),
+        ("auth: none", &both, "DVR", ""),
+        (named, &both, "cam", "token"),
+    ] {
+        let want = (identity.to_owned(), authentication.to_owned());
+        assert_eq!(queries(keys, kinds), want, "{keys} {kinds}");
+    }
+}

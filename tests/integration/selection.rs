@@ -175,5 +175,5 @@ async fn bytes_between_zones_are_counted_by_pair() {
     viewer.more(2).await;
     let segments = fetched("a").await;
     assert!(segments > 0.0 && from("far").await >= segments, "playlists count as well");
-    assert_eq!(from("here").await, 0.0);
+    assert!(from("here").await < 1.0);
 }

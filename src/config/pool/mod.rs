@@ -12,11 +12,12 @@ mod packager;
 mod selection;
 mod zone_hosts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::hosts;
 use super::section::Section;
+use crate::model::load::Kind;
 use crate::model::names::PoolName;
 use crate::model::paths::{AllowedPaths, PathPattern};
 use crate::model::url_base::UrlBase;
@@ -117,9 +118,11 @@ impl Pool {
                 "is empty; name one or more, such as - { id: a, url: \"http://10.0.0.1:1935\" }",
             );
         }
-        let identity_queries =
-            section.parsed_list("identity_queries", &["DVR"], |_, text| query_name(text));
         let packagers: Vec<Packager> = packagers.into_iter().flatten().collect();
+        let identity = of_kinds(&packagers, Kind::identity_queries);
+        let identity_queries =
+            section.parsed_list("identity_queries", &identity, |_, text| query_name(text));
+        let authentication = of_kinds(&packagers, Kind::authentication_queries);
         let hosts = section.parsed_list("hosts", &["*"], |path, text| {
             let host = hosts::host_pattern(text)?;
             section.report.claim("host", &host, path).map(|()| host)
@@ -127,7 +130,7 @@ impl Pool {
         let zone_hosts = zone_hosts::read(section, &hosts);
         zone_hosts::check(section, &zone_hosts, url_base.as_ref(), &packagers);
         let pool = Self {
-            auth: Auth::read(section, &identity_queries),
+            auth: Auth::read(section, &identity_queries, &authentication),
             name: PoolName::new(name.as_deref().unwrap_or_default()),
             hosts,
             zone_hosts,
@@ -188,6 +191,15 @@ fn must_be_there(section: &Section<'_>, key: &'static str) {
     if !section.has(key) {
         section.error(key, "is missing");
     }
+}
+
+/// What the kinds of the packagers take, each once, where nothing else is said.
+fn of_kinds(
+    packagers: &[Packager],
+    take: impl Fn(Kind) -> &'static [&'static str],
+) -> Vec<&'static str> {
+    let all = packagers.iter().flat_map(|p| take(p.kind.kind()).iter().copied());
+    all.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn query_name(text: &str) -> Result<String, String> {

@@ -5,7 +5,7 @@ mod kind;
 mod wcs;
 mod wowza;
 
-pub use kind::{Kind, QueryName};
+pub use kind::Kind;
 pub use wcs::{Bound, Stats};
 pub use wowza::{Counts, StreamSessions};
 
