@@ -13,4 +13,6 @@ pub mod route;
 pub mod selection;
 pub mod token;
 pub mod uri;
+pub mod utilisation;
+pub mod viewers;
 pub mod watch;
