@@ -1,7 +1,7 @@
 //! Puts everything together; the only module that knows all.
 //!
 //! `parts` the configuration to what each module is told; `serve` the running proxy; `operate`
-//! what operators see and do; `drains` packagers taken out; `chores` what runs beside; `logs`, `listen` and `lifecycle` the
+//! what operators see and do; `drains` packagers taken out; `chores` what runs beside; `viewing` how many watch; `logs`, `listen` and `lifecycle` the
 //! process; `demonstrate` the same behind `segue demo`.
 
 mod chores;
@@ -13,6 +13,7 @@ pub mod logs;
 mod operate;
 mod parts;
 mod serve;
+mod viewing;
 
 pub use demonstrate::demonstrate;
 pub use serve::{Options, serve};

@@ -12,11 +12,13 @@ use parking_lot::Mutex;
 
 use super::drains::Drains;
 use super::parts;
+use super::viewing::{self, Viewing};
 use crate::config::Config;
 use crate::front::{self, Front, Live, Stages};
 use crate::model::lane::Splice;
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey};
 use crate::model::token::Keyring;
+use crate::model::viewers::log::Report;
 use crate::ops::{
     self, DrainError, Gauges, Metrics, Operations, PackagerGauge, PackagerState, StreamGauge,
 };
@@ -74,6 +76,7 @@ pub struct Running {
     pub pools: Arc<Pools>,
     pub client: Arc<Client>,
     pub drains: Arc<Drains>,
+    pub viewing: Arc<Viewing>,
     pub stages: Arc<Stages>,
     pub admin: Arc<ArcSwap<ops::Settings>>,
     /// Seconds after which a lane's log is dropped.
@@ -100,6 +103,7 @@ impl Running {
             self.pools.reload(&parts::pools(&changed));
             self.drains.requests.store(Arc::new(parts::requests(&changed)));
             self.front.reload(parts::front(&changed), keyring);
+            self.viewing.audience.reload(viewing::settings(&changed));
             self.streams.reload(parts::streams(&changed), parts::hosts(&changed));
             self.admin.store(Arc::new(admin_settings(&changed)));
             self.lane_expires_s.store(parts::lane_expires_s(&changed), Ordering::Relaxed);
@@ -137,6 +141,7 @@ impl Operations for Running {
         let packagers = self.pools.all().into_iter().flat_map(|pool| pool.packagers().to_vec());
         let on_packagers = status.iter().flat_map(|s| s.packagers.iter().map(move |p| (s, p)));
         Gauges {
+            viewers: self.viewing.gauges(),
             ready: self.stages.ready(),
             in_flight: self.stages.in_flight() as u64,
             streams: streams as u64,
@@ -174,18 +179,21 @@ impl Operations for Running {
                 list.into_iter().map(move |p| {
                     serde_json::json!({
                         "packager": p.id, "pool": name, "zone": p.zone, "weight": p.weight,
-                        "health": format!("{:?}", p.health()).to_lowercase(), "cause": p.cause(),
+                        "health": format!("{:?}", p.health()).to_lowercase(), "cause": p.cause(), "load": p.load(),
                         "drained": p.drained().is_some(),
                         "drained_since": p.drained().map(|d| d.since),
                     })
                 })
             })
             .collect();
+        let (viewers, utilisation) = self.viewing.status();
         serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.stages.ready(),
             "packagers": packagers,
             "streams": self.streams.status(),
+            "viewers": viewers,
+            "utilisation": utilisation,
         })
     }
 
@@ -199,5 +207,9 @@ impl Operations for Running {
 
     async fn drain(&self, id: &PackagerId, out: bool) -> Result<PackagerState, DrainError> {
         self.drains.set(id, out).await
+    }
+
+    fn heard(&self, report: Report) -> usize {
+        self.viewing.hear(report)
     }
 }

@@ -13,6 +13,7 @@ use super::chores::Chores;
 use super::drains::Drains;
 use super::lifecycle::{self, Settings};
 use super::operate::{Counting, Running, admin_settings};
+use super::viewing::{self, Room, Rounds, Telling, Viewing};
 use super::{listen, parts};
 use crate::config::{self, Config};
 use crate::front::access_log::{AccessLog, Target};
@@ -78,6 +79,7 @@ pub(super) fn serve_and_tell(
     server.add_service(admin_service);
     server.add_service(background_service("health", checks));
     server.add_service(background_service("chores", chores));
+    server.add_service(background_service("viewers", Rounds(running.viewing.clone())));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?listen, admin, "segue serves");
     tell(running.clone());
     let reloading = running.clone();
@@ -126,11 +128,26 @@ fn assemble(
     wait(drains.follow())?.context("store")?;
     let live = Live { pools: pools.clone(), streams: streams.clone(), segments: segments.clone() };
     let keyring = Running::keyring(&config, &own_key).context("token_keys")?;
-    let mut front =
-        Front::new(live, keyring, parts::front(&config), stages.clone()).observed_by(counting);
+    let audience = wait(viewing::remembered(&config, &*store))?.context("store")?;
+    let mut front = Front::new(live, keyring, parts::front(&config), stages.clone())
+        .observed_by(counting)
+        .counted_by(Arc::new(Telling { audience: audience.clone(), clock }));
     if let Some(target) = access_log(&config.log.access) {
         front = front.logging_to(AccessLog::open(target).context("log.access")?);
     }
+    let front = Arc::new(front);
+    let viewing = Arc::new(Viewing {
+        audience,
+        streams: streams.clone(),
+        pools: pools.clone(),
+        segments: segments.clone(),
+        front: front.clone(),
+        store: store.clone(),
+        metrics: metrics.clone(),
+        clock,
+        room: Room::of(&config),
+        sent_bps: AtomicU64::new(0),
+    });
     let lane_expires_s = Arc::new(AtomicU64::new(parts::lane_expires_s(&config)));
     let chores = Chores {
         drains: drains.clone(),
@@ -145,7 +162,8 @@ fn assemble(
         path: options.path.clone(),
         admin: Arc::new(ArcSwap::from_pointee(admin_settings(&config))),
         config: Mutex::new(config),
-        front: Arc::new(front),
+        front,
+        viewing,
         streams,
         segments,
         pools,

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigErrors, Problem};
-pub use pool::{Answers, HealthChecks, OriginLimits, Packager, Pool, PoolLimits};
+pub use pool::{Answers, HealthChecks, OriginLimits, Packager, Pool, PoolLimits, Viewers};
 pub use values::{ByteSize, PackagerUrl, Secret, StoreSpec};
 
 use section::Section;
@@ -101,6 +101,9 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Path and query of a viewer's request, bytes.
     pub uri_bytes: usize,
+    /// Bits per second that this machine can send: nothing is refused for it, but `segue_proxy_utilisation`
+    /// goes by it.
+    pub bandwidth_bps: Option<u64>,
 }
 
 /// Logs.
@@ -276,6 +279,9 @@ impl Limits {
             uri_bytes: section
                 .size("uri_bytes", ByteSize(8192), ByteSize(256)..=ByteSize::kib(64))
                 .as_usize(),
+            bandwidth_bps: section
+                .number_if_set("bandwidth_mbps", 1..=10_000_000)
+                .map(|mbps| mbps * 1_000_000),
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::stream::Printed;
 /// The type of every playlist (RFC 8216, 4), by which CDNs know what to compress.
 const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// Of one viewer only.
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Content-Length, Content-Range, Date, ETag, Age, X-Amz-Cf-Id, X-Cache",
 );
@@ -29,6 +31,13 @@ pub struct Answer {
     pub header: Box<ResponseHeader>,
     /// The body; not sent where the request was HEAD.
     pub body: Bytes,
+}
+
+impl Answer {
+    /// It says something that whoever asked did not know.
+    pub(super) fn is_new(&self) -> bool {
+        self.header.status == StatusCode::OK
+    }
 }
 
 /// Settings, and the header values made of them once.
@@ -104,7 +113,11 @@ impl PoolAnswers {
             playlist_max_age: settings.playlist_max_age,
             cors: Cors::new(&settings.cors_origins),
             retry_after: HeaderValue::from(retry_after_seconds),
-            entry_cache: max_age(settings.entry_max_age, ""),
+            entry_cache: if settings.entry_private {
+                PRIVATE
+            } else {
+                max_age(settings.entry_max_age, "")
+            },
             segment_cache: max_age(settings.segment_max_age, ", immutable"),
         }
     }

@@ -46,6 +46,9 @@ pub enum Failure {
     /// Too many requests wait already.
     #[error("too many requests wait")]
     Waiting,
+    /// The pool has as many viewers as it may.
+    #[error("as many viewers as may be")]
+    ViewersMax,
     /// Listed, but its bytes are not to be had: the fault is ours.
     #[error("segment not available")]
     SegmentLost,
@@ -74,6 +77,7 @@ impl Failure {
             Self::UnknownHost => (421, "unknown host"),
             Self::HeadersTooLarge => (431, "headers too large"),
             Self::Waiting => (503, "too many requests wait"),
+            Self::ViewersMax => (503, "at capacity"),
             Self::SegmentLost => (503, "segment not available"),
             Self::NotReady => (503, "not ready"),
             Self::Refused(refusal) => match refusal {
@@ -118,6 +122,7 @@ mod tests {
     fn our_faults_are_503_and_tell_nothing_of_the_inside() {
         let ours = [
             Failure::Waiting,
+            Failure::ViewersMax,
             Failure::SegmentLost,
             Failure::NotReady,
             Failure::Refused(Refusal::NoPackager),

@@ -1,5 +1,6 @@
 //! Pingora's hooks: every answer is made here, none comes from upstream.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,6 +29,10 @@ pub struct Context {
     pub(super) kind: Kind,
     /// The pool that its host leads to, once that is known.
     pub(super) pool: Option<PoolName>,
+    /// The viewer's address.
+    pub(super) client: Option<IpAddr>,
+    /// The viewer whom its token names.
+    pub(super) viewer: Option<Arc<str>>,
     /// The lane of its token, for the access log.
     pub(super) lane: Option<LaneId>,
     _in_flight: InFlight,
@@ -42,6 +47,8 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
             began: Instant::now(),
             kind: Kind::Other,
             pool: None,
+            client: None,
+            viewer: None,
             lane: None,
             _in_flight: InFlight::begin(&self.0.stages),
         }
@@ -57,6 +64,7 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let current = self.0.current.load();
+        context.client = session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip);
         connection(session, &current.settings, self.0.stages.closing());
         let answer = match self.0.answer(session.req_header(), context).await {
             Ok(answer) => answer,

@@ -3,10 +3,12 @@
 //!
 //! A request's way: `connections` → `hooks` (Pingora) → `request` (method, host, sizes) → the route → `known` or
 //! the keyring (token to lane) → `lanes` → `answer`. `errors` is the one table of refusals,
-//! `stage` what readiness follows, `observe` and `access_log` what is told of each answer.
+//! `stage` what readiness follows, `observe` and `access_log` what is told of each answer, `audience` who
+//! counts viewers.
 
 pub mod access_log;
 mod answer;
+mod audience;
 mod connections;
 mod errors;
 mod hooks;
@@ -26,6 +28,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use pingora::http::RequestHeader;
 
+pub use audience::{Admission, Audience, Full, Uncounted};
 pub use connections::Connections;
 pub use errors::Failure;
 pub use hooks::{Context, Hooks};
@@ -36,6 +39,7 @@ pub use stage::{InFlight, Stage, Stages};
 
 use access_log::AccessLog;
 use answer::{Answer, Prepared};
+use audience::Teller;
 use known::{Known, Verified};
 use request::{Want, host, want};
 
@@ -57,6 +61,8 @@ pub struct Front<L: Lanes> {
     stages: Arc<Stages>,
     waiting: AtomicUsize,
     observer: Arc<dyn Observer>,
+    audience: Arc<dyn Audience>,
+    open: AtomicUsize,
     access_log: Option<AccessLog>,
 }
 
@@ -71,6 +77,8 @@ impl<L: Lanes> Front<L> {
             stages,
             waiting: AtomicUsize::new(0),
             observer: Arc::new(Nobody),
+            audience: Arc::new(Uncounted),
+            open: AtomicUsize::new(0),
             access_log: None,
         }
     }
@@ -80,6 +88,18 @@ impl<L: Lanes> Front<L> {
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
+    }
+
+    /// Has `audience` count viewers and let newcomers in.
+    #[must_use]
+    pub fn counted_by(mut self, audience: Arc<dyn Audience>) -> Self {
+        self.audience = audience;
+        self
+    }
+
+    /// Connections of viewers that are open.
+    pub fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// Writes every answer to `log`.
@@ -138,13 +158,14 @@ impl<L: Lanes> Front<L> {
         if want == Want::Preflight {
             return Ok(answers.preflight(request));
         }
+        let teller = Teller::of(request, query, context.client);
         match route {
             Route::Own { .. } => Err(Failure::NotFound),
             Route::Entry { path } => {
                 context.kind = Kind::Entry;
                 let query = identity_query(query, &answers.identity_queries);
                 let stream = StreamKey { pool, path: path.into(), query: query.into() };
-                let text = self.entry(&current, stream, context).await?;
+                let text = self.entry(&current, stream, &teller, context).await?;
                 Ok(answers.entry(request, text))
             }
             Route::Playlist(place) => {
@@ -157,7 +178,13 @@ impl<L: Lanes> Front<L> {
                     let _waiting = self.wait(&current)?;
                     lane.playlist(&rendition).await?
                 };
-                Ok(answers.playlist(request, lane.header(), &printed))
+                let answer = answers.playlist(request, lane.header(), &printed);
+                if want == Want::All {
+                    let fresh = answer.is_new() && audience::is_main(place.rendition);
+                    self.audience
+                        .asked(&teller.visit(lane.header(), context.viewer.as_deref()), fresh);
+                }
+                Ok(answer)
             }
             Route::Segment { place, msn, short, extension } => {
                 context.kind = Kind::Segment;
@@ -216,14 +243,20 @@ impl<L: Lanes> Front<L> {
         &self,
         current: &Prepared,
         stream: StreamKey,
+        teller: &Teller<'_>,
         context: &mut Context,
     ) -> Result<String, Failure> {
+        let admission =
+            self.audience.admit(&stream, teller.sid()).map_err(|Full| Failure::ViewersMax)?;
         let waiting = self.wait(current)?;
         let lane = self.lanes.join(&stream).await?;
         drop(waiting);
         let lane_id = lane.header().lane.clone();
         context.lane = Some(lane_id.clone());
-        let claims = Claims { stream, lane: lane_id, viewer: None, expires_unix_s: None };
+        let viewer = admission.viewer;
+        self.audience.arrived(&teller.visit(lane.header(), viewer.as_deref()));
+        drop(admission.place);
+        let claims = Claims { stream, lane: lane_id, viewer, expires_unix_s: None };
         let token = self.keyring.load().sign(&claims);
         Ok(lane.multivariant(&token))
     }
@@ -244,12 +277,14 @@ impl<L: Lanes> Front<L> {
             }
             if let Some(lane) = known.lane.upgrade() {
                 context.lane = Some(known.lane_id.clone());
+                context.viewer.clone_from(&known.viewer);
                 return Ok(lane);
             }
         }
         let stream_path = place.stream.to_string();
         let claims = self.keyring.load().verify(place.token, pool, &stream_path, unix_s())?;
         context.lane = Some(claims.lane.clone());
+        context.viewer = claims.viewer.map(Arc::from);
         let waiting = self.wait(current)?;
         let lane = self.lanes.lane(&claims.stream, &claims.lane).await?;
         drop(waiting);
@@ -257,6 +292,7 @@ impl<L: Lanes> Front<L> {
             pool: pool.clone(),
             lane_id: claims.lane,
             expires_unix_s: claims.expires_unix_s,
+            viewer: context.viewer.clone(),
             lane: Arc::downgrade(&lane),
         };
         self.known.put(prefix, Arc::new(verified));

@@ -5,6 +5,7 @@ mod health;
 mod limits;
 mod origin;
 mod packager;
+mod viewers;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub use health::HealthChecks;
 pub use limits::PoolLimits;
 pub use origin::OriginLimits;
 pub use packager::Packager;
+pub use viewers::Viewers;
 
 /// Packagers that carry the same streams, and how their streams are carried.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,8 @@ pub struct Pool {
     pub answers: Answers,
     /// What this tenant may take.
     pub limits: PoolLimits,
+    /// How its viewers are counted.
+    pub viewers: Viewers,
     /// Never empty.
     pub packagers: Vec<Packager>,
 }
@@ -119,6 +123,7 @@ impl Pool {
             origin: section.section("origin", OriginLimits::read),
             answers: section.section("answers", Answers::read),
             limits: section.section("limits", PoolLimits::read),
+            viewers: Viewers::read(section),
             packagers: packagers.into_iter().flatten().collect(),
         };
         name.map(|_| pool)

@@ -1,7 +1,7 @@
 //! How many watch. Nobody says "I am a viewer": it is told from who asks for playlists.
 //!
 //! `cmcd` reads the session id that players may send; `polls` tells how many one address must be from how
-//! often it asks; `census` counts distinct viewers per lane within a window; `ledger` keeps peaks and
+//! often it asks; `visit` is what a request says of whoever makes it; `census` counts distinct viewers per lane within a window; `ledger` keeps peaks and
 //! events; `picture` is what operators are shown; `log` counts from a CDN's log lines.
 
 mod census;
@@ -10,6 +10,7 @@ mod ledger;
 pub mod log;
 mod picture;
 mod polls;
+mod visit;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use picture::{
     EventShown, PackagerShown, Picture, PoolShown, Shown, Sources, StreamShown, ZoneShown,
 };
 pub use polls::{Polls, Window};
+pub use visit::Visit;
 
 use crate::model::names::UnixMs;
 

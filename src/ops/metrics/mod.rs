@@ -2,6 +2,7 @@
 //! happen; gauges are asked for when Prometheus comes by.
 
 mod gauges;
+mod viewers;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use prometheus::{
 };
 
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
+pub use viewers::ViewersGauges;
 
 use gauges::Scraped;
 
@@ -167,6 +169,12 @@ impl Metrics {
         if cut {
             self.responses_cut.inc();
         }
+    }
+
+    /// Bytes of bodies sent to viewers since the start.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.requests.iter().map(|requests| requests.bytes.get()).sum()
     }
 
     /// A packager's playlist was asked for.
