@@ -79,7 +79,7 @@ pub(super) fn serve_and_tell(
     server.add_service(admin_service);
     server.add_service(background_service("health", checks));
     server.add_service(background_service("chores", chores));
-    server.add_service(background_service("viewers", Rounds(running.viewing.clone())));
+    server.add_service(background_service("audience", Rounds(running.viewing.clone())));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?listen, admin, "segue serves");
     tell(running.clone());
     let reloading = running.clone();

@@ -6,6 +6,7 @@ pub mod drain;
 pub mod health;
 pub mod pid;
 pub mod reload;
+pub mod viewers;
 
 use std::path::PathBuf;
 
@@ -58,6 +59,8 @@ pub enum Command {
     Drain(drain::Options),
     /// Bring a packager back that was taken out: it gets new viewers again.
     Undrain(drain::Options),
+    /// How many watch: as the running proxy counts, or as a CDN's log says.
+    Viewers(viewers::Options),
     /// Poll a live HLS stream and report every breach of the rules; exit 1 if there was one.
     Watch(segue::watch::Options),
     /// Compare two packagers of one stream: how far they are apart, and what a failover between them

@@ -27,6 +27,7 @@ mod judges;
 mod lists;
 mod making;
 mod packager;
+mod pollers;
 #[path = "../programme/mod.rs"]
 mod programme;
 mod proxy;
@@ -55,6 +56,7 @@ mod outage;
 mod restart;
 mod scripted;
 mod variants;
+mod viewers;
 
 use std::time::{Duration, Instant};
 
