@@ -127,27 +127,13 @@ fn assemble(
     });
     wait(drains.follow())?.context("store")?;
     let live = Live { pools: pools.clone(), streams: streams.clone(), segments: segments.clone() };
-    let keyring = Running::keyring(&config, &own_key).context("token_keys")?;
     let audience = wait(viewing::remembered(&config, &*store))?.context("store")?;
-    let mut front = Front::new(live, keyring, parts::front(&config), stages.clone())
-        .observed_by(counting)
-        .counted_by(Arc::new(Telling { audience: audience.clone(), clock }));
-    if let Some(target) = access_log(&config.log.access) {
-        front = front.logging_to(AccessLog::open(target).context("log.access")?);
-    }
-    let front = Arc::new(front);
-    let viewing = Arc::new(Viewing {
-        audience,
-        streams: streams.clone(),
-        pools: pools.clone(),
-        segments: segments.clone(),
-        front: front.clone(),
-        store: store.clone(),
-        metrics: metrics.clone(),
-        clock,
-        room: Room::of(&config),
-        sent_bps: AtomicU64::new(0),
-    });
+    let telling = Arc::new(Telling { audience: audience.clone(), clock });
+    let keyring = Running::keyring(&config, &own_key).context("token_keys")?;
+    let front = Front::new(live.clone(), keyring, parts::front(&config), stages.clone());
+    let front = observed(front.observed_by(counting).counted_by(telling), &config)?;
+    let of = (metrics.clone(), Room::of(&config));
+    let viewing = Arc::new(Viewing::new(live, front.clone(), audience, store.clone(), of, clock));
     let lane_expires_s = Arc::new(AtomicU64::new(parts::lane_expires_s(&config)));
     let chores = Chores {
         drains: drains.clone(),
@@ -174,6 +160,14 @@ fn assemble(
         own_key,
     };
     Ok((running, chores))
+}
+
+/// The front with its access log, if there is one.
+fn observed(front: Front<Live>, config: &Config) -> anyhow::Result<Arc<Front<Live>>> {
+    Ok(Arc::new(match access_log(&config.log.access) {
+        Some(target) => front.logging_to(AccessLog::open(target).context("log.access")?),
+        None => front,
+    }))
 }
 
 /// The installation's own token key: made once and kept in the store.

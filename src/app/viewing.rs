@@ -18,10 +18,9 @@ use crate::model::utilisation::{PackagerUse, of_pool, of_proxy};
 use crate::model::viewers::log::Report;
 use crate::model::viewers::{Picture, RowName, Visit};
 use crate::ops::{Metrics, ViewersGauges};
-use crate::packagers::{Health, Packager, Pools};
-use crate::segments::Segments;
+use crate::packagers::{Health, Packager};
 use crate::store::{LaneStore, StoreError};
-use crate::stream::{Clock, Streams};
+use crate::stream::Clock;
 
 /// How often is counted.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
@@ -95,27 +94,37 @@ impl front::Audience for Telling {
 /// What is counted, and from what.
 pub struct Viewing {
     pub audience: Arc<Audience>,
-    pub streams: Arc<Streams>,
-    pub pools: Arc<Pools>,
-    pub segments: Arc<Segments>,
-    pub front: Arc<Front<Live>>,
-    pub store: Arc<dyn LaneStore>,
-    pub metrics: Arc<Metrics>,
-    pub clock: Clock,
-    pub room: Room,
+    live: Live,
+    front: Arc<Front<Live>>,
+    store: Arc<dyn LaneStore>,
+    metrics: Arc<Metrics>,
+    room: Room,
+    clock: Clock,
     /// Bits sent a second, lately.
-    pub sent_bps: AtomicU64,
+    sent_bps: AtomicU64,
 }
 
 impl Viewing {
+    pub fn new(
+        live: Live,
+        front: Arc<Front<Live>>,
+        audience: Arc<Audience>,
+        store: Arc<dyn LaneStore>,
+        (metrics, room): (Arc<Metrics>, Room),
+        clock: Clock,
+    ) -> Self {
+        let sent_bps = AtomicU64::new(0);
+        Self { audience, live, front, store, metrics, room, clock, sent_bps }
+    }
+
     fn packagers(&self) -> impl Iterator<Item = Arc<Packager>> {
-        self.pools.all().into_iter().flat_map(|pool| pool.packagers().to_vec())
+        self.live.pools.all().into_iter().flat_map(|pool| pool.packagers().to_vec())
     }
 
     fn count(&self) {
         let zones: HashMap<PackagerId, String> =
             self.packagers().map(|p| (p.id.clone(), p.zone.clone())).collect();
-        let status = self.streams.status();
+        let status = self.live.streams.status();
         let lanes = status.iter().flat_map(|s| &s.lanes);
         let on: HashMap<&LaneId, &PackagerId> =
             lanes.filter_map(|l| Some((&l.lane, l.packager.as_ref()?))).collect();
@@ -147,8 +156,8 @@ impl Viewing {
     }
 
     fn proxy_utilisation(&self) -> f64 {
-        let (memory, disk) = self.segments.usage();
-        let (streams, _) = self.streams.counts();
+        let (memory, disk) = self.live.segments.usage();
+        let (streams, _) = self.live.streams.counts();
         of_proxy(&[
             (self.front.connections() as u64, Some(self.room.connections)),
             (streams as u64, Some(self.room.streams)),
@@ -160,7 +169,7 @@ impl Viewing {
 
     /// How full each pool is, where that is known.
     fn pool_utilisation(&self) -> Vec<(String, f64)> {
-        let status = self.streams.status();
+        let status = self.live.streams.status();
         let mut lanes: HashMap<&PackagerId, u64> = HashMap::new();
         for lane in status.iter().flat_map(|s| &s.lanes).filter(|l| !l.ended) {
             if let Some(packager) = &lane.packager {
@@ -177,7 +186,7 @@ impl Viewing {
             let uses: Vec<PackagerUse> = pool.packagers().iter().map(used).collect();
             Some((pool.name.to_string(), of_pool(&uses)?))
         };
-        let mut pools: Vec<_> = self.pools.all().into_iter().filter_map(of).collect();
+        let mut pools: Vec<_> = self.live.pools.all().into_iter().filter_map(of).collect();
         pools.sort_by(|a, b| a.0.cmp(&b.0));
         pools
     }
@@ -212,7 +221,7 @@ impl Viewing {
 
     /// A CDN's log said how many watch; how many of its lanes belong to streams of ours.
     pub fn hear(&self, report: Report) -> usize {
-        let pool_of = |host: &str| self.pools.for_host(host).map(|pool| pool.name.clone());
+        let pool_of = |host: &str| self.live.pools.for_host(host).map(|pool| pool.name.clone());
         self.audience.hear(report, &pool_of, self.clock.now())
     }
 }

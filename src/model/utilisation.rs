@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn proxies() {
-        let cases: &[(&[(u64, Option<u64>)], f64)] = &[
+        type Uses = &'static [(u64, Option<u64>)];
+        let cases: &[(Uses, f64)] = &[
             (&[], 0.0),
             (&[(5, None)], 0.0),
             (&[(5, Some(10)), (9, Some(12)), (900, None)], 0.75),

@@ -31,6 +31,7 @@ mod docker;
 mod documented;
 mod draining;
 mod golden;
+mod viewers;
 
 use std::path::PathBuf;
 

@@ -29,15 +29,12 @@ pub fn sid(list: &str) -> Option<&str> {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
         };
-        let (value, next) = match after.strip_prefix("=\"") {
-            Some(quoted) => {
-                let end = end_of_quoted(quoted)?;
-                (quoted.get(..end)?, quoted.get(end + 1..)?)
-            }
-            None => {
-                let after = after.strip_prefix('=').unwrap_or(after);
-                after.split_at(after.find(',').unwrap_or(after.len()))
-            }
+        let (value, next) = if let Some(quoted) = after.strip_prefix("=\"") {
+            let end = end_of_quoted(quoted)?;
+            (quoted.get(..end)?, quoted.get(end + 1..)?)
+        } else {
+            let after = after.strip_prefix('=').unwrap_or(after);
+            after.split_at(after.find(',').unwrap_or(after.len()))
         };
         if key.trim() == "sid" {
             return (!value.is_empty() && value.len() <= SID_BYTES_MAX).then_some(value);

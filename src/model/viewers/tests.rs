@@ -1,5 +1,12 @@
 //! Viewers are counted right: by table, and by pollers that ask as players do.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test may"
+)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -13,7 +20,6 @@ const LANE: LaneNumber = LaneNumber(1);
 const LIMITS: CensusLimits = CensusLimits { exact: 1000, addresses: 1000 };
 
 fn ms(seconds: f64) -> UnixMs {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     UnixMs(1_000_000_000 + (seconds * 1000.0) as u64)
 }
 
@@ -86,7 +92,6 @@ impl Players {
 
     /// The newest segment at `at`.
     fn newest(&self, at: f64) -> u64 {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let number = (at / self.target) as u64;
         let late = if number.is_multiple_of(2) { self.uneven } else { 0.0 };
         if at - number as f64 * self.target < late { number.saturating_sub(1) } else { number }

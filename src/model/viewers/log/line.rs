@@ -183,9 +183,10 @@ fn request(values: &Values<'_>) -> Result<Option<Request>, LineError> {
         return Ok(None);
     }
     // Some write the tilde of our paths encoded.
-    let path = match path.contains("%7") {
-        true => Cow::Owned(path.replace("%7E", "~").replace("%7e", "~")),
-        false => Cow::Borrowed(path),
+    let path = if path.contains("%7") {
+        Cow::Owned(path.replace("%7E", "~").replace("%7e", "~"))
+    } else {
+        Cow::Borrowed(path)
     };
     let Ok(Route::Playlist(place)) = Route::parse(&path) else { return Ok(None) };
     let Some(lane) = place.token.split('.').nth(2) else { return Ok(None) };
@@ -221,6 +222,7 @@ fn hash(texts: &[&str]) -> u64 {
         hasher.update(&(text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     }
-    let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    let mut first = [0; 8];
+    hasher.finalize_xof().fill(&mut first);
+    u64::from_le_bytes(first)
 }

@@ -1,7 +1,7 @@
 //! Distinct viewers by stretches of time. Logs come in any order and late, so a stretch is counted when
 //! all of it is likely to be there, and what comes later than that is told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::line::Request;
@@ -139,7 +139,7 @@ impl Minutes {
         let (number, stretch) = self.newest()?;
         let names: HashMap<u32, &String> =
             self.lanes.iter().map(|(name, number)| (*number, name)).collect();
-        let mut streams: BTreeMap<Reported, ()> = BTreeMap::new();
+        let mut streams: BTreeSet<Reported> = BTreeSet::new();
         for ((host, stream), of) in stretch {
             let mut by_lane: BTreeMap<u32, u64> = BTreeMap::new();
             for lane in of.values() {
@@ -148,13 +148,13 @@ impl Minutes {
             for (lane, viewers) in by_lane {
                 let lane = names.get(&lane).map(|name| (*name).clone()).unwrap_or_default();
                 let (host, stream) = (host.clone(), stream.clone());
-                streams.insert(Reported { host, stream, lane, viewers }, ());
+                streams.insert(Reported { host, stream, lane, viewers });
             }
         }
         Some(Report {
             window_seconds: self.length_ms / 1000,
             at: UnixMs(number * self.length_ms),
-            streams: streams.into_keys().take(super::REPORT_STREAMS_MAX).collect(),
+            streams: streams.into_iter().take(super::REPORT_STREAMS_MAX).collect(),
         })
     }
 
