@@ -57,16 +57,12 @@ pub(super) struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    /// `client`: the viewer's address.
+    /// `client`: the viewer's own address, where it is known.
     pub fn of(request: &'a RequestHeader, query: Option<&'a str>, client: Option<IpAddr>) -> Self {
         let of_header = || text(request, &CMCD_SESSION).and_then(cmcd::sid).map(Into::into);
         let sid = query.and_then(cmcd::sid_of_query).or_else(of_header);
         let user_agent = request.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes);
-        Self {
-            client: client.filter(|_| !by_cdn(request)),
-            user_agent: user_agent.unwrap_or_default(),
-            sid,
-        }
+        Self { client, user_agent: user_agent.unwrap_or_default(), sid }
     }
 
     pub fn sid(&self) -> Option<&str> {
@@ -87,9 +83,13 @@ impl<'a> Teller<'a> {
     }
 }
 
-/// The request is a cache's and not a viewer's own: its address tells nothing of viewers.
-fn by_cdn(request: &RequestHeader) -> bool {
-    request.headers.contains_key("x-amz-cf-id") || request.headers.contains_key("cdn-loop")
+/// Headers of what stands between a viewer and Segue.
+const BETWEEN: [&str; 5] = ["x-forwarded-for", "x-amz-cf-id", "via", "forwarded", "cdn-loop"];
+
+/// The viewer's own address: the peer's, unless a load balancer or a cache is the peer, since then it
+/// tells nothing of viewers.
+pub(super) fn own_address(request: &RequestHeader, peer: Option<IpAddr>) -> Option<IpAddr> {
+    peer.filter(|_| !BETWEEN.iter().any(|name| request.headers.contains_key(*name)))
 }
 
 /// Every viewer plays one rendition of this kind at a time: those of audio and subtitles come beside.

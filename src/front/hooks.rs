@@ -13,6 +13,7 @@ use pingora::{Error, ErrorType, Result};
 use super::Front;
 use super::access_log::{AccessLog, Line, without_token};
 use super::answer::Answer;
+use super::audience::own_address;
 use super::lanes::Lanes;
 use super::observe::{Answered, Kind};
 use super::settings::Settings;
@@ -29,7 +30,7 @@ pub struct Context {
     pub(super) kind: Kind,
     /// The pool that its host leads to, once that is known.
     pub(super) pool: Option<PoolName>,
-    /// The viewer's address.
+    /// The viewer's own address, where it is known.
     pub(super) client: Option<IpAddr>,
     /// The viewer whom its token names.
     pub(super) viewer: Option<Arc<str>>,
@@ -64,7 +65,8 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let current = self.0.current.load();
-        context.client = session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip);
+        let peer = session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip);
+        context.client = own_address(session.req_header(), peer);
         connection(session, &current.settings, self.0.stages.closing());
         let answer = match self.0.answer(session.req_header(), context).await {
             Ok(answer) => answer,

@@ -74,6 +74,20 @@ async fn fifty_behind_one_address_are_estimated_within_15_percent() {
     until(&proxy, "all to be gone", |v| v["now"] == 0 && v["people"] == 0).await;
 }
 
+/// Behind a load balancer all have its address, some a User-Agent of their own.
+#[tokio::test]
+async fn behind_a_load_balancer_requests_alone_tell() {
+    let (_a, _b, proxy) = stand(|proxy| proxy).await;
+    let behind = |n| {
+        let headers = format!("User-Agent: {}\r\nX-Forwarded-For: 192.0.2.1\r\n", n % 10);
+        Player { headers, query: String::new() }
+    };
+    let crowd = Pollers::join(proxy.port(), "cam", (0..20).map(behind).collect(), EVERY).await;
+    wait_for("requests", PATIENCE, || async { crowd.asked() >= 20 * 9 }).await.unwrap();
+    let now = viewers(&proxy).await["now"].as_u64().unwrap();
+    assert!((17..=23).contains(&now), "20 are told as {now}");
+}
+
 #[tokio::test]
 async fn counts_follow_their_lane_over_a_splice_and_peaks_outlive_a_kill() {
     let (a, _b, mut proxy) = stand(|proxy| proxy.pool_setting("people_per_stream: 1.5")).await;
@@ -96,10 +110,10 @@ async fn counts_follow_their_lane_over_a_splice_and_peaks_outlive_a_kill() {
     assert_eq!((&left["now"], &left["peak"]), (&0.into(), &8.into()), "{there:#}");
     assert_eq!(of(&there, "zones", ("zone", "there"))["now"], 8);
     assert_eq!(there["now"], 8, "nobody is counted twice for it");
-    assert_eq!(proxy.metric("segue_packager_viewers{packager=\"b\"}").await as u64, 8);
+    assert_eq!(proxy.metric("segue_packager_viewers{packager=\"b\"}").await.to_string(), "8");
     let stream = "{pool=\"live\",stream=\"/cam/playlist.m3u8\"}";
-    assert_eq!(proxy.metric(&format!("segue_viewers{stream}")).await as u64, 6);
-    assert_eq!(proxy.metric("segue_people{pool=\"live\"}").await as u64, 12);
+    assert_eq!(proxy.metric(&format!("segue_viewers{stream}")).await.to_string(), "6");
+    assert_eq!(proxy.metric("segue_people{pool=\"live\"}").await.to_string(), "12");
     let event = of(&there, "streams", ("stream", "/cam/playlist.m3u8"))["event"].clone();
     drop(more);
     until(&proxy, "two to be gone", |v| v["now"] == 6).await;
@@ -214,7 +228,7 @@ async fn beyond_the_limit_newcomers_are_refused_and_nobody_else() {
     wait_for("them to go on", PATIENCE, || async { crowd.asked() >= asked + 6 }).await.unwrap();
     let unharmed = http::get_from(proxy.port(), "/cam/playlist.m3u8", "Host: other.example\r\n");
     assert_eq!(unharmed.await.unwrap().status, 200);
-    assert_eq!(proxy.metric("segue_viewers_refused_total{pool=\"live\"}").await as u64, 3);
+    assert_eq!(proxy.metric("segue_viewers_refused_total{pool=\"live\"}").await.to_string(), "3");
     assert_eq!(viewers(&proxy).await["refused"], 3);
     drop(crowd);
     until(&proxy, "room", |v| v["now"] == 0).await;
