@@ -15,7 +15,7 @@ use crate::model::viewers::{Census, CensusLimits, LaneNumber, Tally, Visit, Who,
 const SHARDS: usize = 64;
 /// Viewers that are told exactly, of this proxy: some 60 MB. The rest is estimated.
 const EXACT_MAX: usize = 1_000_000;
-/// Addresses that are remembered: some 30 MB.
+/// Addresses that are remembered: some 50 MB.
 const ADDRESSES_MAX: usize = 250_000;
 /// Lanes whose viewers are counted; the proxy has a limit of its own for lanes.
 const LANES_MAX: usize = 1_000_000;

@@ -57,11 +57,12 @@ pub(super) struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    /// `client`: the viewer's own address, where it is known.
-    pub fn of(request: &'a RequestHeader, query: Option<&'a str>, client: Option<IpAddr>) -> Self {
+    /// `peer`: who is at the other end of the connection.
+    pub fn of(request: &'a RequestHeader, query: Option<&'a str>, peer: Option<IpAddr>) -> Self {
         let of_header = || text(request, &CMCD_SESSION).and_then(cmcd::sid).map(Into::into);
         let sid = query.and_then(cmcd::sid_of_query).or_else(of_header);
         let user_agent = request.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes);
+        let client = own_address(request, peer);
         Self { client, user_agent: user_agent.unwrap_or_default(), sid }
     }
 
@@ -88,7 +89,7 @@ const BETWEEN: [&str; 5] = ["x-forwarded-for", "x-amz-cf-id", "via", "forwarded"
 
 /// The viewer's own address: the peer's, unless a load balancer or a cache is the peer, since then it
 /// tells nothing of viewers.
-pub(super) fn own_address(request: &RequestHeader, peer: Option<IpAddr>) -> Option<IpAddr> {
+fn own_address(request: &RequestHeader, peer: Option<IpAddr>) -> Option<IpAddr> {
     peer.filter(|_| !BETWEEN.iter().any(|name| request.headers.contains_key(*name)))
 }
 

@@ -13,7 +13,6 @@ use pingora::{Error, ErrorType, Result};
 use super::Front;
 use super::access_log::{AccessLog, Line, without_token};
 use super::answer::Answer;
-use super::audience::own_address;
 use super::lanes::Lanes;
 use super::observe::{Answered, Kind};
 use super::settings::Settings;
@@ -30,8 +29,8 @@ pub struct Context {
     pub(super) kind: Kind,
     /// The pool that its host leads to, once that is known.
     pub(super) pool: Option<PoolName>,
-    /// The viewer's own address, where it is known.
-    pub(super) client: Option<IpAddr>,
+    /// Who is at the other end of the connection: the viewer, or what stands between.
+    pub(super) peer: Option<IpAddr>,
     /// The viewer whom its token names.
     pub(super) viewer: Option<Arc<str>>,
     /// The lane of its token, for the access log.
@@ -48,7 +47,7 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
             began: Instant::now(),
             kind: Kind::Other,
             pool: None,
-            client: None,
+            peer: None,
             viewer: None,
             lane: None,
             _in_flight: InFlight::begin(&self.0.stages),
@@ -65,8 +64,7 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let current = self.0.current.load();
-        let peer = session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip);
-        context.client = own_address(session.req_header(), peer);
+        context.peer = session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip);
         connection(session, &current.settings, self.0.stages.closing());
         let answer = match self.0.answer(session.req_header(), context).await {
             Ok(answer) => answer,

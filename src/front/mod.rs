@@ -158,11 +158,11 @@ impl<L: Lanes> Front<L> {
         if want == Want::Preflight {
             return Ok(answers.preflight(request));
         }
-        let teller = Teller::of(request, query, context.client);
         match route {
             Route::Own { .. } => Err(Failure::NotFound),
             Route::Entry { path } => {
                 context.kind = Kind::Entry;
+                let teller = Teller::of(request, query, context.peer);
                 let query = identity_query(query, &answers.identity_queries);
                 let stream = StreamKey { pool, path: path.into(), query: query.into() };
                 let text = self.entry(&current, stream, &teller, context).await?;
@@ -180,6 +180,7 @@ impl<L: Lanes> Front<L> {
                 };
                 let answer = answers.playlist(request, lane.header(), &printed);
                 if want == Want::All {
+                    let teller = Teller::of(request, query, context.peer);
                     let fresh = answer.is_new() && audience::is_main(place.rendition);
                     self.audience
                         .asked(&teller.visit(lane.header(), context.viewer.as_deref()), fresh);
