@@ -22,7 +22,9 @@ use parking_lot::Mutex;
 
 use crate::model::names::{LaneId, PackagerId, PoolName, StreamKey, UnixMs};
 use crate::model::viewers::log::Report;
-use crate::model::viewers::{Counts, Group, Ledger, Picture, Row, Sources, Tally, Visit};
+use crate::model::viewers::{
+    Counts, Group, Ledger, Picture, PoolShown, Row, Sources, Tally, Visit,
+};
 
 use census::{Crowd, Watched};
 use gates::Gates;
@@ -174,7 +176,15 @@ impl Audience {
         self.picture.store(Arc::new(picture));
     }
 
+    /// Also of pools that nobody has watched yet.
     fn add_limits(&self, picture: &mut Picture) {
+        let settings = self.settings.load();
+        for pool in settings.keys() {
+            if !picture.pools.iter().any(|shown| shown.pool == *pool) {
+                picture.pools.push(PoolShown::empty(pool.clone()));
+            }
+        }
+        picture.pools.sort_by(|a, b| a.pool.cmp(&b.pool));
         for pool in &mut picture.pools {
             pool.limit = self.settings_of(&pool.pool).limit;
             pool.refused = self.gates.refused(&pool.pool);

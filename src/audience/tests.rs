@@ -95,7 +95,7 @@ fn whoever_gets_no_lane_takes_no_place() {
     audience.count(&nowhere, UnixMs(0));
     let refused =
         |pools: &[crate::model::viewers::PoolShown]| pools.iter().map(|p| p.refused).sum::<u64>();
-    assert_eq!((audience.picture().refused, refused(&audience.picture().pools)), (5, 0));
+    assert_eq!((audience.picture().refused, refused(&audience.picture().pools)), (5, 5));
 }
 
 #[test]

@@ -141,6 +141,14 @@ impl Shown {
     }
 }
 
+impl PoolShown {
+    /// One that nobody has watched yet.
+    #[must_use]
+    pub fn empty(pool: PoolName) -> Self {
+        Self { pool, viewers: Shown::default(), people: 0, limit: None, refused: 0 }
+    }
+}
+
 impl EventShown {
     fn of(event: &Event, hundredths: u32) -> Self {
         Self {
