@@ -197,6 +197,7 @@ pub fn front(config: &Config) -> front::Settings {
     let seconds = |d: std::time::Duration| u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
     let pool = |pool: &config::Pool, allowed: config::Allowed| front::PoolSettings {
         playlist_max_age: pool.answers.playlist_max_age.map(seconds),
+        entry_private: pool.viewers.sessions,
         segment_max_age: seconds(pool.answers.segment_max_age),
         cors_origins: pool.answers.cors_origins.clone(),
         entry_max_age: seconds(pool.answers.entry_max_age),

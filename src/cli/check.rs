@@ -164,12 +164,12 @@ fn place(packager: &Packager) -> String {
     }
 }
 
-pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+pub fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
 /// Appends `rows` with each column as wide as its widest cell.
-pub(super) fn table(text: &mut String, rows: &[Vec<String>]) {
+pub fn table(text: &mut String, rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column| {
         rows.iter()

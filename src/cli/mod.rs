@@ -8,6 +8,7 @@ pub mod health;
 mod kinds;
 pub mod pid;
 pub mod reload;
+pub mod viewers;
 pub mod webhooks;
 
 use std::path::PathBuf;
@@ -64,6 +65,8 @@ pub enum Command {
     /// Whether messages to operators arrive.
     #[command(subcommand)]
     Webhooks(webhooks::Command),
+    /// How many watch: as the running proxy counts, or as a CDN's log says.
+    Viewers(viewers::Options),
     /// Poll a live HLS stream and report every breach of the rules; exit 1 if there was one.
     Watch(segue::watch::Options),
     /// Compare two packagers of one stream: how far they are apart, and what a failover between them

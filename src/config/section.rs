@@ -326,6 +326,29 @@ impl<'a> Section<'a> {
         u32::try_from(number).unwrap_or(default)
     }
 
+    /// A number with two digits behind the point at the most, within `range`: hundredths, so that it stays
+    /// exact.
+    pub fn hundredths(&self, key: &'static str, default: u32, range: RangeInclusive<u32>) -> u32 {
+        let Some(value) = self.value(key) else { return default };
+        let text = match value {
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => text.clone(),
+            other => kind(other).to_owned(),
+        };
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let number = (digits(whole) && digits(fraction) && fraction.len() <= 2)
+            .then(|| format!("{whole}{fraction:0<2}").parse().ok())
+            .flatten()
+            .filter(|number| range.contains(number));
+        if number.is_none() {
+            let shown = |hundredths: u32| format!("{}.{:02}", hundredths / 100, hundredths % 100);
+            let (low, high) = (shown(*range.start()), shown(*range.end()));
+            self.error(key, format!("wants a number from {low} to {high}; this is {text}"));
+        }
+        number.unwrap_or(default)
+    }
+
     /// A whole number within `range`, which counts things in memory.
     pub fn count(&self, key: &'static str, default: u32, range: RangeInclusive<u32>) -> usize {
         usize::try_from(self.small(key, default, range)).unwrap_or(usize::MAX)

@@ -21,4 +21,6 @@ pub mod token;
 pub mod turns;
 pub mod uri;
 pub mod url_base;
+pub mod utilisation;
+pub mod viewers;
 pub mod watch;

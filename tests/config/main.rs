@@ -36,6 +36,7 @@ mod groups;
 mod kinds;
 mod pages;
 mod tenants;
+mod viewers;
 mod webhooks;
 mod zone_hosts;
 

@@ -32,6 +32,7 @@ mod judges;
 mod lists;
 mod making;
 mod packager;
+mod pollers;
 #[path = "../programme/mod.rs"]
 mod programme;
 mod proxy;
@@ -72,6 +73,7 @@ mod selection;
 mod tenants;
 mod unknown_hosts;
 mod variants;
+mod viewers;
 mod webhooks;
 
 use std::time::{Duration, Instant};

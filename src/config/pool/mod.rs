@@ -10,6 +10,7 @@ mod limits;
 mod origin;
 mod packager;
 mod selection;
+mod viewers;
 mod zone_hosts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ pub use origin::OriginLimits;
 pub use packager::Packager;
 pub(super) use packager::headers;
 pub use selection::Selection;
+pub use viewers::Viewers;
 
 /// Packagers that carry the same streams, and how their streams are carried.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +82,8 @@ pub struct Pool {
     pub answers: Answers,
     /// What this tenant may take.
     pub limits: PoolLimits,
+    /// How its viewers are counted.
+    pub viewers: Viewers,
     /// Never empty. One may stand for a group.
     pub packagers: Vec<Packager>,
 }
@@ -157,6 +161,7 @@ impl Pool {
             origin: section.section("origin", OriginLimits::read),
             answers: section.section("answers", Answers::read),
             limits: section.section("limits", PoolLimits::read),
+            viewers: Viewers::read(section),
             packagers,
         };
         pool.no_header_twice(section);

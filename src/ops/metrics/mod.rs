@@ -6,6 +6,7 @@ mod gauges;
 mod groups;
 mod reported;
 mod tenants;
+mod viewers;
 mod webhooks;
 mod zones;
 
@@ -20,6 +21,7 @@ pub use gauges::{Gauges, PackagerGauge, StreamGauge};
 pub use groups::GroupGauge;
 pub use reported::ReportGauge;
 pub use tenants::{PoolGauge, Taken};
+pub use viewers::ViewersGauges;
 pub use webhooks::Webhooks;
 
 use gauges::Scraped;
@@ -200,6 +202,12 @@ impl Metrics {
     /// A request of this pool's viewers was answered; `refused` names the limit, if one was why.
     pub fn answered_for(&self, pool: &PoolName, status: u16, bytes: u64, refused: Option<&str>) {
         self.tenants.answered(pool, status, bytes, refused);
+    }
+
+    /// Bytes of bodies sent to viewers since the start.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.requests.iter().map(|requests| requests.bytes.get()).sum()
     }
 
     /// A packager's playlist was asked for.
