@@ -76,7 +76,7 @@ async fn start(
                 let running = running.clone();
                 Box::new(move |id| running.packager(id).is_ok_and(|state| state.drained))
             },
-            status: Box::new(move || running.status().get("streams").cloned().unwrap_or_default()),
+            status: Box::new(move || running.status()),
         }),
         Err(_) => Err(match failed.join() {
             Ok(Err(error)) => format!("{error:#}"),

@@ -59,7 +59,7 @@ fn summary(conf: &Path, config: &Config) -> String {
     rows.extend(auth::in_front(config));
     table(&mut text, &rows);
     text.push('\n');
-    let mut rows = vec![row(["POOL", "HOSTS", "PACKAGER", "URL", "ZONE", "WEIGHT"])];
+    let mut rows = vec![row(["POOL", "HOSTS", "PACKAGER", "URL", "ZONE", "WEIGHT", "CAPACITY"])];
     for pool in &config.pools {
         let hosts = pool.hosts.join(" ");
         let mut first = (pool.name.as_str(), hosts.as_str());
@@ -67,6 +67,7 @@ fn summary(conf: &Path, config: &Config) -> String {
             let (name, hosts) = std::mem::take(&mut first);
             let zone = if packager.zone.is_empty() { "-" } else { &packager.zone };
             let url = place(packager);
+            let capacity = packager.capacity.map_or("-".to_owned(), |lanes| lanes.to_string());
             rows.push(row([
                 name,
                 hosts,
@@ -74,6 +75,7 @@ fn summary(conf: &Path, config: &Config) -> String {
                 &url,
                 zone,
                 &packager.weight.to_string(),
+                &capacity,
             ]));
         }
     }

@@ -10,6 +10,7 @@ use super::State;
 use super::login::{Asker, Login, LoginError};
 use crate::model::health::{Gauge, Health, Thresholds};
 use crate::model::load::{Bound, Counts, Kind, LoadError, Reported, Stats, WowzaLoad};
+use crate::model::names::PackagerId;
 use crate::origin::{AdminPlace, Client, OriginError, PageAsk};
 
 /// Bytes of a report. A thousand streams of a Wowza are about half a megabyte.
@@ -65,6 +66,38 @@ pub struct Report {
     pub load: Option<u64>,
     /// Why the load is not known, or the newest report is of no use. Empty where all is well.
     pub trouble: String,
+}
+
+impl Report {
+    /// Whether operators hear of it: what is wrong has begun, is over, or is something else now. Numbers may
+    /// differ with every report, and are no news.
+    pub(super) fn is_news_after(&self, before: Option<&Self>) -> bool {
+        let (known, trouble) = before.map_or((true, ""), |b| (b.load.is_some(), &b.trouble));
+        if known && self.load.is_some() {
+            return trouble.is_empty() != self.trouble.is_empty();
+        }
+        let words = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+        known != self.load.is_some() || words(trouble) != words(&self.trouble)
+    }
+
+    /// Says in the log what is wrong and where to look.
+    pub(super) fn tell(&self, packager: &PackagerId) {
+        let (packager, trouble) = (packager.as_str(), self.trouble.as_str());
+        match self.load {
+            Some(load) if trouble.is_empty() => {
+                tracing::info!(target: "segue::packagers", packager, load, "packager tells how much it carries");
+            }
+            Some(_) => {
+                tracing::warn!(target: "segue::packagers", packager, trouble, "packager is not well by its own word");
+            }
+            None if trouble == NOTHING_COUNTED => {
+                tracing::info!(target: "segue::packagers", packager, trouble, "packager does not tell how much it carries: its lanes count instead");
+            }
+            None => {
+                tracing::warn!(target: "segue::packagers", packager, trouble, "packager does not tell how much it carries: its lanes count instead; look at admin, user and password of its wowza or wcs");
+            }
+        }
+    }
 }
 
 /// Why there is no report.
@@ -187,8 +220,30 @@ const NOTHING_COUNTED: &str = "it has counted nothing yet: nobody watches, or ht
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::names::PackagerId;
     use crate::packagers::Membership;
+
+    #[test]
+    fn another_trouble_is_news_and_another_number_is_none() {
+        let report = |load, trouble: &str| Report { last: None, load, trouble: trouble.to_owned() };
+        let refused = report(None, "cannot connect");
+        for (before, now, news) in [
+            (None, report(Some(3), ""), false),
+            (None, refused.clone(), true),
+            (Some(refused.clone()), refused.clone(), false),
+            (Some(refused.clone()), report(None, "user or password is wrong (401)"), true),
+            (Some(refused), report(Some(3), ""), true),
+            (Some(report(Some(3), "")), report(Some(4), ""), false),
+            (Some(report(Some(3), "")), report(Some(3), "blocked is 7"), true),
+            (Some(report(Some(3), "blocked is 7")), report(Some(3), "blocked is 8"), false),
+            (
+                Some(report(None, "cut off after 7 bytes")),
+                report(None, "cut off after 8 bytes"),
+                false,
+            ),
+        ] {
+            assert_eq!(now.is_news_after(before.as_ref()), news, "{before:?} {now:?}");
+        }
+    }
 
     fn reporter(reads: Reads, must_answer: bool) -> Reporter {
         let state = State::new(

@@ -149,12 +149,8 @@ impl State {
     /// What it says of itself now, and why it is down by that.
     pub(super) fn reports(&self, report: Report, down: Option<String>) {
         let mut inner = self.inner.lock();
-        // Numbers in it may differ with every report: that it begins and ends is told.
-        let state = |r: &Report| (r.load.is_some(), r.trouble.is_empty());
-        if inner.report.as_deref().map_or((true, true), state) != state(&report) {
-            let (packager, trouble) = (self.id.as_str(), report.trouble.as_str());
-            let known = report.load.is_some();
-            tracing::info!(target: "segue::packagers", packager, known, trouble, "what the packager says of itself");
+        if report.is_news_after(inner.report.as_deref()) {
+            report.tell(&self.id);
         }
         inner.load = self.since_now(report.load);
         inner.report = Some(Arc::new(report));

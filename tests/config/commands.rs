@@ -28,9 +28,9 @@ admin     127.0.0.1:9090
 store     sqlite:segue.db
 segments  segments (4GiB), memory 1GiB
 
-POOL  HOSTS  PACKAGER  URL                    ZONE  WEIGHT
-live  *      a         http://127.0.0.1:8951  -     1
-             b         http://127.0.0.1:8952  -     1
+POOL  HOSTS  PACKAGER  URL                    ZONE  WEIGHT  CAPACITY
+live  *      a         http://127.0.0.1:8951  -     1       -
+             b         http://127.0.0.1:8952  -     1       -
 
 PACKAGER  KIND     HEALTH CHECK         REPORT
 a         generic  connects, every 2 s  -

@@ -107,8 +107,8 @@ fn check_shows_them() {
     assert!(output.status.success(), "{out}");
     for line in [
         "dns       10.0.0.2:53\n",
-        "az1       http://edges.internal:1935, each address, 64 at most  az1   1\n",
-        "more      listed in packagers.yaml, 8 at most                   -     1\n",
+        "az1       http://edges.internal:1935, each address, 64 at most  az1   1       -\n",
+        "more      listed in packagers.yaml, 8 at most                   -     1       -\n",
     ] {
         assert!(out.contains(line), "{line} in\n{out}");
     }

@@ -108,9 +108,9 @@ fn check_shows_what_each_tenant_may_take() {
         segue.args(["check", "--conf", "f.yaml"]).current_dir(dir.path()).output().unwrap();
     let out = String::from_utf8(output.stdout).unwrap();
     let expected = "
-POOL  HOSTS                  PACKAGER  URL       ZONE  WEIGHT
-x     x.example *.x.example  a         http://a  -     1
-y     *                      b         http://b  -     1
+POOL  HOSTS                  PACKAGER  URL       ZONE  WEIGHT  CAPACITY
+x     x.example *.x.example  a         http://a  -     1       -
+y     *                      b         http://b  -     1       -
 
 POOL  VIEWERS  STREAMS  LANES  MBPS  WAITING  SEGMENTS  PATHS
 x     5000     200      7500   2000  7500     1GiB      /live/*/playlist.m3u8 /vod/**
@@ -120,9 +120,9 @@ y     -        1500     7500   -     7500     3GiB      all
 }
 
 #[test]
-fn the_readme_s_tenants_are_right() {
-    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
-    let blocks = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+fn the_page_s_tenants_are_right() {
+    let page = std::fs::read_to_string(repository("docs/tenants.md")).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let text = blocks.into_iter().find(|text| text.contains("name: acme")).unwrap();
     let config = parse(text).unwrap();
     assert_eq!((config.pools.len(), config.warnings.len()), (2, 0));
