@@ -110,6 +110,15 @@ async fn two_hundred_viewers_make_one_session_of_a_wowza() {
     ] {
         assert!((proxy.metric(metric).await - 1.0).abs() < 0.1, "{metric}");
     }
+    // Beside what Segue counts itself stands what the packager says.
+    let beside = || async {
+        watch(&proxy, WOWZA).await.unwrap();
+        let status = proxy.status().await;
+        let counted = status["viewers"]["packagers"].as_array().cloned().unwrap_or_default();
+        let a = counted.iter().find(|p| p["packager"] == "a").cloned().unwrap_or_default();
+        a["reported"] == 1 && a["viewers"].as_u64().is_some_and(|viewers| viewers > 0)
+    };
+    wait_for("both counts", PATIENCE, beside).await.unwrap();
     // What a challenge asked for is answered from then on.
     let often = || async { a.manner.door.let_in() >= 4 && b.manner.door.let_in() >= 4 };
     wait_for("four reports of each", PATIENCE, often).await.unwrap();
