@@ -45,7 +45,10 @@ impl Admin {
     /// A change that `json` tells more of.
     pub fn post_json(&self, path: &str, json: &str) -> anyhow::Result<Answer> {
         let Some(token) = &self.token else {
-            bail!("the configuration has no admin_token: without one nothing can be changed");
+            bail!(
+                "the configuration has no admin_token, and without one nothing can be changed: \
+                 write one of 16 letters or more, and have the proxy take it with `segue reload`"
+            );
         };
         let length = json.len();
         let head = format!("Content-Length: {length}\r\nAuthorization: Bearer {token}\r\n");

@@ -110,6 +110,10 @@ fn print_rows(rows: &[Vec<String>]) {
     print!("{text}");
 }
 
+/// Said of a log that shows no viewer, since an empty table would leave its reader alone.
+const NOBODY: &str = "no line is an answered media playlist of Segue's, whose path is like \
+                      /live/cam/playlist~TOKEN/x0/index.m3u8";
+
 /// What was read so far, and what is told of it.
 struct Told<'a> {
     options: &'a Options,
@@ -118,6 +122,8 @@ struct Told<'a> {
     /// Lines that could not be read, and why the first could not.
     bad: u64,
     why: Option<LineError>,
+    /// Lines that are no viewer's: comments, segments, entry playlists, other sites.
+    passed_over: u64,
     sent: Option<u64>,
 }
 
@@ -128,6 +134,7 @@ fn from_log(options: &Options, log: &Path, admin: Option<&Admin>) -> anyhow::Res
         minutes: Minutes::new(Duration::from_secs(options.window_seconds)),
         bad: 0,
         why: None,
+        passed_over: 0,
         sent: None,
     };
     if log == Path::new("-") {
@@ -183,7 +190,7 @@ impl Told<'_> {
     fn take(&mut self, reader: &mut Reader, line: &str) {
         match reader.line(line) {
             Ok(Some(request)) => self.minutes.take(request),
-            Ok(None) => {}
+            Ok(None) => self.passed_over += 1,
             Err(why) => {
                 self.bad += 1;
                 self.why.get_or_insert(why);
@@ -201,6 +208,9 @@ impl Told<'_> {
             self.print(&counts);
         }
         if end {
+            if counts.is_empty() && self.bad == 0 && self.passed_over > 0 {
+                eprintln!("segue: {NOBODY}; {} lines were passed over", self.passed_over);
+            }
             self.tell_lost();
         }
         Ok(())

@@ -6,6 +6,14 @@ pub mod post;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Why there is no connection, as the system or TLS says it.
+fn not_connected(error: &pingora::Error) -> String {
+    let (kind, root) = (error.etype().as_str(), error.root_cause());
+    // Where nothing lies beneath, the root is Pingora's own error, which tells more than people want to know.
+    let own = root.downcast_ref::<pingora::Error>().is_some();
+    if own { format!("cannot connect: {kind}") } else { format!("cannot connect: {root}") }
+}
+
 /// Until the process is asked to stop: by Ctrl-C or SIGTERM.
 pub async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};

@@ -36,7 +36,7 @@ impl Client {
                 .connector
                 .get_http_session(&peer)
                 .await
-                .map_err(|e| format!("cannot connect: {}", e.etype().as_str()))?;
+                .map_err(|e| super::not_connected(&e))?;
             match self.send(&mut session, url, headers, body).await {
                 Ok(()) => break session,
                 // The server may close a kept connection at any time: not its fault.

@@ -99,3 +99,18 @@ fn a_log_is_followed_and_standard_input_is_read() {
     let found = all.take(20).find(|json| json["streams"][0]["viewers"] == 7);
     assert!(found.is_some(), "what was appended was not read");
 }
+
+#[test]
+fn a_log_without_a_viewer_says_what_was_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("cdn.log");
+    let fields = "#Fields: date time c-ip cs-uri-stem sc-status cs(User-Agent)\n";
+    let line = "2026-11-29\t16:00:01\t192.0.2.1\t/live/cam/playlist.m3u8\t200\tp\n";
+    std::fs::write(&file, format!("{fields}{line}")).unwrap();
+    let output = read(file.to_str().unwrap(), &[]);
+    assert_eq!(
+        text(&output.stderr),
+        "segue: no line is an answered media playlist of Segue's, whose path is like \
+         /live/cam/playlist~TOKEN/x0/index.m3u8; 2 lines were passed over\n"
+    );
+}
