@@ -182,6 +182,36 @@ fn modules_import_only_what_the_table_allows() {
 }
 
 #[test]
+fn the_table_is_the_one_that_is_written_down() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for (module, allowed) in IMPORTS {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{module}/` |")));
+        let row = row.unwrap_or_else(|| panic!("{module}/ is not in ARCHITECTURE.md"));
+        let written = row.trim_matches(['|', ' ']).rsplit('|').next().unwrap().trim();
+        let allowed =
+            if allowed.is_empty() { "nothing of ours".to_owned() } else { allowed.join(", ") };
+        assert_eq!(written, allowed, "{module}");
+    }
+}
+
+#[test]
+fn prose_is_at_most_120_columns_wide() {
+    let mut broken = Vec::new();
+    for path in files(root(), &|p| p.extension().is_some_and(|e| e == "md")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let mut fenced = false;
+        for (at, line) in text.lines().enumerate() {
+            fenced ^= line.starts_with("```");
+            let prose = !fenced && !line.starts_with('|') && !line.starts_with("    ");
+            if prose && line.chars().count() > 120 {
+                broken.push(format!("{}:{}", shown(&path), at + 1));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
 fn files_are_short_and_open_with_what_they_hold() {
     let mut broken = Vec::new();
     for path in rust("src").into_iter().chain(rust("tests")) {
