@@ -80,8 +80,8 @@ impl Report {
         known != self.load.is_some() || words(trouble) != words(&self.trouble)
     }
 
-    /// Says in the log what is wrong and where to look.
-    pub(super) fn tell(&self, packager: &PackagerId) {
+    /// Says in the log what is wrong and where to look. `down`: that the packager is down has been told.
+    pub(super) fn tell(&self, packager: &PackagerId, down: bool) {
         let (packager, trouble) = (packager.as_str(), self.trouble.as_str());
         match self.load {
             Some(load) if trouble.is_empty() => {
@@ -90,7 +90,7 @@ impl Report {
             Some(_) => {
                 tracing::warn!(target: "segue::packagers", packager, trouble, "packager is not well by its own word");
             }
-            None if trouble == NOTHING_COUNTED => {
+            None if down || trouble == NOTHING_COUNTED => {
                 tracing::info!(target: "segue::packagers", packager, trouble, "packager does not tell how much it carries: its lanes count instead");
             }
             None => {

@@ -150,7 +150,7 @@ impl State {
     pub(super) fn reports(&self, report: Report, down: Option<String>) {
         let mut inner = self.inner.lock();
         if report.is_news_after(inner.report.as_deref()) {
-            report.tell(&self.id);
+            report.tell(&self.id, inner.health == Health::Down);
         }
         inner.load = self.since_now(report.load);
         inner.report = Some(Arc::new(report));
