@@ -363,10 +363,7 @@ impl Streams {
             status: ArcSwapOption::empty(),
         });
         let worker = Worker::new(stream.clone(), deps.clone(), slot.clone(), events, inbox);
-        tokio::spawn(async move {
-            worker.run().await;
-            drop(watching);
-        });
+        tokio::spawn(worker.run(watching));
         slot
     }
 }

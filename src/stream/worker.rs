@@ -17,6 +17,7 @@ use super::fetching::{Fetch, FetchError};
 use super::inside::Got;
 use super::recall::{Learnt, Recalled, Spot};
 use super::source::{Session, Source};
+use super::usage::Watching;
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
 use crate::model::lane::{Observed, SessionResource};
 use crate::model::media::Keyframe;
@@ -127,7 +128,7 @@ impl Worker {
     }
 
     /// Runs until nobody has asked for the stream for long enough.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, watching: Watching) {
         loop {
             let wake = self.turn().await;
             if self.idle() {
@@ -147,6 +148,8 @@ impl Worker {
                 self.take(event).await;
             }
         }
+        // First, or whoever sees that it has ended would still be over the limit.
+        drop(watching);
         self.slot.ended();
     }
 
