@@ -17,7 +17,7 @@ use super::fetching::{Fetch, FetchError};
 use super::inside::Got;
 use super::recall::{Learnt, Recalled, Spot};
 use super::source::{Session, Source};
-use super::usage::Watching;
+use super::usage::Counted;
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
 use crate::model::lane::{Observed, SessionResource};
 use crate::model::media::Keyframe;
@@ -128,7 +128,7 @@ impl Worker {
     }
 
     /// Runs until nobody has asked for the stream for long enough.
-    pub(super) async fn run(mut self, watching: Watching) {
+    pub(super) async fn run(mut self, watching: Counted) {
         loop {
             let wake = self.turn().await;
             if self.idle() {
