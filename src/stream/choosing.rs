@@ -113,13 +113,16 @@ impl Worker {
         new.map(|p| p.id.clone()).or_else(|| fewest().map(|(p, _)| p.id.clone()))
     }
 
-    /// The lane that new viewers of the zone could join on this packager.
+    /// The lane that new viewers of the zone could join on this packager. Not one whose URLs lead elsewhere, since
+    /// before a reload.
     pub(super) fn open_lane(&self, id: &PackagerId, zone: &str) -> Option<&Carried> {
+        let place = self.place(zone);
         self.lanes.values().find(|l| {
             let header = l.log.header();
             let whole = header.extent == Extent::Whole;
             l.opens_on.as_ref() == Some(id)
                 && header.zone == zone
+                && place.is_of(&header.multivariant)
                 && l.log.tail().is_none_or(|t| t.packager == *id && t.end == whole)
                 && !self.cut_short(header, id)
         })
