@@ -1,9 +1,10 @@
 //! Puts everything together; the only module that knows all.
 //!
 //! `parts` the configuration to what each module is told; `serve` the running proxy; `operate`
-//! what operators see and do; `telling` what they are told, `webhooks` whether it arrives; `drains` packagers
-//! taken out, `groups` those that come and go; `chores` what runs beside; `logs`, `listen` and `lifecycle` the
-//! process; `tenants` what each pool takes; `demonstrate` the same behind `segue demo`.
+//! what operators see and do, `reported` what packagers say of themselves, `viewing` how many watch; `telling`
+//! what operators are told, `webhooks` whether it arrives; `drains` packagers taken out, `groups` those that come
+//! and go; `chores` what runs beside; `logs`, `listen` and `lifecycle` the process; `tenants` what each pool takes;
+//! `demonstrate` the same behind `segue demo`.
 
 mod auth;
 mod chores;
@@ -15,9 +16,11 @@ pub mod listen;
 pub mod logs;
 mod operate;
 mod parts;
+mod reported;
 mod serve;
 mod telling;
 mod tenants;
+mod viewing;
 mod webhooks;
 
 pub use demonstrate::demonstrate;

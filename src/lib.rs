@@ -1,6 +1,7 @@
 //! Segue, an HA-aware HLS reverse proxy: viewers do not notice that a packager dies.
 
 pub mod app;
+pub mod audience;
 pub mod config;
 pub mod demo;
 pub mod front;

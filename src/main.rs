@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Some(Command::Drain(options)) => cli::drain::drain(&options),
         Some(Command::Undrain(options)) => cli::drain::undrain(&options),
         Some(Command::Webhooks(command)) => cli::webhooks::webhooks(&command),
+        Some(Command::Viewers(options)) => cli::viewers::viewers(&options),
         Some(Command::Health { url }) => cli::health::health(&url),
         Some(Command::Watch(options)) => return watch(&options),
         Some(Command::Probe(options)) => return probe(&options),

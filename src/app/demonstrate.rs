@@ -10,7 +10,6 @@ use super::operate::Running;
 use super::serve::{Options, serve_and_tell};
 use crate::config::Config;
 use crate::demo;
-use crate::model::names::PackagerId;
 use crate::ops::Operations as _;
 
 /// Runs the demo until Ctrl-C.
@@ -45,7 +44,7 @@ async fn asked_to_stop() {
 
 async fn start(
     options: &demo::Options,
-    packagers: Vec<(PackagerId, String)>,
+    packagers: Vec<demo::Started>,
 ) -> Result<demo::Proxy, String> {
     let run_dir = run_dir();
     let admin = free_port().map_err(|e| format!("no free port: {e}"))?;
@@ -61,7 +60,7 @@ async fn start(
     });
     match told.await {
         Ok(running) => Ok(demo::Proxy {
-            entry: format!("http://{}{}", options.listen, demo::ENTRY),
+            entry: format!("http://{}{}", options.listen, options.packager.entry()),
             drain: {
                 let running = running.clone();
                 Box::new(move |id, out| {
@@ -93,7 +92,7 @@ fn free_port() -> std::io::Result<SocketAddr> {
 
 fn configuration(
     options: &demo::Options,
-    packagers: &[(PackagerId, String)],
+    packagers: &[demo::Started],
     run_dir: &str,
     admin: SocketAddr,
 ) -> String {
@@ -104,8 +103,10 @@ fn configuration(
          log: {{ level: info }}\npools:\n  - name: demo\n    hosts: [\"*\"]\n    packagers:\n",
         options.listen
     );
-    for (n, (id, url)) in packagers.iter().enumerate() {
-        let _ = writeln!(text, "      - {{ id: {id}, url: \"{url}\", zone: az{} }}", n + 1);
+    for (n, packager) in packagers.iter().enumerate() {
+        let demo::Started { id, url, kind } = packager;
+        let kind = if kind.is_empty() { String::new() } else { format!(", {kind}") };
+        let _ = writeln!(text, "      - {{ id: {id}, url: \"{url}\", zone: az{}{kind} }}", n + 1);
     }
     text
 }

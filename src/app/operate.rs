@@ -12,12 +12,14 @@ use parking_lot::Mutex;
 
 use super::drains::Drains;
 use super::telling::Telling;
-use super::{groups, parts, tenants};
+use super::viewing::{self, Viewing};
+use super::{groups, parts, reported, tenants};
 use crate::config::Config;
 use crate::front::{self, Front, Live, Stages};
 use crate::model::lane::{Splice, Step};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey};
 use crate::model::token::Keyring;
+use crate::model::viewers::log::Report;
 use crate::ops::{
     self, DrainError, Gauges, Metrics, Operations, PackagerGauge, PackagerState, StreamGauge,
 };
@@ -104,6 +106,7 @@ pub struct Running {
     pub names: Arc<NameServers>,
     pub groups: Arc<Groups>,
     pub drains: Arc<Drains>,
+    pub viewing: Arc<Viewing>,
     pub stages: Arc<Stages>,
     pub telling: Arc<Telling>,
     pub admin: Arc<ArcSwap<ops::Settings>>,
@@ -133,6 +136,7 @@ impl Running {
             self.names.reload(changed.dns.servers.clone());
             self.drains.requests.store(Arc::new(parts::requests(&changed)));
             self.front.reload(parts::front(&changed), keyring);
+            self.viewing.audience.reload(viewing::settings(&changed));
             self.admin.store(Arc::new(admin_settings(&changed)));
             self.telling.reload(&changed);
             self.lane_expires_s.store(parts::lane_expires_s(&changed), Ordering::Relaxed);
@@ -188,8 +192,10 @@ impl Operations for Running {
             *carried.entry(packager).or_default() += 1;
         }
         let packagers = self.pools.all().into_iter().flat_map(|pool| pool.packagers().to_vec());
+        let packagers: Vec<_> = packagers.collect();
         let on_packagers = status.iter().flat_map(|s| s.packagers.iter().map(move |p| (s, p)));
         Gauges {
+            viewers: self.viewing.gauges(),
             ready: self.stages.ready(),
             in_flight: self.stages.in_flight() as u64,
             streams: streams as u64,
@@ -198,7 +204,9 @@ impl Operations for Running {
             segment_bytes_disk: disk,
             access_log_dropped: self.front.access_log_dropped(),
             pools: tenants::gauges(self),
+            reports: packagers.iter().filter_map(|p| reported::gauge(p)).collect(),
             packagers: packagers
+                .iter()
                 .map(|p| PackagerGauge {
                     up: p.health() != Health::Down,
                     drained: p.drained().is_some(),
@@ -230,12 +238,14 @@ impl Operations for Running {
                     serde_json::json!({
                         "packager": p.id, "pool": name, "zone": p.zone, "weight": p.weight,
                         "health": format!("{:?}", p.health()).to_lowercase(), "cause": p.cause(),
+                        "kind": p.kind.as_str(), "load": p.load(), "report": reported::status(&p),
                         "drained": p.drained().is_some(),
                         "drained_since": p.drained().map(|d| d.since), "leaving": p.is_leaving(),
                     })
                 })
             })
             .collect();
+        let (viewers, utilisation) = self.viewing.status();
         serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.stages.ready(),
@@ -243,6 +253,8 @@ impl Operations for Running {
             "packagers": packagers,
             "groups": groups::status(&self.groups.all(), self.drains.clock.now()),
             "streams": self.streams.status(),
+            "viewers": viewers,
+            "utilisation": utilisation,
         })
     }
 
@@ -256,5 +268,9 @@ impl Operations for Running {
 
     async fn drain(&self, id: &PackagerId, out: bool) -> Result<PackagerState, DrainError> {
         self.drains.set(id, out).await
+    }
+
+    fn heard(&self, report: Report) -> usize {
+        self.viewing.hear(report)
     }
 }

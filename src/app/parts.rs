@@ -1,16 +1,20 @@
 //! The configuration in the terms of each module.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::auth;
 use crate::config::{self, Config};
 use crate::front;
 use crate::model::health::Thresholds;
+use crate::model::load::Kind;
 use crate::model::names::{PackagerId, PoolName};
 use crate::model::playlist;
 use crate::notify;
-use crate::origin::{Endpoint, Limits};
-use crate::packagers::{CheckSpec, PackagerSpec, PoolSpec, Spread};
+use crate::origin::{AdminPlace, Endpoint, Limits};
+use crate::packagers::{
+    Advancing, CheckSpec, KindSpec, Login, PackagerSpec, PoolSpec, Reads, ReportSpec, Spread,
+};
 use crate::segments;
 use crate::store::StoreSpec;
 use crate::stream::{Capacity, PoolSettings};
@@ -52,6 +56,11 @@ fn pool(pool: &config::Pool) -> PoolSpec {
     let check = CheckSpec {
         path: pool.health.path.clone(),
         status: pool.health.expect_status,
+        playlist: pool
+            .health
+            .playlist
+            .as_ref()
+            .map(|path| Advancing { path: path.clone(), stands: pool.health.playlist_stands }),
         interval: pool.health.interval,
         timeout: pool.health.timeout,
         thresholds: Thresholds { rise: pool.health.rise as usize, fall: pool.health.fall as usize },
@@ -62,6 +71,7 @@ fn pool(pool: &config::Pool) -> PoolSpec {
         weight: p.weight,
         capacity: p.capacity,
         check: Some(check.clone()),
+        kind: kind(&p.kind),
     });
     PoolSpec {
         name: pool.name.clone(),
@@ -72,6 +82,38 @@ fn pool(pool: &config::Pool) -> PoolSpec {
             spill_permille: pool.selection.spill_permille,
             slow_start: pool.selection.slow_start,
         },
+    }
+}
+
+/// Which program a packager is, and how it is asked what it carries.
+fn kind(kind: &config::PackagerKind) -> KindSpec {
+    let (reads, warm_up) = match kind {
+        config::PackagerKind::Generic => return KindSpec::default(),
+        config::PackagerKind::Wowza { load, .. } => (Reads::Wowza(*load), Duration::ZERO),
+        config::PackagerKind::Wcs { load, bounds, warm_up, .. } => {
+            (Reads::Wcs(load.clone(), bounds.clone()), *warm_up)
+        }
+    };
+    let report = kind.report().map(|report| ReportSpec {
+        place: admin_place(kind.kind(), report.admin.as_ref()),
+        path: report.path.clone(),
+        login: report.login.as_ref().map(|(user, password)| Login {
+            user: user.clone(),
+            password: password.reveal().clone(),
+        }),
+        reads,
+        interval: report.interval,
+        timeout: report.timeout,
+        thresholds: Thresholds { rise: report.rise as usize, fall: report.fall as usize },
+        must_answer: report.must_answer,
+    });
+    KindSpec { kind: kind.kind(), report, warm_up }
+}
+
+fn admin_place(kind: Kind, admin: Option<&config::PackagerUrl>) -> AdminPlace {
+    match admin {
+        Some(url) => AdminPlace { tls: url.tls, host: Some(url.host.clone()), port: url.port },
+        None => AdminPlace { tls: false, host: None, port: kind.admin_port().unwrap_or(80) },
     }
 }
 
@@ -155,6 +197,7 @@ pub fn front(config: &Config) -> front::Settings {
     let seconds = |d: std::time::Duration| u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
     let pool = |pool: &config::Pool, allowed: config::Allowed| front::PoolSettings {
         playlist_max_age: pool.answers.playlist_max_age.map(seconds),
+        entry_private: pool.viewers.sessions,
         segment_max_age: seconds(pool.answers.segment_max_age),
         cors_origins: pool.answers.cors_origins.clone(),
         entry_max_age: seconds(pool.answers.entry_max_age),

@@ -14,6 +14,7 @@ use super::drains::Drains;
 use super::lifecycle::{self, Settings};
 use super::operate::{Counting, Metering, Running, admin_settings};
 use super::telling::Telling;
+use super::viewing::{self, Doorkeeper, Room, Rounds, Viewing};
 use super::{groups, listen, parts};
 use crate::config::{self, Config};
 use crate::front::access_log::{AccessLog, Target};
@@ -81,6 +82,7 @@ pub(super) fn serve_and_tell(
     server.add_service(admin_service);
     server.add_service(background_service("health", checks));
     server.add_service(background_service("chores", chores));
+    server.add_service(background_service("audience", Rounds(running.viewing.clone())));
     let clock = running.drains.clock;
     let (groups, names) = (running.groups.clone(), running.names.clone());
     let discovery = Discovery::new(groups, names, counting, Arc::new(move || clock.now()));
@@ -109,14 +111,7 @@ fn assemble(
     let own_key = own_key(&*store)?;
     let segments = Segments::open(parts::segments(&config), clock.now()).context("segments")?;
     let segments = Arc::new(segments);
-    let names = Arc::new(NameServers::new(config.dns.servers.clone()));
-    let groups = Groups::open(groups::specs(&config), groups::file(&config), clock.now());
-    let packagers = groups::expanded(&config, &groups.all());
-    let pools = Arc::new(Pools::new(&parts::pools(&packagers)));
-    let (metering, zone) = (metrics.clone(), config.zone.clone());
-    let metering = Metering { metrics: metering, pools: pools.clone(), zone };
-    let client = Client::with_names(parts::endpoints(&packagers), names.clone());
-    let client = Arc::new(client.context("pools")?.metered_by(Arc::new(metering)));
+    let Origins { names, groups, packagers, pools, client } = origins(&config, metrics, clock)?;
     let telling = Telling::new(&config, metrics, clock).context("webhooks")?;
     let counting = Arc::new(Counting(metrics.clone(), telling.clone()));
     let streams = Streams::new(Parts {
@@ -143,12 +138,13 @@ fn assemble(
     });
     wait(drains.follow())?.context("store")?;
     let live = Live { pools: pools.clone(), streams: streams.clone(), segments: segments.clone() };
+    let audience = wait(viewing::remembered(&config, &*store))?.context("store")?;
+    let doorkeeper = Arc::new(Doorkeeper { audience: audience.clone(), clock });
     let keyring = Running::keyring(&config, &own_key).context("token_keys")?;
-    let mut front =
-        Front::new(live, keyring, parts::front(&config), stages.clone()).observed_by(counting);
-    if let Some(target) = access_log(&config.log.access) {
-        front = front.logging_to(AccessLog::open(target).context("log.access")?);
-    }
+    let front = Front::new(live.clone(), keyring, parts::front(&config), stages.clone());
+    let front = observed(front.observed_by(counting).counted_by(doorkeeper), &config)?;
+    let of = (metrics.clone(), Room::of(&config));
+    let viewing = Arc::new(Viewing::new(live, front.clone(), audience, store.clone(), of, clock));
     let lane_expires_s = Arc::new(AtomicU64::new(parts::lane_expires_s(&config)));
     let chores = Chores {
         drains: drains.clone(),
@@ -163,7 +159,8 @@ fn assemble(
         path: options.path.clone(),
         admin: Arc::new(ArcSwap::from_pointee(admin_settings(&config))),
         config: Mutex::new(config),
-        front: Arc::new(front),
+        front,
+        viewing,
         streams,
         segments,
         pools,
@@ -177,6 +174,36 @@ fn assemble(
         own_key,
     };
     Ok((running, chores))
+}
+
+/// The packagers, and who asks them.
+struct Origins {
+    names: Arc<NameServers>,
+    groups: Arc<Groups>,
+    /// The configuration with the members of groups in the place of each.
+    packagers: Config,
+    pools: Arc<Pools>,
+    client: Arc<Client>,
+}
+
+fn origins(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> anyhow::Result<Origins> {
+    let names = Arc::new(NameServers::new(config.dns.servers.clone()));
+    let groups = Groups::open(groups::specs(config), groups::file(config), clock.now());
+    let packagers = groups::expanded(config, &groups.all());
+    let pools = Arc::new(Pools::new(&parts::pools(&packagers)));
+    let (metrics, zone) = (metrics.clone(), config.zone.clone());
+    let metering = Metering { metrics, pools: pools.clone(), zone };
+    let client = Client::with_names(parts::endpoints(&packagers), names.clone());
+    let client = Arc::new(client.context("pools")?.metered_by(Arc::new(metering)));
+    Ok(Origins { names, groups, packagers, pools, client })
+}
+
+/// The front with its access log, if there is one.
+fn observed(front: Front<Live>, config: &Config) -> anyhow::Result<Arc<Front<Live>>> {
+    Ok(Arc::new(match access_log(&config.log.access) {
+        Some(target) => front.logging_to(AccessLog::open(target).context("log.access")?),
+        None => front,
+    }))
 }
 
 /// The installation's own token key: made once and kept in the store.

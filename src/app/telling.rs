@@ -149,7 +149,9 @@ impl Telling {
                 self.hooks.tell(&news);
             }
             let due = if stopping { bundles.rest() } else { bundles.due(now) };
-            due.iter().for_each(|news| self.hooks.tell(news));
+            for news in &due {
+                self.hooks.tell(news);
+            }
             if stopping {
                 return;
             }

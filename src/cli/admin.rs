@@ -34,25 +34,32 @@ impl Admin {
     }
 
     pub fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        self.ask(&format!("GET {path} HTTP/1.1\r\n"))
+        self.ask(&format!("GET {path} HTTP/1.1\r\n"), "")
     }
 
     /// A change: with the token.
     pub fn post(&self, path: &str) -> anyhow::Result<Answer> {
+        self.post_json(path, "")
+    }
+
+    /// A change that `json` tells more of.
+    pub fn post_json(&self, path: &str, json: &str) -> anyhow::Result<Answer> {
         let Some(token) = &self.token else {
             bail!("the configuration has no admin_token: without one nothing can be changed");
         };
-        let head = "Content-Length: 0\r\nAuthorization: Bearer";
-        self.ask(&format!("POST {path} HTTP/1.1\r\n{head} {token}\r\n"))
+        let length = json.len();
+        let head = format!("Content-Length: {length}\r\nAuthorization: Bearer {token}\r\n");
+        self.ask(&format!("POST {path} HTTP/1.1\r\n{head}"), json)
     }
 
-    fn ask(&self, head: &str) -> anyhow::Result<Answer> {
+    fn ask(&self, head: &str, body: &str) -> anyhow::Result<Answer> {
         let address = self.address;
         let none = || format!("no proxy answers at {address}, the configuration's `admin`");
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(none)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        write!(stream, "{head}Host: {address}\r\nConnection: close\r\n\r\n").with_context(none)?;
+        write!(stream, "{head}Host: {address}\r\nConnection: close\r\n\r\n{body}")
+            .with_context(none)?;
         let mut bytes = Vec::new();
         stream.take(ANSWER_MAX).read_to_end(&mut bytes).with_context(none)?;
         let text = String::from_utf8_lossy(&bytes);

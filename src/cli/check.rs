@@ -61,9 +61,7 @@ fn summary(conf: &Path, config: &Config) -> String {
     text.push('\n');
     let mut rows = vec![row(["POOL", "HOSTS", "PACKAGER", "URL", "ZONE", "WEIGHT"])];
     for pool in &config.pools {
-        let zoned = pool.zone_hosts.iter().map(|(host, zone)| format!("{host}={zone}"));
-        let hosts: Vec<String> = pool.hosts.iter().cloned().chain(zoned).collect();
-        let hosts = hosts.join(" ");
+        let hosts = pool.hosts.join(" ");
         let mut first = (pool.name.as_str(), hosts.as_str());
         for packager in &pool.packagers {
             let (name, hosts) = std::mem::take(&mut first);
@@ -80,6 +78,9 @@ fn summary(conf: &Path, config: &Config) -> String {
         }
     }
     table(&mut text, &rows);
+    text.push('\n');
+    table(&mut text, &super::kinds::rows(&config.pools));
+    zone_hosts(&mut text, config);
     let tenants = tenants(config);
     if !tenants.is_empty() {
         text.push('\n');
@@ -88,6 +89,21 @@ fn summary(conf: &Path, config: &Config) -> String {
     auth::who_is_let_in(&mut text, config);
     webhooks(&mut text, config);
     text
+}
+
+/// Where the viewers of hosts that stand for a zone go first, and where they are sent on to.
+fn zone_hosts(text: &mut String, config: &Config) {
+    let mut rows = vec![row(["ZONE HOST", "POOL", "ZONE", "URLS BEGIN WITH"])];
+    for pool in &config.pools {
+        for (host, zone) in &pool.zone_hosts {
+            let base = pool.url_base.as_ref().map_or_else(|| "-".to_owned(), |b| b.for_zone(zone));
+            rows.push(row([host, pool.name.as_str(), zone, &base]));
+        }
+    }
+    if rows.len() > 1 {
+        text.push('\n');
+        table(text, &rows);
+    }
 }
 
 /// Who is told what; without the URLs, which may be secrets.
@@ -148,12 +164,12 @@ fn place(packager: &Packager) -> String {
     }
 }
 
-pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+pub fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
 /// Appends `rows` with each column as wide as its widest cell.
-pub(super) fn table(text: &mut String, rows: &[Vec<String>]) {
+pub fn table(text: &mut String, rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column| {
         rows.iter()

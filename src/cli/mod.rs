@@ -5,8 +5,10 @@ mod auth;
 pub mod check;
 pub mod drain;
 pub mod health;
+mod kinds;
 pub mod pid;
 pub mod reload;
+pub mod viewers;
 pub mod webhooks;
 
 use std::path::PathBuf;
@@ -63,6 +65,8 @@ pub enum Command {
     /// Whether messages to operators arrive.
     #[command(subcommand)]
     Webhooks(webhooks::Command),
+    /// How many watch: as the running proxy counts, or as a CDN's log says.
+    Viewers(viewers::Options),
     /// Poll a live HLS stream and report every breach of the rules; exit 1 if there was one.
     Watch(segue::watch::Options),
     /// Compare two packagers of one stream: how far they are apart, and what a failover between them

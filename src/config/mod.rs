@@ -28,8 +28,8 @@ use ipnet::IpNet;
 pub use dns::Dns;
 pub use error::{ConfigErrors, Problem};
 pub use pool::{
-    Answers, Auth, Credentials, Group, GroupSource, HealthChecks, OriginLimits, Packager, Pool,
-    PoolLimits, Selection,
+    Answers, Auth, Credentials, Group, GroupSource, HealthChecks, OriginLimits, Packager,
+    PackagerKind, Pool, PoolLimits, Reports, Selection, Viewers,
 };
 pub use tenants::Allowed;
 pub use values::{ByteSize, OriginSecret, PackagerUrl, Secret, StoreSpec};
@@ -120,6 +120,9 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Path and query of a viewer's request, bytes.
     pub uri_bytes: usize,
+    /// Bits per second that this machine can send: nothing is refused for it, but `segue_proxy_utilisation`
+    /// goes by it.
+    pub bandwidth_bps: Option<u64>,
 }
 
 /// Logs.
@@ -300,6 +303,9 @@ impl Limits {
             uri_bytes: section
                 .size("uri_bytes", ByteSize(8192), ByteSize(256)..=ByteSize::kib(64))
                 .as_usize(),
+            bandwidth_bps: section
+                .number_if_set("bandwidth_mbps", 1..=10_000_000)
+                .map(|mbps| mbps * 1_000_000),
         }
     }
 }

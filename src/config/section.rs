@@ -225,6 +225,56 @@ impl<'a> Section<'a> {
         names
     }
 
+    /// A map of names that are not ours to numbers; `parse` reads a name, or says why not.
+    pub fn numbers(
+        &self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<String, String>,
+    ) -> Vec<(String, f64)> {
+        let path = self.path.key(key);
+        let map = match self.value(key) {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Mapping(map)) => map,
+            Some(other) => {
+                self.error(
+                    key,
+                    format!("wants a map of names to numbers; this is {}", kind(other)),
+                );
+                return Vec::new();
+            }
+        };
+        let read = |(name, value): (&Value, &Value)| {
+            let name = name.as_str().unwrap_or_default();
+            let path = path.key(name);
+            let number = match value {
+                Value::Number(number) => number.as_f64(),
+                Value::String(text) => text.parse().ok(),
+                _ => None,
+            };
+            let number = number.filter(|number| number.is_finite());
+            if number.is_none() {
+                self.report.error(&path, format!("wants a number; this is {}", kind(value)));
+            }
+            let name = parse(name).map_err(|why| self.report.error(&path, why)).ok();
+            name.zip(number)
+        };
+        map.iter().filter_map(read).collect()
+    }
+
+    /// true or false.
+    pub fn flag(&self, key: &'static str, default: bool) -> bool {
+        let Some(value) = self.value(key) else { return default };
+        let flag = match value {
+            Value::Bool(flag) => Some(*flag),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        if flag.is_none() {
+            self.error(key, format!("wants true or false; this is {}", kind(value)));
+        }
+        flag.unwrap_or(default)
+    }
+
     /// A whole number within `range`, where the key is set.
     pub fn number_if_set(&self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let value = self.value(key)?;
@@ -274,6 +324,29 @@ impl<'a> Section<'a> {
         let range = u64::from(*range.start())..=u64::from(*range.end());
         let number = self.number(key, u64::from(default), range);
         u32::try_from(number).unwrap_or(default)
+    }
+
+    /// A number with two digits behind the point at the most, within `range`: hundredths, so that it stays
+    /// exact.
+    pub fn hundredths(&self, key: &'static str, default: u32, range: RangeInclusive<u32>) -> u32 {
+        let Some(value) = self.value(key) else { return default };
+        let text = match value {
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => text.clone(),
+            other => kind(other).to_owned(),
+        };
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let number = (digits(whole) && digits(fraction) && fraction.len() <= 2)
+            .then(|| format!("{whole}{fraction:0<2}").parse().ok())
+            .flatten()
+            .filter(|number| range.contains(number));
+        if number.is_none() {
+            let shown = |hundredths: u32| format!("{}.{:02}", hundredths / 100, hundredths % 100);
+            let (low, high) = (shown(*range.start()), shown(*range.end()));
+            self.error(key, format!("wants a number from {low} to {high}; this is {text}"));
+        }
+        number.unwrap_or(default)
     }
 
     /// A whole number within `range`, which counts things in memory.

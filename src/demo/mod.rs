@@ -1,7 +1,8 @@
 //! `segue demo`: two packagers that are never in step, the proxy before them, and a page on which
 //! to kill them while the video plays.
 //!
-//! `clip` and `restamp` make an endless stream of a bundled clip; `packager` serves it; `page` shows
+//! `clip` and `restamp` make an endless stream of a bundled clip; `packager` serves it in the `manner` of
+//! one kind: `wowza` and `wcs`, with an `admin` port, are `simulated` for tests as well. `page` shows
 //! what the proxy does. The proxy itself is started by the caller.
 
 use std::future::Future;
@@ -12,18 +13,57 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
+mod admin;
 mod clip;
 mod http;
+mod manner;
 mod packager;
 mod page;
 mod restamp;
+pub mod simulated;
+mod wcs;
+mod wowza;
 
 use crate::model::names::PackagerId;
+use admin::Access;
 use clip::Clip;
+use manner::{Manner, Plain};
 use packager::{Packager, Shape};
+use wcs::Wcs;
+use wowza::Wowza;
 
-/// The path of the demo's stream.
-pub const ENTRY: &str = "/live/cam/playlist.m3u8";
+/// Which kind of packagers are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// Any.
+    #[default]
+    Plain,
+    /// Simulated Wowza Streaming Engines.
+    Wowza,
+    /// Simulated Web Call Servers.
+    Wcs,
+}
+
+impl Kind {
+    /// The path of the demo's stream.
+    #[must_use]
+    pub const fn entry(self) -> &'static str {
+        match self {
+            Self::Plain | Self::Wowza => "/live/cam/playlist.m3u8",
+            Self::Wcs => "/cam/cam.m3u8",
+        }
+    }
+}
+
+/// A packager that the demo has started.
+pub struct Started {
+    /// Its id.
+    pub id: PackagerId,
+    /// Where it serves streams.
+    pub url: String,
+    /// Where it tells of itself, as the configuration says it; empty where its kind does not.
+    pub kind: String,
+}
 
 /// Where the demo answers.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,6 +78,9 @@ pub struct Options {
     /// relates the two, and failover is at segment borders.
     #[arg(long)]
     pub two_encoders: bool,
+    /// What the packagers are, or rather behave like.
+    #[arg(long, value_enum, default_value_t)]
+    pub packager: Kind,
 }
 
 /// The running proxy, as the page needs it.
@@ -73,20 +116,20 @@ pub enum DemoError {
 /// Where something cannot be started.
 pub async fn run<F>(
     options: &Options,
-    start_proxy: impl FnOnce(Vec<(PackagerId, String)>) -> F,
+    start_proxy: impl FnOnce(Vec<Started>) -> F,
     stop: impl Future<Output = ()>,
 ) -> Result<(), DemoError>
 where
     F: Future<Output = Result<Proxy, String>>,
 {
-    let packagers = Arc::new(packagers(options.two_encoders)?);
-    let listed: Vec<_> = packagers.iter().map(|p| (p.id().clone(), p.url())).collect();
+    let packagers = Arc::new(packagers(options)?);
+    let listed = packagers.iter().map(|p| started(p, options.packager)).collect();
     let proxy = start_proxy(listed).await.map_err(DemoError::Proxy)?;
     let listener = TcpListener::bind(options.page)
         .await
         .map_err(|e| DemoError::Listen(options.page.to_string(), e))?;
     let address = listener.local_addr().map_or(options.page, |a| a);
-    greet(address, &packagers, &proxy);
+    greet(address, options.packager.entry(), &packagers, &proxy);
     tokio::select! {
         () = page::page(listener, packagers, proxy) => {}
         () = stop => {}
@@ -96,14 +139,22 @@ where
 
 /// `a` cuts at 0, 4, 8 s and numbers from the stream's beginning; `b` cuts 2 s later, began a
 /// minute later and names otherwise.
-fn packagers(two_encoders: bool) -> Result<Vec<Packager>, DemoError> {
+fn packagers(options: &Options) -> Result<Vec<Packager>, DemoError> {
     let clock = Instant::now();
-    let a = Shape { begin: 0, playlist: "index.m3u8", prefix: "cam-" };
-    let b = Shape { begin: 31, playlist: "chunklist_w71.m3u8", prefix: "media_w71_" };
+    let plain = |playlist, prefix| Arc::new(Plain { playlist, prefix }) as Arc<dyn Manner>;
+    let manners: [Arc<dyn Manner>; 2] = match options.packager {
+        Kind::Plain => [plain("index.m3u8", "cam-"), plain("chunklist_w71.m3u8", "media_w71_")],
+        Kind::Wowza => [0, 1].map(|_| Arc::new(Wowza::new(Access::Digest, false)) as _),
+        Kind::Wcs => [0, 1].map(|_| Arc::new(Wcs::new(Access::Open, None)) as _),
+    };
     let mut started = Vec::new();
-    let clips =
-        if two_encoders { [Clip::a()?, Clip::b()?] } else { [Clip::of_one()?, Clip::of_one()?] };
-    for ((id, shape), clip) in [("a", a), ("b", b)].into_iter().zip(clips) {
+    let clips = if options.two_encoders {
+        [Clip::a()?, Clip::b()?]
+    } else {
+        [Clip::of_one()?, Clip::of_one()?]
+    };
+    for (((id, begin), manner), clip) in [("a", 0), ("b", 31)].into_iter().zip(manners).zip(clips) {
+        let shape = Shape { begin, manner };
         let packager = Packager::start(PackagerId::new(id), clip, shape, clock)
             .map_err(|e| DemoError::Listen(format!("a free port for packager {id}"), e))?;
         started.push(packager);
@@ -111,12 +162,26 @@ fn packagers(two_encoders: bool) -> Result<Vec<Packager>, DemoError> {
     Ok(started)
 }
 
+fn started(packager: &Packager, kind: Kind) -> Started {
+    let admin = packager.admin_url();
+    let kind = match kind {
+        Kind::Plain => String::new(),
+        Kind::Wowza => format!(
+            "wowza: {{ admin: \"{admin}\", user: {}, password: \"{}\" }}",
+            admin::USER,
+            admin::PASSWORD
+        ),
+        Kind::Wcs => format!("wcs: {{ admin: \"{admin}\" }}"),
+    };
+    Started { id: packager.id().clone(), url: packager.url(), kind }
+}
+
 /// What one can do now.
 #[allow(clippy::print_stdout)] // this is what the command is for
-fn greet(address: SocketAddr, packagers: &[Packager], proxy: &Proxy) {
+fn greet(address: SocketAddr, entry: &str, packagers: &[Packager], proxy: &Proxy) {
     println!("Segue demo: open http://{address}/ and kill a packager while the video plays.\n");
     for packager in packagers {
-        println!("  packager {}   {}{ENTRY}", packager.id(), packager.url());
+        println!("  packager {}   {}{entry}", packager.id(), packager.url());
     }
     println!("  the proxy    {}", proxy.entry);
     println!("\nWithout the page:");

@@ -1,5 +1,5 @@
 //! A built-in packager: a live stream from a looping clip, that can be killed, frozen and
-//! restarted like a real one.
+//! restarted like a real one. What it calls things, and what it says of itself, is a `Manner`.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::clip::{Clip, UNIT};
 use super::http::{Handler, Request, Response, serve};
+use super::manner::{Asked, Manner};
 use crate::model::names::PackagerId;
 
 /// Units in a segment.
@@ -91,28 +92,27 @@ pub struct PackagerState {
 }
 
 /// How a packager cuts and names.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Shape {
     /// The unit of the first segment, so that two packagers have different borders and numbers.
     pub begin: u64,
-    /// The media playlist's name.
-    pub playlist: &'static str,
-    /// What stands before a segment's number in its name.
-    pub prefix: &'static str,
+    /// What it calls things.
+    pub manner: Arc<dyn Manner>,
 }
 
 /// A running packager. Ends when dropped.
 pub struct Packager {
     id: PackagerId,
     address: SocketAddr,
+    admin: SocketAddr,
     clock: Instant,
     life: Arc<watch::Sender<Life>>,
-    task: tokio::task::JoinHandle<()>,
+    tasks: [tokio::task::JoinHandle<()>; 2],
 }
 
 impl Drop for Packager {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
@@ -136,14 +136,23 @@ impl Packager {
         shape: Shape,
         clock: Instant,
     ) -> std::io::Result<Self> {
-        let socket = reserve(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        let address = socket.local_addr()?;
-        let listener = socket.listen(BACKLOG)?;
+        let bind = || {
+            let socket = reserve(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+            let address = socket.local_addr()?;
+            Ok::<_, std::io::Error>((socket.listen(BACKLOG)?, address))
+        };
+        let (listener, address) = bind()?;
+        let (admin_listener, admin) = bind()?;
         let life = Life { mode: Mode::Live, begin: shape.begin, restarts: 0 };
         let life = Arc::new(watch::Sender::new(life));
         let stream = Arc::new(Stream { clip, shape, clock, life: life.subscribe() });
-        let task = tokio::spawn(live(listener, address, stream, life.subscribe()));
-        Ok(Self { id, address, clock, life, task })
+        let of_admin = Arc::clone(&stream);
+        let streams: Handler = Arc::new(move |request| Arc::clone(&stream).answer(request).boxed());
+        let admins: Handler =
+            Arc::new(move |request| Arc::clone(&of_admin).answer_admin(request).boxed());
+        let tasks = [(listener, address, streams), (admin_listener, admin, admins)]
+            .map(|(l, at, handler)| tokio::spawn(live(l, at, handler, life.subscribe())));
+        Ok(Self { id, address, admin, clock, life, tasks })
     }
 
     /// Its id.
@@ -156,6 +165,12 @@ impl Packager {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it tells of itself, if its manner has something to tell.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
     }
 
     /// What it does now.
@@ -205,17 +220,13 @@ fn reserve(address: SocketAddr) -> std::io::Result<TcpSocket> {
 async fn live(
     mut listener: TcpListener,
     address: SocketAddr,
-    stream: Arc<Stream>,
+    handler: Handler,
     mut life: watch::Receiver<Life>,
 ) {
     loop {
         let restarts = life.borrow().restarts;
-        let handler: Handler = {
-            let stream = Arc::clone(&stream);
-            Arc::new(move |request| Arc::clone(&stream).answer(request).boxed())
-        };
         tokio::select! {
-            () = serve(listener, handler) => {}
+            () = serve(listener, Arc::clone(&handler)) => {}
             _ = life.wait_for(|l| l.mode == Mode::Killed || l.restarts != restarts) => {}
         }
         listener = loop {
@@ -248,57 +259,61 @@ impl Stream {
         let Ok(life) = life.wait_for(|l| l.mode != Mode::Frozen).await.map(|l| *l) else {
             return Response::not_found("gone");
         };
-        let Some(name) = request.path.strip_prefix("/live/cam/") else {
-            return Response::not_found("no such stream");
-        };
         let newest = newest(life, units_made(self.clock));
-        if name == "playlist.m3u8" {
-            return Response::ok("application/vnd.apple.mpegurl", self.multivariant());
-        }
-        let Some(newest) = newest else { return Response::not_found("not yet") };
-        if name == self.shape.playlist {
-            return Response::ok("application/vnd.apple.mpegurl", self.media(newest));
-        }
-        let number = name.strip_prefix(self.shape.prefix).and_then(|n| n.strip_suffix(".ts"));
-        match number.and_then(|n| n.parse::<u64>().ok()) {
-            Some(n) if n <= newest && n + KEPT > newest => {
-                let unit = life.begin + n * SEGMENT_UNITS;
+        let number = match self.shape.manner.find(&request).await {
+            Asked::Answer(response) => return response,
+            Asked::Media { prefix } => {
+                let Some(newest) = newest else { return Response::not_found("not yet") };
+                return Response::ok("application/vnd.apple.mpegurl", media(newest, &prefix));
+            }
+            Asked::Segment(number) => number,
+        };
+        match newest {
+            Some(newest) if number <= newest && number + KEPT > newest => {
+                let unit = life.begin + number * SEGMENT_UNITS;
                 Response::ok("video/mp2t", self.clip.units(unit, SEGMENT_UNITS))
             }
             _ => Response::not_found("no such segment"),
         }
     }
 
-    fn multivariant(&self) -> String {
-        format!(
-            "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-STREAM-INF:BANDWIDTH=160000,RESOLUTION=640x360,\
-             CODECS=\"avc1.4d401e,mp4a.40.2\"\n{}\n",
-            self.shape.playlist
-        )
-    }
-
-    fn media(&self, newest: u64) -> String {
-        let first = (newest + 1).saturating_sub(LISTED);
-        let seconds = SEGMENT_UNITS * UNIT.as_secs();
-        let mut text = format!(
-            "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:{seconds}\n\
-             #EXT-X-MEDIA-SEQUENCE:{first}\n"
-        );
-        for n in first..=newest {
-            let _ = writeln!(text, "#EXTINF:{seconds}.000,\n{}{n}.ts", self.shape.prefix);
+    async fn answer_admin(self: Arc<Self>, request: Request) -> Response {
+        let mut life = self.life.clone();
+        if life.wait_for(|l| l.mode != Mode::Frozen).await.is_err() {
+            return Response::not_found("gone");
         }
-        text
+        self.shape.manner.admin(&request).await
     }
+}
+
+/// A media playlist up to the segment `newest`; names begin with `prefix`.
+fn media(newest: u64, prefix: &str) -> String {
+    let first = (newest + 1).saturating_sub(LISTED);
+    let seconds = SEGMENT_UNITS * UNIT.as_secs();
+    let mut text = format!(
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:{seconds}\n\
+         #EXT-X-MEDIA-SEQUENCE:{first}\n"
+    );
+    for n in first..=newest {
+        let _ = writeln!(text, "#EXTINF:{seconds}.000,\n{prefix}{n}.ts");
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::manner::Plain;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
+    fn shape(begin: u64) -> Shape {
+        let manner = Arc::new(Plain { playlist: "index.m3u8", prefix: "seg-" });
+        Shape { begin, manner }
+    }
+
     fn start() -> Packager {
-        let shape = Shape { begin: 31, playlist: "index.m3u8", prefix: "seg-" };
+        let shape = shape(31);
         Packager::start(PackagerId::new("b"), Clip::b().unwrap(), shape, Instant::now()).unwrap()
     }
 
@@ -337,13 +352,15 @@ mod tests {
 
     #[test]
     fn frozen_it_leaves_requests_without_an_answer() {
-        let shape = Shape { begin: 0, playlist: "index.m3u8", prefix: "seg-" };
+        let shape = shape(0);
         for (mode, answers) in [(Mode::Live, true), (Mode::Frozen, false)] {
             let life = watch::Sender::new(Life { mode, begin: 0, restarts: 0 });
             let (clip, life) = (Clip::a().unwrap(), life.subscribe());
-            let stream = Arc::new(Stream { clip, shape, clock: Instant::now(), life });
+            let stream =
+                Arc::new(Stream { clip, shape: shape.clone(), clock: Instant::now(), life });
             let path = "/live/cam/index.m3u8".to_owned();
-            let answer = stream.answer(Request { method: "GET".to_owned(), path });
+            let answer =
+                stream.answer(Request { method: "GET".to_owned(), path, ..Request::default() });
             assert_eq!(answer.now_or_never().is_some(), answers, "{mode:?}");
         }
     }

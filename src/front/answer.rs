@@ -36,6 +36,13 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+impl Answer {
+    /// It says something that whoever asked did not know.
+    pub(super) fn is_new(&self) -> bool {
+        self.header.status == StatusCode::OK
+    }
+}
+
 /// Settings, and the header values made of them once.
 pub struct Prepared {
     /// The settings.
@@ -130,7 +137,7 @@ impl PoolAnswers {
             playlist_max_age: settings.playlist_max_age,
             cors: Cors::new(&settings.cors_origins),
             retry_after: HeaderValue::from(retry_after_seconds),
-            entry_cache: if settings.auth.per_viewer {
+            entry_cache: if settings.entry_private || settings.auth.per_viewer {
                 PRIVATE
             } else {
                 max_age(settings.entry_max_age, "")

@@ -33,7 +33,6 @@ const LAST_REQUESTS_WITHIN: Duration = Duration::from_millis(500);
 pub struct Connections<L: Lanes> {
     proxy: Arc<HttpProxy<Hooks<L>>>,
     front: Arc<Front<L>>,
-    open: AtomicUsize,
 }
 
 impl<L: Lanes> Connections<L> {
@@ -49,7 +48,7 @@ impl<L: Lanes> Connections<L> {
         h2.max_concurrent_streams(H2_STREAMS_MAX);
         h2.max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX));
         proxy.h2_options = Some(h2);
-        Self { proxy: Arc::new(proxy), front: Arc::clone(front), open: AtomicUsize::new(0) }
+        Self { proxy: Arc::new(proxy), front: Arc::clone(front) }
     }
 
     /// HTTP/1.1, one request after the other.
@@ -80,7 +79,7 @@ impl<L: Lanes> ServerApp for Connections<L> {
     ) -> Option<Stream> {
         let current = self.front.current();
         let limits = &current.settings;
-        let _open = Open::count(&self.open, limits.connections_max)?;
+        let _open = Open::count(&self.front.open, limits.connections_max)?;
         let mut first = [0; H2_BEGINS.len()];
         // Silent for too long, or gone already: nobody to answer.
         let peeked = tokio::time::timeout(limits.keepalive, stream.try_peek(&mut first)).await;

@@ -33,6 +33,8 @@ pub struct Context {
     pub(super) kind: Kind,
     /// The pool that its host leads to, once that is known.
     pub(super) pool: Option<PoolName>,
+    /// The viewer whom its token names.
+    pub(super) viewer: Option<Arc<str>>,
     /// The lane of its token, for the access log.
     pub(super) lane: Option<LaneId>,
     /// The key of the limit that it was refused for.
@@ -53,6 +55,7 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
             began: Instant::now(),
             kind: Kind::Other,
             pool: None,
+            viewer: None,
             lane: None,
             refused: None,
             expires_unix_s: None,

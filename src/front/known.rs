@@ -18,6 +18,8 @@ pub struct Verified<L> {
     pub lane_id: LaneId,
     /// The Unix second from which it is refused, if any.
     pub expires_unix_s: Option<u64>,
+    /// The viewer that it names, if any.
+    pub viewer: Option<Arc<str>>,
     /// The lane, as long as it is watched.
     pub lane: Weak<L>,
 }
@@ -104,6 +106,7 @@ mod tests {
             pool: PoolName::new(pool),
             lane_id: LaneId::new("a-1"),
             expires_unix_s: None,
+            viewer: None,
             lane: Weak::new(),
         })
     }

@@ -104,6 +104,7 @@ pub trait ListedLane: Send + Sync + 'static {
 }
 
 /// The real lanes.
+#[derive(Clone)]
 pub struct Live {
     /// Which hosts lead to which pool.
     pub pools: Arc<Pools>,

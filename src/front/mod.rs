@@ -2,13 +2,14 @@
 //! directory; nothing is proxied, and nothing waits for a packager but a first playlist.
 //!
 //! A request's way: `connections` → `hooks` (Pingora) → `client` (whose address it is) → `gate` (did it come
-//! through the CDN) → `request` (method, host, sizes) → the route → `auth` (entry: is he let in) → `known` or
-//! the keyring (token to lane) → `lanes` → `answer` → `sending`. `errors` is the one table of refusals,
-//! `tenant` what one pool's viewers may take,
-//! `stage` what readiness follows, `observe` and `access_log` what is told of each answer.
+//! through the CDN) → `request` (method, host, sizes) → the route → `auth` (entry: is he let in) → `pinned`
+//! (token to lane, and a new lane's token; `known` remembers) → `lanes` → `answer` → `sending`. `errors` is the one
+//! table of refusals, `tenant` what one pool's viewers may take, `stage` what readiness follows, `observe` and
+//! `access_log` what is told of each answer, `audience` who counts viewers.
 
 pub mod access_log;
 mod answer;
+mod audience;
 pub mod auth;
 pub mod client;
 mod connections;
@@ -18,6 +19,7 @@ mod hooks;
 mod known;
 mod lanes;
 mod observe;
+mod pinned;
 mod range;
 mod request;
 mod sending;
@@ -26,13 +28,15 @@ mod stage;
 mod tenant;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use http::Method;
 use pingora::http::RequestHeader;
 
+pub use audience::{Admission, Audience, Full, Uncounted};
 pub use connections::Connections;
 pub use errors::Failure;
 pub use hooks::{Context, Hooks};
@@ -44,14 +48,15 @@ pub use tenant::TenantUse;
 
 use access_log::AccessLog;
 use answer::{Answer, PoolAnswers, Prepared};
-use known::{Known, Verified};
+use audience::Teller;
+use known::Known;
 use request::{Want, want};
 use tenant::{Counted, Tenant};
 
 use crate::model::lane::Held;
 use crate::model::names::{OutputMsn, PoolName, RenditionId, StreamKey};
 use crate::model::route::{Place, Route, identity_query};
-use crate::model::token::{Claims, Keyring};
+use crate::model::token::Keyring;
 use crate::stream::Named;
 
 /// Verified tokens that are remembered at most.
@@ -66,6 +71,8 @@ pub struct Front<L: Lanes> {
     stages: Arc<Stages>,
     waiting: AtomicUsize,
     observer: Arc<dyn Observer>,
+    audience: Arc<dyn Audience>,
+    open: AtomicUsize,
     access_log: Option<AccessLog>,
     gatekeeper: gate::Gatekeeper,
 }
@@ -81,6 +88,8 @@ impl<L: Lanes> Front<L> {
             stages,
             waiting: AtomicUsize::new(0),
             observer: Arc::new(Nobody),
+            audience: Arc::new(Uncounted),
+            open: AtomicUsize::new(0),
             access_log: None,
             gatekeeper: gate::Gatekeeper::default(),
         }
@@ -91,6 +100,18 @@ impl<L: Lanes> Front<L> {
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
+    }
+
+    /// Has `audience` count viewers and let newcomers in.
+    #[must_use]
+    pub fn counted_by(mut self, audience: Arc<dyn Audience>) -> Self {
+        self.audience = audience;
+        self
+    }
+
+    /// Connections of viewers that are open.
+    pub fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// Writes every answer to `log`.
@@ -186,7 +207,8 @@ impl<L: Lanes> Front<L> {
                 let pool = asked.pool.clone();
                 let stream = StreamKey { pool, path: path.into(), query: identity.into() };
                 self.admit(request, asked.query, &stream, context).await?;
-                let text = self.entry(asked, stream, context).await?;
+                let teller = Teller::of(request, asked.query, context.client);
+                let text = self.entry(asked, stream, &teller, context).await?;
                 Ok(answers.entry(request, text))
             }
             Route::Playlist(place) => {
@@ -199,7 +221,14 @@ impl<L: Lanes> Front<L> {
                     let _waiting = self.wait(&answers.tenant)?;
                     lane.playlist(&rendition).await?
                 };
-                Ok(answers.playlist(request, lane.header(), &printed))
+                let answer = answers.playlist(request, lane.header(), &printed);
+                if request.method == Method::GET {
+                    let teller = Teller::of(request, asked.query, context.client);
+                    let fresh = answer.is_new() && audience::is_main(place.rendition);
+                    self.audience
+                        .asked(&teller.visit(lane.header(), context.viewer.as_deref()), fresh);
+                }
+                Ok(answer)
             }
             Route::Segment { place, msn, short, extension } => {
                 context.kind = Kind::Segment;
@@ -251,61 +280,6 @@ impl<L: Lanes> Front<L> {
             "readyz" => Err(Failure::NotReady),
             _ => Err(Failure::NotFound),
         }
-    }
-
-    /// A newcomer: the text of the multivariant playlist of the lane to join, with its token.
-    async fn entry(
-        &self,
-        asked: &Asked<'_>,
-        stream: StreamKey,
-        context: &mut Context,
-    ) -> Result<String, Failure> {
-        let waiting = self.wait(&asked.answers.tenant)?;
-        let lane = self.lanes.join(&stream, asked.zone).await?;
-        drop(waiting);
-        let lane_id = lane.header().lane.clone();
-        context.lane = Some(lane_id.clone());
-        let claims =
-            Claims { stream, lane: lane_id, viewer: None, expires_unix_s: context.expires_unix_s };
-        let token = self.keyring.load().sign(&claims);
-        Ok(lane.multivariant(&token))
-    }
-
-    /// The lane of a token, at little cost where the token was seen before.
-    async fn lane(
-        &self,
-        asked: &Asked<'_>,
-        place: Place<'_>,
-        context: &mut Context,
-    ) -> Result<Arc<L::Lane>, Failure> {
-        let Asked { pool, answers, path, .. } = *asked;
-        let prefix = up_to_token(path);
-        if let Some(known) = self.known.get(pool, prefix) {
-            answers.auth.holds(known.expires_unix_s, unix_s())?;
-            context.expires_unix_s = known.expires_unix_s;
-            if let Some(lane) = known.lane.upgrade() {
-                context.lane = Some(known.lane_id.clone());
-                return Ok(lane);
-            }
-        }
-        let stream_path = place.stream.to_string();
-        // Known tokens are forgotten with a reload, so that one whose path is allowed no more ends.
-        asked.allow(&stream_path)?;
-        let claims = self.keyring.load().verify(place.token, pool, &stream_path, unix_s())?;
-        context.lane = Some(claims.lane.clone());
-        answers.auth.holds(claims.expires_unix_s, unix_s())?;
-        context.expires_unix_s = claims.expires_unix_s;
-        let waiting = self.wait(&answers.tenant)?;
-        let lane = self.lanes.lane(&claims.stream, &claims.lane).await?;
-        drop(waiting);
-        let verified = Verified {
-            pool: pool.clone(),
-            lane_id: claims.lane,
-            expires_unix_s: claims.expires_unix_s,
-            lane: Arc::downgrade(&lane),
-        };
-        self.known.put(prefix, Arc::new(verified), asked.clears);
-        Ok(lane)
     }
 
     /// A segment's bytes: held, or of the depth of a long window and fetched now.
@@ -361,12 +335,6 @@ impl Asked<'_> {
     fn allow(&self, path: &str) -> Result<(), Failure> {
         if self.answers.tenant.paths.allow(path) { Ok(()) } else { Err(Failure::NotFound) }
     }
-}
-
-/// `/live/cam/playlist~<token>` of a lane's path: all before the rendition.
-fn up_to_token(path: &str) -> &str {
-    let folder = path.rsplit_once('/').map_or(path, |(before, _)| before);
-    folder.rsplit_once('/').map_or(folder, |(before, _)| before)
 }
 
 /// Wall time: tokens end by it, and the access log is read by it.

@@ -50,6 +50,8 @@ pub struct PoolSettings {
     pub playlist_max_age: Option<u32>,
     /// `max-age` of multivariant playlists, seconds: how long a CDN sends newcomers to one lane.
     pub entry_max_age: u32,
+    /// Multivariant playlists are each viewer's own, and nobody may keep one for others.
+    pub entry_private: bool,
     /// `max-age` of segments, seconds.
     pub segment_max_age: u32,
     /// Origins whose pages may read answers; `*` for all, none for no CORS headers.
@@ -73,6 +75,7 @@ impl Default for PoolSettings {
         Self {
             playlist_max_age: None,
             entry_max_age: 1,
+            entry_private: false,
             segment_max_age: 3600,
             cors_origins: vec!["*".to_owned()],
             identity_queries: vec!["DVR".to_owned()],

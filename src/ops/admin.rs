@@ -1,7 +1,8 @@
-//! The operators' HTTP service, on a listener of its own: `/metrics`, `/status.json`, `/healthz`,
-//! `/readyz`, `/packagers/{id}/drain`. What changes things is a POST with the admin token.
+//! The operators' HTTP service, on a listener of its own: a page, `/metrics`, `/status.json`, `/healthz`,
+//! `/readyz`, `/packagers/{id}/drain`, `/viewers/log`. What changes things is a POST with the admin token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -11,7 +12,12 @@ use pingora::protocols::http::ServerSession;
 
 use super::drain::{self, DrainError, PackagerState};
 use super::metrics::{Gauges, Metrics};
+use super::viewers;
 use crate::model::names::PackagerId;
+use crate::model::viewers::log::Report;
+
+/// A body must be here within this time.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Settings of the operators' service.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +41,10 @@ pub trait Operations: Send + Sync + 'static {
     fn packager(&self, id: &PackagerId) -> Result<PackagerState, DrainError>;
     /// Takes a packager out, or brings it back. Harmless where it is so already.
     async fn drain(&self, id: &PackagerId, out: bool) -> Result<PackagerState, DrainError>;
+    /// A CDN's log said how many watch: how many of its lanes belong to streams of ours.
+    fn heard(&self, _report: Report) -> usize {
+        0
+    }
 }
 
 /// The service.
@@ -62,6 +72,7 @@ impl<O: Operations> Admin<O> {
                 content_type: "text/plain; version=0.0.4",
                 body: self.metrics.text(&self.operations.gauges()),
             },
+            "/" | "/viewers" if reads => viewers::page(),
             "/status.json" if reads => Reply::json(&self.operations.status()),
             "/healthz" if reads => Reply::line(200, "ok"),
             "/readyz" if reads && self.operations.ready() => Reply::line(200, "ready"),
@@ -73,7 +84,7 @@ impl<O: Operations> Admin<O> {
                     Err(reason) => Reply::line(422, &reason),
                 },
             },
-            "/metrics" | "/status.json" | "/healthz" | "/readyz" => {
+            "/" | "/viewers" | "/metrics" | "/status.json" | "/healthz" | "/readyz" => {
                 Reply::line(405, "method not allowed")
             }
             path => match drain::asked(path) {
@@ -115,9 +126,9 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 }
 
 pub(super) struct Reply {
-    status: u16,
-    content_type: &'static str,
-    body: Vec<u8>,
+    pub(super) status: u16,
+    pub(super) content_type: &'static str,
+    pub(super) body: Vec<u8>,
 }
 
 impl Reply {
@@ -131,6 +142,21 @@ impl Reply {
     }
 }
 
+/// The request's body; none where it is too long, or does not come.
+async fn body(session: &mut ServerSession) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    let read = async {
+        while let Ok(Some(piece)) = session.read_request_body().await {
+            body.extend_from_slice(&piece);
+            if body.len() > viewers::REPORT_BYTES_MAX {
+                return None;
+            }
+        }
+        Some(body)
+    };
+    tokio::time::timeout(BODY_WITHIN, read).await.ok()?
+}
+
 #[async_trait]
 impl<O: Operations> ServeHttp for Admin<O> {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
@@ -138,7 +164,16 @@ impl<O: Operations> ServeHttp for Admin<O> {
         let head = request.method == Method::HEAD;
         let authorization =
             request.headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
-        let reply = self.answer(&request.method, request.uri.path(), authorization).await;
+        let reply = if request.uri.path() == "/viewers/log" {
+            match self.refused(&request.method, authorization) {
+                Some(refusal) => refusal,
+                None => viewers::heard(body(session).await.as_deref(), |report| {
+                    self.operations.heard(report)
+                }),
+            }
+        } else {
+            self.answer(&request.method, request.uri.path(), authorization).await
+        };
         let mut response = Response::builder()
             .status(reply.status)
             .header(header::CONTENT_TYPE, reply.content_type)
@@ -277,7 +312,10 @@ mod tests {
             ("/readyz", 503),
             ("/status.json", 200),
             ("/metrics", 200),
-            ("/", 404),
+            ("/", 200),
+            ("/viewers", 200),
+            ("/viewers/log", 404),
+            ("/no", 404),
         ];
         for (path, status) in cases {
             assert_eq!(admin.answer(&Method::GET, path, None).await.status, status, "{path}");

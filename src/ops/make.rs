@@ -2,8 +2,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 /// Makes metrics and registers them.
@@ -35,6 +35,17 @@ impl Make {
         labels: &[&str],
     ) -> prometheus::Result<IntGaugeVec> {
         self.registered(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+    pub fn fraction(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.registered(Gauge::new(name, help)?)
+    }
+    pub fn decimals(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<GaugeVec> {
+        self.registered(GaugeVec::new(Opts::new(name, help), labels)?)
     }
     pub fn histogram(
         &self,

@@ -109,6 +109,11 @@ impl Entry {
         })
     }
 
+    /// The same packager at another endpoint: its authorities count there as well.
+    pub(super) fn at(&self, endpoint: Endpoint) -> Result<Self, EndpointError> {
+        Self::new(endpoint, self.ca.clone(), self.serial)
+    }
+
     /// The peer at `address`, in the connection group `group`, with every timeout set.
     pub(super) fn peer(&self, address: SocketAddr, group: u64) -> HttpPeer {
         let sni = if self.endpoint.tls { self.endpoint.server_name() } else { String::new() };

@@ -5,7 +5,7 @@
 //! HTTP/1.1 each playlist has one of its own, which is what makes `reconnected` a sign.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -56,6 +56,17 @@ pub struct Client {
 pub trait Meter: Send + Sync {
     /// So many bytes of bodies came, as they were sent, whatever became of them.
     fn received(&self, packager: &PackagerId, bytes: u64);
+}
+
+/// What is fetched, and how.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    kind: Kind,
+    range: Option<ByteRange>,
+    shows: Shows<'a>,
+    deadline: Duration,
+    /// Counts what comes.
+    received: &'a AtomicU64,
 }
 
 /// What came of one request and its redirects.
@@ -153,21 +164,41 @@ impl Client {
         timeout(deadline, probe).await.unwrap_or(Err(OriginError::Timeout(deadline)))
     }
 
-    fn known(&self, packager: &PackagerId) -> Result<Arc<Entry>, OriginError> {
+    pub(super) fn known(&self, packager: &PackagerId) -> Result<Arc<Entry>, OriginError> {
         self.book.load().get(packager).cloned().ok_or(OriginError::Unknown)
     }
 
-    async fn resolve(&self, entry: &Entry) -> Result<Vec<SocketAddr>, OriginError> {
+    pub(super) async fn resolve(&self, entry: &Entry) -> Result<Vec<SocketAddr>, OriginError> {
         let at = &entry.endpoint;
         let patience = at.limits.connect_timeout;
         entry.names.addresses(&self.resolver, &at.host, at.port, patience).await
+    }
+
+    /// The addresses of a host that is no packager's, asked for anew each time.
+    pub(super) async fn lookup(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, OriginError> {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let found = self.resolver.lookup(host).await;
+        let found =
+            found.map_err(|e| OriginError::Connect(format!("{host} does not resolve: {e}")))?;
+        Ok(found.addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+    }
+
+    /// For connections that are closed after one answer.
+    pub(super) const fn unkept(&self) -> &Connector {
+        &self.segments
     }
 
     fn next_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn fresh_group(&self) -> u64 {
+    pub(super) fn fresh_group(&self) -> u64 {
         group(self.next_serial(), "fresh")
     }
 
@@ -186,8 +217,8 @@ impl Client {
         let work = async {
             let _turn = entry.turn(kind).await?;
             let target = request_target(path)?;
-            let follow = self.follow(&entry, kind, target, range, shows, deadline, &received);
-            let mut fetched = follow.await?;
+            let call = Call { kind, range, shows, deadline, received: &received };
+            let mut fetched = self.follow(&entry, target, call).await?;
             // Packagers copy queries into what they list: from there ours would reach logs and viewers.
             if kind == Kind::Playlist {
                 fetched.body = entry.credentials.taken_out(fetched.body);
@@ -205,13 +236,10 @@ impl Client {
     async fn follow(
         &self,
         entry: &Entry,
-        kind: Kind,
         mut target: String,
-        range: Option<ByteRange>,
-        shows: Shows<'_>,
-        deadline: Duration,
-        received: &AtomicU64,
+        call: Call<'_>,
     ) -> Result<Fetched, OriginError> {
+        let Call { kind, range, shows, deadline, .. } = call;
         let mut reconnected = false;
         for _ in 0..=REDIRECTS_MAX {
             let (connector, group) = match kind {
@@ -236,8 +264,7 @@ impl Client {
             let status = reply.session.response_header().map_or(0, |h| h.status.as_u16());
             match status {
                 200 | 206 => {
-                    let body =
-                        whole(&mut reply, entry, kind, status, range, deadline, received).await?;
+                    let body = whole(&mut reply, entry, status, call).await?;
                     self.keep(kind, group, connector, reply).await;
                     return Ok(Fetched { body, reconnected });
                 }
@@ -246,10 +273,10 @@ impl Client {
                     let location = header.and_then(|h| h.headers.get(LOCATION));
                     let location = location.and_then(|l| l.to_str().ok()).unwrap_or_default();
                     target = redirect_target(&entry.endpoint, &target, location)?;
-                    self.drain(kind, group, connector, reply, deadline, received).await;
+                    self.drain(group, connector, reply, call).await;
                 }
                 _ => {
-                    self.drain(kind, group, connector, reply, deadline, received).await;
+                    self.drain(group, connector, reply, call).await;
                     return Err(OriginError::Status(status));
                 }
             }
@@ -260,12 +287,10 @@ impl Client {
     /// Reads a short body of no use, so that the connection can be kept.
     async fn drain(
         &self,
-        kind: Kind,
         group: u64,
         connector: &Connector,
         mut reply: Reply,
-        deadline: Duration,
-        received: &AtomicU64,
+        Call { kind, deadline, received, .. }: Call<'_>,
     ) {
         let framing = match reply.session.response_header() {
             Some(h) if matches!(h.status.as_u16(), 204 | 304) => Framing::Length(0),
@@ -317,11 +342,8 @@ fn readable_system_authorities() -> Result<(), EndpointError> {
 async fn whole(
     reply: &mut Reply,
     entry: &Entry,
-    kind: Kind,
     status: u16,
-    range: Option<ByteRange>,
-    deadline: Duration,
-    received: &AtomicU64,
+    Call { kind, range, deadline, received, .. }: Call<'_>,
 ) -> Result<Bytes, OriginError> {
     let limits = &entry.endpoint.limits;
     let limit = match kind {

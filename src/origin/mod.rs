@@ -4,7 +4,7 @@
 //! `book` the endpoints in force, with their limits; `names` the addresses of a packager's name, and
 //! `resolver` who is asked for them; `exchange` one request and the head of its answer; `credentials` what it
 //! shows to be let in; `body` the bytes, decoded and checked; `location` paths
-//! and redirects; `promise` the sign that a packager may have restarted.
+//! and redirects; `page` what a packager says of itself; `promise` the sign that it may have restarted.
 
 mod body;
 mod book;
@@ -14,6 +14,7 @@ mod endpoint;
 mod exchange;
 mod location;
 mod names;
+mod page;
 mod promise;
 mod resolver;
 
@@ -21,6 +22,7 @@ pub use client::{Client, Meter};
 pub use credentials::Credentials;
 pub use endpoint::{Endpoint, EndpointError, Limits};
 pub use names::{Resolve, ResolveError, Resolved, SystemNames};
+pub use page::{AdminPlace, Page, PageAsk};
 pub use resolver::NameServers;
 
 use std::time::Duration;

@@ -13,7 +13,9 @@ use pingora::{Error, ErrorType};
 use pingora_load_balancing::discovery::ServiceDiscovery;
 use pingora_load_balancing::health_check::HealthCheck;
 use pingora_load_balancing::{Backend, Backends, Extensions};
+use tokio::time::timeout;
 
+use super::playlist::Seen;
 use super::{CheckSpec, State};
 use crate::model::health::Thresholds;
 use crate::origin::Client;
@@ -28,7 +30,8 @@ pub(super) struct Checked {
 impl Checked {
     pub(super) fn new(state: Arc<State>, spec: CheckSpec, client: Arc<Client>) -> Self {
         let discovery = Names { state: Arc::clone(&state), client: Arc::clone(&client) };
-        let check = Check { state: Arc::clone(&state), spec: spec.clone(), client };
+        let seen = Seen::default();
+        let check = Check { state: Arc::clone(&state), spec: spec.clone(), client, seen };
         let mut backends = Backends::new(Box::new(discovery));
         backends.set_health_check(Box::new(check));
         Self { state, spec, backends }
@@ -81,16 +84,29 @@ struct Check {
     state: Arc<State>,
     spec: CheckSpec,
     client: Arc<Client>,
+    seen: Seen,
 }
 
 impl Check {
     async fn outcome(&self, address: SocketAddr) -> Result<(), String> {
+        let deadline = self.spec.timeout;
+        let late = || Err(format!("no whole answer in {deadline:?}"));
+        timeout(deadline, self.checked(address)).await.unwrap_or_else(|_| late())
+    }
+
+    async fn checked(&self, address: SocketAddr) -> Result<(), String> {
         let path = self.spec.path.as_deref();
         match self.client.probe(&self.state.id, address, path, self.spec.timeout).await {
             Ok(Some(status)) if status != self.spec.status => {
                 Err(format!("health check answered {status}, not {}", self.spec.status))
             }
-            Ok(_) => Ok(()),
+            Ok(_) => match &self.spec.playlist {
+                None => Ok(()),
+                Some(wanted) => {
+                    let (client, id) = (&self.client, &self.state.id);
+                    self.seen.check(client, id, address, wanted, self.spec.timeout).await
+                }
+            },
             Err(e) => Err(e.to_string()),
         }
     }

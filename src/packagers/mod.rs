@@ -1,7 +1,8 @@
 //! Packagers, their pools and their health.
 //!
 //! `pools` which packagers carry what, replaced on reload; `drained` who of them is taken out;
-//! `health` the checks of one packager; `watch` the loops that run them; `discovery` who belongs to a
+//! `health` the checks of one packager, `playlist` one of them; `report` what it says of itself, asked
+//! with `login`; `state` what all that comes to; `watch` the loops that run them; `discovery` who belongs to a
 //! group.
 //!
 //! Pingora's load balancing discovers and checks addresses. The
@@ -11,31 +12,34 @@
 pub mod discovery;
 mod drained;
 mod health;
+mod login;
+mod playlist;
 mod pools;
+mod report;
+mod state;
 mod watch;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::watch as channel;
-use tokio::time::Instant;
-
-use crate::model::health::Gauge;
 pub use crate::model::health::{Health, Thresholds};
+use crate::model::load::Kind;
 use crate::model::names::{PackagerId, PoolName};
 pub use crate::model::selection::Rank;
 
 pub use drained::Drained;
+pub use login::Login;
+pub use playlist::Advancing;
 pub use pools::{Pool, Pools};
+pub use report::{KindSpec, Reads, Report, ReportSpec};
+pub use state::CarriedLane;
+use state::State;
 pub use watch::HealthChecks;
 
 /// A pool as it is configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PoolSpec {
     /// Its name.
     pub name: PoolName,
@@ -67,7 +71,7 @@ impl Default for Spread {
 }
 
 /// A packager as it is configured. Where it listens is told to the `origin` client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PackagerSpec {
     /// Its id, unique in all pools.
     pub id: PackagerId,
@@ -79,6 +83,8 @@ pub struct PackagerSpec {
     pub capacity: Option<u64>,
     /// How it is checked; never, where none.
     pub check: Option<CheckSpec>,
+    /// Which program it is, and how it is asked what it carries.
+    pub kind: KindSpec,
 }
 
 /// How a packager is checked.
@@ -88,6 +94,8 @@ pub struct CheckSpec {
     pub path: Option<String>,
     /// The status that `path` must answer.
     pub status: u16,
+    /// A playlist that must advance beside that.
+    pub playlist: Option<Advancing>,
     /// From the end of one round of checks to the next, give or take a tenth.
     pub interval: Duration,
     /// For one check.
@@ -110,6 +118,7 @@ impl Default for CheckSpec {
         Self {
             path: None,
             status: 200,
+            playlist: None,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             thresholds: Thresholds { rise: 2, fall: 2 },
@@ -128,6 +137,10 @@ pub struct Packager {
     /// What it can carry: lanes, or what its kind says that it carries.
     pub capacity: Option<u64>,
     slow_start: Duration,
+    /// Which program it is.
+    pub kind: Kind,
+    /// The first request for a stream may take so long before that counts as a failure.
+    pub warm_up: Duration,
     state: Arc<State>,
 }
 
@@ -185,6 +198,12 @@ impl Packager {
         u32::try_from(passed).unwrap_or(1000).clamp(100, 1000)
     }
 
+    /// What it says of itself; none before the first report, and where its kind has none.
+    #[must_use]
+    pub fn report(&self) -> Option<Arc<Report>> {
+        self.state.inner.lock().report.clone()
+    }
+
     /// It is taken out, by an operator or because it has left its group: since when.
     #[must_use]
     pub fn drained(&self) -> Option<Drained> {
@@ -202,196 +221,5 @@ impl Packager {
 impl fmt::Debug for Packager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({:?})", self.id, self.health())
-    }
-}
-
-/// The health of one packager, and whether it is taken out: outlives reloads that keep its id.
-struct State {
-    id: PackagerId,
-    ticks: channel::Sender<u64>,
-    lanes: AtomicU64,
-    inner: Mutex<Inner>,
-}
-
-/// What a packager said of its load, and how many lanes of this proxy were on it then.
-#[derive(Clone, Copy)]
-struct Load {
-    reported: u64,
-    lanes: u64,
-}
-
-/// One lane that is on a packager.
-pub struct CarriedLane(Arc<State>);
-
-impl CarriedLane {
-    fn begin(state: Arc<State>) -> Self {
-        state.lanes.fetch_add(1, Ordering::Relaxed);
-        Self(state)
-    }
-
-    /// The packager.
-    #[must_use]
-    pub fn packager(&self) -> &PackagerId {
-        &self.0.id
-    }
-}
-
-impl Drop for CarriedLane {
-    fn drop(&mut self) {
-        self.0.lanes.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-struct Inner {
-    health: Health,
-    cause: String,
-    drained: Option<Drained>,
-    membership: Membership,
-    load: Option<Load>,
-    /// When it came back from being down, or had proven itself.
-    back_since: Option<Instant>,
-    gauges: HashMap<SocketAddr, Gauge>,
-    /// Checks that could not be made, since the name has no address.
-    nameless: Gauge,
-}
-
-impl State {
-    fn new(id: PackagerId, ticks: channel::Sender<u64>, membership: Membership) -> Self {
-        let inner = Inner {
-            health: if membership.new { Health::New } else { Health::Unknown },
-            cause: String::new(),
-            drained: None,
-            membership,
-            load: None,
-            back_since: None,
-            gauges: HashMap::new(),
-            nameless: Gauge::default(),
-        };
-        Self { id, ticks, lanes: AtomicU64::new(0), inner: Mutex::new(inner) }
-    }
-
-    /// The addresses that there are now; what was known of others is forgotten.
-    fn addresses(&self, now: &[SocketAddr]) {
-        let mut inner = self.inner.lock();
-        inner.nameless = Gauge::default();
-        inner.gauges.retain(|address, _| now.contains(address));
-        let gauge = if inner.membership.new { Gauge::unproven() } else { Gauge::default() };
-        for address in now {
-            inner.gauges.entry(*address).or_insert(gauge);
-        }
-    }
-
-    /// One check came to an end.
-    fn observe(&self, address: SocketAddr, outcome: Result<(), String>, thresholds: Thresholds) {
-        let mut inner = self.inner.lock();
-        // An address that left in the meantime is of no interest.
-        if let Some(gauge) = inner.gauges.get_mut(&address) {
-            gauge.observe(outcome.is_ok(), thresholds);
-        }
-        let health = Health::of_any(inner.gauges.values().map(Gauge::health));
-        self.settle(&mut inner, health, outcome.err());
-    }
-
-    /// No check could be made: there is no address.
-    fn observe_nameless(&self, cause: String, thresholds: Thresholds) {
-        let mut inner = self.inner.lock();
-        inner.nameless.observe(false, thresholds);
-        let health = inner.nameless.health();
-        self.settle(&mut inner, health, Some(cause));
-    }
-
-    /// Checks are over for this packager: nothing is known of it any more.
-    fn forget(&self) {
-        let mut inner = self.inner.lock();
-        inner.gauges.clear();
-        inner.nameless = Gauge::default();
-        self.settle(&mut inner, Health::Unknown, None);
-    }
-
-    fn carries(&self, load: Option<u64>) {
-        let lanes = self.lanes.load(Ordering::Relaxed);
-        self.inner.lock().load = load.map(|reported| Load { reported, lanes });
-    }
-
-    fn carried(&self) -> u64 {
-        let lanes = self.lanes.load(Ordering::Relaxed);
-        let load = self.inner.lock().load;
-        load.map_or(lanes, |load| load.reported.saturating_add(lanes.saturating_sub(load.lanes)))
-    }
-
-    fn set(&self, health: Health, cause: &str) {
-        self.settle(&mut self.inner.lock(), health, Some(cause.to_owned()));
-    }
-
-    /// Takes it out, or brings it back.
-    fn drain(&self, drained: Option<Drained>) {
-        let mut inner = self.inner.lock();
-        if inner.drained == drained {
-            return;
-        }
-        inner.drained = drained;
-        let packager = self.id.as_str();
-        match drained {
-            Some(drained) => {
-                let spread_ms = u64::try_from(drained.spread.as_millis()).unwrap_or(u64::MAX);
-                tracing::info!(target: "segue::packagers", packager, spread_ms, "packager is drained: no new lanes, and those on it leave");
-            }
-            None => {
-                tracing::info!(target: "segue::packagers", packager, "packager is no longer drained");
-            }
-        }
-        if drained.is_none() && inner.health == Health::Down {
-            self.tell_down(&inner);
-        }
-        self.ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
-    }
-
-    /// It has left its group, or is back in it.
-    fn leave(&self, leaving: Option<Drained>) {
-        let mut inner = self.inner.lock();
-        let since = |leaving: Option<Drained>| leaving.map(|l| l.since);
-        if since(inner.membership.leaving) != since(leaving) {
-            inner.membership.leaving = leaving;
-            self.ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
-        }
-    }
-
-    /// That one is away which an operator has taken out, or which has left, is no alarm.
-    fn tell_down(&self, inner: &Inner) {
-        let (packager, cause) = (self.id.as_str(), inner.cause.as_str());
-        if inner.drained.is_some() || inner.membership.leaving.is_some() {
-            tracing::info!(target: "segue::packagers", packager, cause, "packager is down, and drained");
-        } else {
-            tracing::warn!(target: "segue::packagers", packager, cause, "packager is down");
-        }
-    }
-
-    fn settle(&self, inner: &mut Inner, health: Health, cause: Option<String>) {
-        let before = inner.health;
-        if before == health {
-            return;
-        }
-        inner.health = health;
-        if matches!(before, Health::Down | Health::New) && health == Health::Up {
-            inner.back_since = Some(Instant::now());
-        }
-        inner.cause = match health {
-            Health::Down => cause.unwrap_or_default(),
-            Health::Unknown | Health::New | Health::Up => String::new(),
-        };
-        // It has proven itself, once and for all.
-        inner.membership.new &= health != Health::Up;
-        let packager = self.id.as_str();
-        match (before, health) {
-            (_, Health::Down) => self.tell_down(inner),
-            (Health::Down, Health::Up) => {
-                tracing::info!(target: "segue::packagers", packager, "packager is up");
-            }
-            (Health::New, Health::Up) => {
-                tracing::info!(target: "segue::packagers", packager, "packager is proven: it may get lanes");
-            }
-            _ => {}
-        }
-        self.ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
     }
 }

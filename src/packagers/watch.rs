@@ -10,7 +10,8 @@ use pingora::services::background::BackgroundService;
 use tokio::task::JoinHandle;
 
 use super::health::Checked;
-use super::{CheckSpec, Pools, State};
+use super::report::Reporter;
+use super::{CheckSpec, Pools, ReportSpec, State};
 use crate::model::names::PackagerId;
 use crate::origin::Client;
 
@@ -29,38 +30,49 @@ impl HealthChecks {
 
     /// Runs until dropped.
     pub async fn run(&self) {
-        let mut running: HashMap<PackagerId, Loop> = HashMap::new();
+        let mut running: HashMap<PackagerId, Loop<CheckSpec>> = HashMap::new();
+        let mut reporting: HashMap<PackagerId, Loop<ReportSpec>> = HashMap::new();
         let mut ticks = self.pools.subscribe();
         loop {
             ticks.mark_unchanged();
-            self.follow(&mut running);
+            follow(&mut running, self.pools.checks(), State::forget, |state, spec| {
+                let checked = Checked::new(state, spec.clone(), Arc::clone(&self.client));
+                tokio::spawn(rounds(checked, spec.interval))
+            });
+            follow(&mut reporting, self.pools.reports(), State::forget_reports, |state, spec| {
+                let reporter = Reporter::new(state, spec.clone(), Arc::clone(&self.client));
+                tokio::spawn(reporter.run())
+            });
             if ticks.changed().await.is_err() {
                 return;
             }
         }
     }
+}
 
-    /// Ends the loops of packagers that are gone or are checked otherwise now, begins others.
-    fn follow(&self, running: &mut HashMap<PackagerId, Loop>) {
-        let wanted = self.pools.checks();
-        running.retain(|id, running| {
-            let stays = wanted.iter().any(|(state, spec)| {
-                state.id == *id && *spec == running.spec && Arc::ptr_eq(state, &running.state)
-            });
-            if !stays && !wanted.iter().any(|(state, _)| state.id == *id) {
-                running.task.abort();
-                running.state.forget();
-            }
-            stays
+/// Ends the loops of packagers that are gone or are asked otherwise now, begins others. Of those that
+/// are not asked any more what was learnt is forgotten.
+fn follow<S: PartialEq>(
+    running: &mut HashMap<PackagerId, Loop<S>>,
+    wanted: Vec<(Arc<State>, S)>,
+    forget: impl Fn(&State),
+    begin: impl Fn(Arc<State>, &S) -> JoinHandle<()>,
+) {
+    running.retain(|id, running| {
+        let stays = wanted.iter().any(|(state, spec)| {
+            state.id == *id && *spec == running.spec && Arc::ptr_eq(state, &running.state)
         });
-        for (state, spec) in wanted {
-            running.entry(state.id.clone()).or_insert_with(|| {
-                let checked =
-                    Checked::new(Arc::clone(&state), spec.clone(), Arc::clone(&self.client));
-                let interval = spec.interval;
-                Loop { state, spec, task: tokio::spawn(rounds(checked, interval)) }
-            });
+        if !stays && !wanted.iter().any(|(state, _)| state.id == *id) {
+            running.task.abort();
+            forget(&running.state);
         }
+        stays
+    });
+    for (state, spec) in wanted {
+        running.entry(state.id.clone()).or_insert_with(|| {
+            let task = begin(Arc::clone(&state), &spec);
+            Loop { state, spec, task }
+        });
     }
 }
 
@@ -75,13 +87,13 @@ impl BackgroundService for HealthChecks {
 }
 
 /// One running loop. Ends when dropped.
-struct Loop {
+struct Loop<S> {
     state: Arc<State>,
-    spec: CheckSpec,
+    spec: S,
     task: JoinHandle<()>,
 }
 
-impl Drop for Loop {
+impl<S> Drop for Loop<S> {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -30,6 +30,7 @@ struct State {
     /// The keys of `targets` in the order they came.
     targets_order: VecDeque<StreamKey>,
     drained: BTreeMap<PackagerId, UnixMs>,
+    kept: BTreeMap<String, String>,
 }
 
 struct Lane {
@@ -181,6 +182,23 @@ impl LaneStore for MemoryStore {
             }
             None => {
                 drained.remove(packager);
+            }
+        }
+        Ok(())
+    }
+
+    async fn kept(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let state = self.state.lock();
+        let named = state.kept.iter().filter(|(name, _)| name.starts_with(prefix));
+        Ok(named.map(|(_, record)| record.clone()).collect())
+    }
+
+    async fn keep(&self, records: &[(String, Option<String>)]) -> Result<(), StoreError> {
+        let kept = &mut self.state.lock().kept;
+        for (name, record) in records {
+            match record {
+                Some(record) => drop(kept.insert(name.clone(), record.clone())),
+                None => drop(kept.remove(name)),
             }
         }
         Ok(())

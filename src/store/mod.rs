@@ -134,6 +134,15 @@ pub trait LaneStore: Send + Sync {
     async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError>;
     /// Takes a packager out, where it is not already, or (`since`: none) brings it back.
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError>;
+    /// Records kept under names that begin with `prefix`, in no order: what is worth keeping over restarts
+    /// and that lanes do not depend on. A store that keeps none answers with none.
+    async fn kept(&self, _prefix: &str) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+    /// Keeps each record under its name, in place of what was, or (none) forgets it; all or nothing.
+    async fn keep(&self, _records: &[(String, Option<String>)]) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Changes made by any process that shares the store, this one among them: lanes opened,
     /// appended to or expired. Told at least once, perhaps late, perhaps more than once.
     fn changes(&self) -> broadcast::Receiver<Change>;

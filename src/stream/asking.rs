@@ -19,6 +19,9 @@ use crate::origin::{OriginError, PlaylistAnswer};
 const ENTRY_WAIT_MAX: Duration = Duration::from_secs(6);
 /// And not more often than this, however short a lane's segments are.
 const ENTRY_WAIT_LEAST: Duration = Duration::from_millis(500);
+/// While a packager may keep its first subscriber waiting: how long each try is given, and when the next
+/// one is due at the latest.
+const WARMING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 
 impl Worker {
     /// A lane is about to open, or has opened and has nothing yet: all of a long list is wanted.
@@ -113,8 +116,10 @@ impl Worker {
     pub(super) fn ask_entry(&self, id: &PackagerId) {
         let (deps, id, out) = (self.deps.clone(), id.clone(), self.outbox.clone());
         let path = self.key.path_and_query();
+        let warming = self.sources.get(&id).is_some_and(|source| source.warming);
+        let deadline = if warming { WARMING.0 } else { Duration::from_secs(2) };
         tokio::spawn(async move {
-            let result = deps.playlist(&id, &path, Duration::from_secs(2)).await;
+            let result = deps.playlist(&id, &path, deadline).await;
             let _ = out.send(Event::Entry(id, result)).await;
         });
     }
@@ -180,6 +185,7 @@ impl Worker {
         // Lanes that stand still go on within a target duration of a packager's return (law 6).
         let most = self.lanes.values().map(|l| l.target() / 2).min().unwrap_or(ENTRY_WAIT_MAX);
         let wait = Duration::from_millis(200 * (1 << f.count.min(5)) - 300);
+        let most = if source.warming { most.min(WARMING.1) } else { most };
         source.ask_at = now.plus(wait.min(most.max(ENTRY_WAIT_LEAST)));
     }
 

@@ -38,6 +38,10 @@ impl Worker {
             if !source.answered() {
                 // A better one that has not answered yet is waited for, but not for ever.
                 pending = true;
+                // One that is cold takes its time: whoever moves is taken without it.
+                if source.warming {
+                    continue;
+                }
                 if waited < SIBLINGS {
                     return Choice::Wait;
                 }

@@ -81,6 +81,10 @@ pub struct Source {
     pub shown: BTreeMap<usize, Shown>,
     /// What operators were last told of it.
     pub told: Option<SpliceReason>,
+    /// It may keep its first subscriber waiting until then.
+    pub warm_until: UnixMs,
+    /// It does so now: it has listed nothing yet, and has not failed.
+    pub warming: bool,
 }
 
 impl Source {
@@ -94,7 +98,19 @@ impl Source {
             failing: None,
             shown: BTreeMap::new(),
             told: None,
+            warm_until: UnixMs(0),
+            warming: false,
         }
+    }
+
+    /// The same on a packager that may keep its first subscriber waiting until then.
+    pub fn cold(id: PackagerId, warm_until: UnixMs) -> Self {
+        Self { warm_until, warming: true, ..Self::new(id) }
+    }
+
+    /// Once it lists something, or has taken too long, it is judged like any.
+    pub fn warm(&mut self, now: UnixMs) {
+        self.warming &= now < self.warm_until && !self.lists();
     }
 
     /// What the rendition found at `at` is; none of a lone media playlist.
@@ -263,6 +279,9 @@ impl Source {
 
     /// Since when it has said that there is no such stream, or that it has ended.
     pub fn over_since(&self) -> Option<UnixMs> {
+        if self.warming {
+            return None;
+        }
         let gone = |f: Option<Failing>| f.and_then(|f| f.gone_since);
         let of_track = |t: &Track| t.ended_since().or(gone(t.failing()));
         // One rendition that is gone is not the stream.
@@ -272,6 +291,9 @@ impl Source {
 
     /// It says that there is no such stream: its entry playlist, or all that it shows.
     pub fn gone(&self) -> bool {
+        if self.warming {
+            return false;
+        }
         self.failing.is_some_and(|f| f.gone_since.is_some())
             || (!self.shown.is_empty()
                 && self
@@ -282,8 +304,9 @@ impl Source {
 
     /// It gave nothing of use the last times it was asked.
     pub fn failed(&self) -> bool {
-        self.failing.is_some_and(|f| f.count >= 2)
-            || self.shown.values().any(|s| s.track.failing().is_some_and(|f| f.count >= 2))
+        let fails = self.failing.is_some_and(|f| f.count >= 2)
+            || self.shown.values().any(|s| s.track.failing().is_some_and(|f| f.count >= 2));
+        fails && !self.warming
     }
 
     /// Something is known of it that a lane can be opened with.
@@ -295,7 +318,8 @@ impl Source {
     /// It was asked and answered, well or badly.
     pub fn answered(&self) -> bool {
         self.lists()
-            || self.failing.is_some_and(|f| f.gone_since.is_some() || f.count >= 2)
+            || (!self.warming
+                && self.failing.is_some_and(|f| f.gone_since.is_some() || f.count >= 2))
             || self.failed()
             || self.gone()
     }
@@ -333,5 +357,32 @@ impl Source {
                 && s.track.ended_since().is_none()
                 && since.is_some_and(|since| since <= target / 4 * quarters)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cold_stream_has_not_failed_until_it_took_too_long() {
+        let mut source = Source::cold(PackagerId::new("a"), UnixMs(10_000));
+        for (gone, count) in [(false, 2), (true, 5)] {
+            source.failing =
+                Some(Failing { count, gone_since: gone.then_some(UnixMs(1)), since: UnixMs(1) });
+            source.warm(UnixMs(9_999));
+            let state = (source.warming, source.failed(), source.gone(), source.answered());
+            assert_eq!(state, (true, false, false, false), "{gone}");
+            assert_eq!(source.over_since(), None, "{gone}");
+        }
+        source.warm(UnixMs(10_000));
+        let state = (source.warming, source.failed(), source.gone(), source.answered());
+        assert_eq!(state, (false, true, true, true));
+        source.warm(UnixMs(9_000));
+        assert!(!source.warming, "once is enough");
+
+        let mut plain = Source::cold(PackagerId::new("b"), UnixMs(5));
+        plain.warm(UnixMs(5));
+        assert!(!plain.warming, "a packager that has no time for it");
     }
 }

@@ -139,10 +139,10 @@ impl Worker {
             let progressed = track.and_then(crate::model::lane::Track::progressed_at);
             PackagerStatus {
                 packager: s.id.clone(),
-                state: if s.answered() {
-                    s.told.map_or("moves", |r| r.as_str())
-                } else {
-                    "unknown"
+                state: match s.told {
+                    _ if s.warming => "warming",
+                    _ if !s.answered() => "unknown",
+                    told => told.map_or("moves", |r| r.as_str()),
                 },
                 newest: track.and_then(|t| Some(t.newest()?.msn().0)),
                 playlist_age_ms: progressed

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::source::Source;
 use super::worker::Worker;
@@ -24,8 +25,12 @@ impl Worker {
         // The lane's own may be gone from the configuration.
         needed.retain(there);
         self.sources.retain(|id, s| needed.contains(id) || s.asking);
+        let now = self.deps.clock.now();
         for id in needed {
-            self.sources.entry(id.clone()).or_insert_with(|| Source::new(id));
+            let packager = packagers.iter().find(|p| p.id == id);
+            let warm_until = now.plus(packager.map_or(Duration::ZERO, |p| p.warm_up));
+            let source = self.sources.entry(id.clone());
+            source.or_insert_with(|| Source::cold(id, warm_until)).warm(now);
         }
     }
 

@@ -31,6 +31,10 @@ segments  segments (4GiB), memory 1GiB
 POOL  HOSTS  PACKAGER  URL                    ZONE  WEIGHT
 live  *      a         http://127.0.0.1:8951  -     1
              b         http://127.0.0.1:8952  -     1
+
+PACKAGER  KIND     HEALTH CHECK         REPORT
+a         generic  connects, every 2 s  -
+b         generic  connects, every 2 s  -
 ";
     assert_eq!(out, expected);
 }

@@ -97,6 +97,7 @@ fn every_key_stands_in_it() {
         "webhooks[].headers.X-Team",
         "pools[].labels.customer",
         "pools[].packagers[].headers.X-Edge-Key",
+        "pools[].packagers[].wcs.at_most.degraded_streams_percent",
         "pools[].credentials.queries.wowzatokenhash",
         "pools[].credentials.headers.Authorization",
     ] {
@@ -118,6 +119,26 @@ fn no_key_stands_in_it_twice_and_examples_are_read() {
     let errors = Config::parse("f.yaml", &text, &environment).unwrap_err();
     let keys: Vec<&str> = errors.problems.iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(keys, ["pools[0].packagers[0].ca"], "{errors}");
+}
+
+#[test]
+fn the_values_of_a_kind_are_its_defaults() {
+    let shown = changed(|_, line| {
+        let of_others =
+            ["admin:", "user:", "password:", "ca:", "file:"].iter().any(|key| line.contains(key));
+        if of_others { None } else { with_example(line) }
+    });
+    let plain = "pools: [{ name: live, packagers: [{ id: a, url: \"http://a\", wowza: {} },\
+                 { id: b, url: \"http://b\", wcs: {} }] }]";
+    let environment = |_: &str| Some("0123456789abcdef0123456789abcdef0123456789A=".to_owned());
+    let shown =
+        shown.replace("        #?  ", "          # ").replace("http://127.0.0.1:8951", "https://a");
+    let [shown, plain] = [&shown, plain].map(|text| {
+        Config::parse("f.yaml", text, &environment).unwrap_or_else(|why| panic!("{why}")).pools
+    });
+    for (shown, plain) in shown[0].packagers.iter().zip(&plain[0].packagers) {
+        assert_eq!(shown.kind, plain.kind);
+    }
 }
 
 #[test]

@@ -17,6 +17,31 @@ fn golden_pool(cases: &[(&str, &str)]) {
     }
 }
 
+const VIEWERS: &[(&str, &str)] = &[
+    ("sessions: each", "f.yaml:4: pools[0].sessions: `each` is neither lane nor viewer"),
+    (
+        "people_per_stream: 0.5",
+        "f.yaml:4: pools[0].people_per_stream: wants a number from 1.00 to 100.00; this is 0.5",
+    ),
+    (
+        "people_per_stream: 1.755",
+        "f.yaml:4: pools[0].people_per_stream: wants a number from 1.00 to 100.00; this is 1.755",
+    ),
+    (
+        "people_per_stream: [2]",
+        "f.yaml:4: pools[0].people_per_stream: wants a number from 1.00 to 100.00; this is a list",
+    ),
+    (
+        "event_gap_seconds: 5",
+        "f.yaml:4: pools[0].event_gap_seconds: wants a whole number from 10 to 604800; this is 5",
+    ),
+];
+
+#[test]
+fn viewers() {
+    golden_pool(VIEWERS);
+}
+
 fn golden_packager(cases: &[(&str, &str)]) {
     for (packager, expected) in cases {
         let text = format!(
@@ -343,7 +368,7 @@ const PACKAGER: &[(&str, &str)] = &[
     ),
     (
         "{ id: b, url: \"http://b\", port: 80 }",
-        "f.yaml:5: pools[0].packagers[1].port: unknown key; known here: id, url, ca, sni, zone, weight, capacity, host, headers, addresses, file, packagers_max, leave_within_seconds",
+        "f.yaml:5: pools[0].packagers[1].port: unknown key; known here: id, url, ca, sni, wowza, wcs, zone, weight, capacity, host, headers, addresses, file, packagers_max, leave_within_seconds",
     ),
 ];
 

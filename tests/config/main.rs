@@ -33,8 +33,10 @@ mod documented;
 mod draining;
 mod golden;
 mod groups;
+mod kinds;
 mod pages;
 mod tenants;
+mod viewers;
 mod webhooks;
 mod zone_hosts;
 

@@ -114,6 +114,10 @@ POOL  HOSTS                  PACKAGER  URL       ZONE  WEIGHT
 x     x.example *.x.example  a         http://a  -     1
 y     *                      b         http://b  -     1
 
+PACKAGER  KIND     HEALTH CHECK         REPORT
+a         generic  connects, every 2 s  -
+b         generic  connects, every 2 s  -
+
 POOL  VIEWERS  STREAMS  LANES  MBPS  WAITING  SEGMENTS  PATHS
 x     5000     200      7500   2000  7500     1GiB      /live/*/playlist.m3u8 /vod/**
 y     -        1500     7500   -     7500     3GiB      all

@@ -53,15 +53,21 @@ fn a_url_base_that_leads_to_another_zone_is_refused() {
 #[test]
 fn check_shows_them() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("f.yaml"), file(&format!("hosts: [m]\n  {HOSTS}"))).unwrap();
+    std::fs::write(
+        dir.path().join("f.yaml"),
+        file(&format!("{HOSTS}\n  url_base: \"https://media-{{zone}}.example.com/\"")),
+    )
+    .unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_segue"))
         .args(["check", "--conf", "f.yaml"])
         .current_dir(dir.path())
         .output()
         .unwrap();
     let out = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        out.contains("live  m media-az1.example.com=az1 media-az2.example.com=az2  a "),
-        "{out}"
-    );
+    let expected = "
+ZONE HOST              POOL  ZONE  URLS BEGIN WITH
+media-az1.example.com  live  az1   https://media-az1.example.com
+media-az2.example.com  live  az2   https://media-az2.example.com
+";
+    assert!(out.ends_with(expected), "{out}");
 }

@@ -32,6 +32,7 @@ mod judges;
 mod lists;
 mod making;
 mod packager;
+mod pollers;
 #[path = "../programme/mod.rs"]
 mod programme;
 mod proxy;
@@ -58,6 +59,7 @@ mod fairness;
 mod host_names;
 mod iframes;
 mod in_front;
+mod kinds;
 mod lifecycle;
 mod long_windows;
 mod low_latency;
@@ -71,6 +73,7 @@ mod selection;
 mod tenants;
 mod unknown_hosts;
 mod variants;
+mod viewers;
 mod webhooks;
 
 use std::time::{Duration, Instant};

@@ -80,6 +80,7 @@ impl Proxy {
     /// An entry of `packagers`, as it stands in the file.
     pub fn entry(mut self, line: &str) -> Self {
         self.settings.packagers.push(line.to_owned());
+        self.write();
         self
     }
 

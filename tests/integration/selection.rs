@@ -124,6 +124,9 @@ async fn a_full_zone_spills_into_the_other() {
     }
     // A quarter of b, half of a: full, half of b: full.
     assert_eq!(on, ["b", "a", "b", "c", "c"]);
+    // Five lanes of what all three can carry: the number that operators scale by.
+    let full = proxy.metric("segue_pool_utilisation{pool=\"live\"}").await;
+    assert!((full - 5.0 / 106.0).abs() < 0.001, "{full}");
     // Who watches what is there already costs it nothing.
     let (mut again, edge) = later(&proxy, "cam1", &mut viewers[1]).await;
     assert_eq!((again.token(), edge.as_str()), (viewers[1].token(), "a"));
@@ -175,5 +178,5 @@ async fn bytes_between_zones_are_counted_by_pair() {
     viewer.more(2).await;
     let segments = fetched("a").await;
     assert!(segments > 0.0 && from("far").await >= segments, "playlists count as well");
-    assert_eq!(from("here").await, 0.0);
+    assert!(from("here").await < 1.0);
 }

@@ -44,9 +44,12 @@ async fn a_packager_s_death_and_return_are_told_once_each() {
     for viewer in &mut viewers {
         viewer.until_on("b").await;
     }
-    until("the standby's loss", || !receiver.of("no_standby").is_empty()).await;
+    let streams = |event: &str| -> u64 {
+        receiver.of(event).iter().map(|n| n["count"].as_u64().unwrap()).sum()
+    };
+    until("the standbys' loss", || streams("no_standby") == 3).await;
     a.start();
-    until("the standby's return", || !receiver.of("standby_back").is_empty()).await;
+    until("the standbys' return", || streams("standby_back") == 3).await;
 
     let down = receiver.of("packager_down");
     assert_eq!((down.len(), &down[0]["packager"]), (1, &"a".into()), "{down:#?}");
@@ -54,6 +57,7 @@ async fn a_packager_s_death_and_return_are_told_once_each() {
     assert!(!down[0]["cause"].as_str().unwrap().is_empty(), "{down:#?}");
     let up = receiver.of("packager_up");
     assert_eq!((up.len(), &up[0]["packager"]), (1, &"a".into()), "{up:#?}");
+    // They leave when they next ask, one soon after the other.
     let splices = receiver.of("splice");
     assert_eq!(splices.len(), 1, "{splices:#?}");
     let splice = &splices[0];
@@ -71,7 +75,7 @@ async fn a_packager_s_death_and_return_are_told_once_each() {
         }
     }
     let alone = receiver.of("no_standby");
-    assert_eq!(alone.iter().map(|n| n["count"].as_u64().unwrap()).sum::<u64>(), 3, "{alone:#?}");
+    assert!(alone.len() < 3, "{alone:#?}");
     assert_eq!(alone[0]["cause"], "a is down", "{alone:#?}");
     assert_eq!(alone[0]["packager"], "b");
     assert_eq!(receiver.of("stream_ended").len(), 0);
@@ -164,15 +168,16 @@ async fn a_stream_s_end_is_told() {
 
 /// Packagers that nobody watches, and how often `a` has died and come back.
 async fn dies_and_comes_back(proxy: &Proxy, a: &Packager, times: usize) {
-    let up = |wanted: f64| async move {
-        let is = || async { proxy.metric("segue_packager_up{packager=\"a\"}").await == wanted };
+    let up = |wanted: bool| async move {
+        let is =
+            || async { (proxy.metric("segue_packager_up{packager=\"a\"}").await > 0.0) == wanted };
         wait_for("the checks of a", LONG, is).await.unwrap();
     };
     for _ in 0..times {
         a.kill().await;
-        up(0.0).await;
+        up(false).await;
         a.start();
-        up(1.0).await;
+        up(true).await;
     }
 }
 
@@ -183,8 +188,13 @@ async fn a_message_is_sent_again_until_it_is_taken_and_order_is_kept() {
     let a = Packager::fake("a").live();
     let receiver = Receiver::start().answering(&[500, 503]);
     let refusing = Receiver::start().answering(&[404]);
-    let both = hooks(&[hook(&receiver, ""), hook(&refusing, ", name: refusing")]);
-    let proxy = Proxy::over(&[&a]).setting(&both).pool_setting(QUICK).start().await;
+    let given_up = Receiver::start().answering(&[500]);
+    let all = hooks(&[
+        hook(&receiver, ""),
+        hook(&refusing, ", name: refusing"),
+        hook(&given_up, ", name: given-up, retry_for_seconds: 0"),
+    ]);
+    let proxy = Proxy::over(&[&a]).setting(&all).pool_setting(QUICK).start().await;
     dies_and_comes_back(&proxy, &a, 2).await;
     until("all to be taken", || receiver.taken().len() >= 4).await;
     assert_eq!(receiver.events(), [DOWN_AND_UP, DOWN_AND_UP].concat());
@@ -193,17 +203,26 @@ async fn a_message_is_sent_again_until_it_is_taken_and_order_is_kept() {
     let body = first[0].1;
     assert_eq!(first, [(500, body), (503, body), (200, body)], "the same message, to the letter");
     assert_eq!(came.len(), 6, "each is taken once");
-    // What is refused is not sent again.
+    // What is refused is not sent again, and neither is what is too old.
     until("the rest to be taken", || refusing.came().len() >= 4).await;
+    until("the others to be taken", || given_up.came().len() >= 4).await;
+    assert_eq!(given_up.events(), ["packager_up", "packager_down", "packager_up"]);
     assert_eq!(refusing.events(), ["packager_up", "packager_down", "packager_up"]);
     for (hook, outcome, count) in [
-        (receiver.host(), "sent", 4.0),
-        ("refusing".into(), "failed", 1.0),
-        ("refusing".into(), "sent", 3.0),
+        (receiver.host().as_str(), "sent", 4),
+        ("refusing", "failed", 1),
+        ("refusing", "sent", 3),
+        ("given-up", "failed", 1),
     ] {
-        let name = format!("segue_webhook_messages_total{{hook=\"{hook}\",outcome=\"{outcome}\"}}");
-        assert_eq!(proxy.metric(&name).await, count, "{name}");
+        counted(&proxy, hook, outcome, count).await;
     }
+}
+
+/// Waits until so many messages are counted: the receiver knows of each a little earlier.
+async fn counted(proxy: &Proxy, hook: &str, outcome: &str, count: u32) {
+    let name = format!("segue_webhook_messages_total{{hook=\"{hook}\",outcome=\"{outcome}\"}}");
+    let is = || async { proxy.metric(&name).await.to_string() == count.to_string() };
+    wait_for(&format!("{name} {count}"), LONG, is).await.unwrap();
 }
 
 #[tokio::test]
@@ -218,9 +237,9 @@ async fn one_that_hangs_harms_nobody_and_its_queue_has_an_end() {
     assert_eq!(receiver.events(), [DOWN_AND_UP, DOWN_AND_UP, DOWN_AND_UP].concat());
     // One is being sent, two wait, the three between are dropped.
     assert_eq!(hanging.came().len(), 1);
-    assert_eq!(proxy.metric("segue_webhook_messages_queued{hook=\"slow\"}").await, 3.0);
-    let dropped = "segue_webhook_messages_total{hook=\"slow\",outcome=\"dropped\"}";
-    assert_eq!(proxy.metric(dropped).await, 3.0);
+    let queued = proxy.metric("segue_webhook_messages_queued{hook=\"slow\"}").await;
+    assert_eq!(queued.to_string(), "3");
+    counted(&proxy, "slow", "dropped", 3).await;
     assert_eq!(proxy.get("/.segue/readyz").await.unwrap().status, 200);
     hanging.goes_on();
     until("the newest two", || hanging.taken().len() == 3).await;

@@ -39,6 +39,7 @@ mod playlist;
 #[path = "../programme/mod.rs"]
 mod programme;
 mod restart;
+mod sessions;
 mod shares;
 mod show;
 mod stored;

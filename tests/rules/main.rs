@@ -15,6 +15,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("origin", &["model"]),
     ("segments", &["model"]),
     ("store", &["model"]),
+    ("audience", &["model"]),
     ("packagers", &["model", "origin"]),
     ("stream", &["model", "packagers", "origin", "segments", "store"]),
     ("front", &["model", "packagers", "segments", "stream"]),

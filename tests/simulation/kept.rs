@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use segue::model::lane::{ByteRange, Header, Step};
 use segue::model::names::{LaneId, OutputMsn, PackagerId, PoolName, StreamKey, UnixMs};
 use segue::origin::{Origin, OriginError, PlaylistAnswer};
-use segue::packagers::{PackagerSpec, PoolSpec, Pools, Spread};
+use segue::packagers::{KindSpec, PackagerSpec, PoolSpec, Pools, Spread};
 use segue::segments::{Segments, Settings};
 use segue::store::{Appended, Change, LaneStore, MemoryStore, StoreError, StoredLane};
 use segue::stream::{Capacity, Clock, Lane, Named, Parts, PoolSettings, Silent, Streams};
@@ -189,6 +189,7 @@ impl Stage {
             weight: 1,
             capacity: None,
             check: None,
+            kind: KindSpec::default(),
         };
         let pool = PoolSpec {
             name: PoolName::new("live"),

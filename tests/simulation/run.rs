@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use segue::model::lane::SpliceMethod;
 use segue::model::names::{PackagerId, PoolName, UnixMs};
-use segue::packagers::{Health, PackagerSpec, PoolSpec, Pools, Spread};
+use segue::packagers::{Health, KindSpec, PackagerSpec, PoolSpec, Pools, Spread};
 use segue::segments::{Segments, Settings};
 use segue::stream::{Capacity, Parts, PoolSettings, Streams};
 use tokio::time::{Duration as Time, sleep};
@@ -64,6 +64,7 @@ fn pool(packagers: &[(&'static str, bool)]) -> PoolSpec {
         weight: 1,
         capacity: None,
         check: None,
+        kind: KindSpec::default(),
     };
     PoolSpec {
         name: PoolName::new("live"),

@@ -201,6 +201,28 @@ pub async fn who_is_drained_is_known_to_all(one: Store, two: Store) {
     }
 }
 
+pub async fn records_are_kept_by_name(one: Store, two: Store) {
+    let record = |name: &str, text: Option<&str>| (name.to_owned(), text.map(str::to_owned));
+    assert!(two.kept("viewers/").await.unwrap().is_empty());
+    let first = [
+        record("viewers/a", Some("1")),
+        record("viewers/b_", Some("2")),
+        record("other", Some("3")),
+    ];
+    one.keep(&first).await.unwrap();
+    two.keep(&[record("viewers/a", Some("4")), record("viewers/c", None)]).await.unwrap();
+    let kept = |store: Store, prefix: &'static str| async move {
+        let mut records = store.kept(prefix).await.unwrap();
+        records.sort();
+        records
+    };
+    assert_eq!(kept(one.clone(), "viewers/").await, ["2", "4"]);
+    two.keep(&[record("viewers/b_", None)]).await.unwrap();
+    assert_eq!(kept(one.clone(), "viewers/").await, ["4"]);
+    assert_eq!(kept(two, "").await, ["3", "4"]);
+    assert!(kept(one, "%").await.is_empty());
+}
+
 pub async fn changes_are_told_to_all(one: Store, two: Store) {
     let mut heard = [one.changes(), two.changes()];
     let lane = one.create(&header("a-1")).await.unwrap().lane;

@@ -79,6 +79,7 @@ every_store_keeps!(
     the_first_secret_stays,
     the_target_duration_never_falls,
     who_is_drained_is_known_to_all,
+    records_are_kept_by_name,
     changes_are_told_to_all,
     an_expired_lane_is_told_to_all,
 );

@@ -7,7 +7,8 @@ use pingora::services::background::BackgroundService as _;
 use segue::model::names::{PackagerId, PoolName};
 use segue::origin::{Client, Endpoint};
 use segue::packagers::{
-    CheckSpec, Health, HealthChecks, Packager, PackagerSpec, PoolSpec, Pools, Spread, Thresholds,
+    CheckSpec, Health, HealthChecks, KindSpec, Packager, PackagerSpec, PoolSpec, Pools, Spread,
+    Thresholds,
 };
 use tokio::net::TcpListener;
 
@@ -28,6 +29,7 @@ fn specs(ids: &[&str], check: Option<&CheckSpec>) -> Vec<PoolSpec> {
                 weight: 1,
                 capacity: None,
                 check: check.cloned(),
+                kind: KindSpec::default(),
             })
             .collect(),
         spread: Spread::default(),

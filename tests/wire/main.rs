@@ -1,4 +1,4 @@
-//! The origin client and the health checks against servers that misbehave byte by byte.
+//! The origin client, the health checks and what packagers report, against servers that misbehave byte by byte.
 
 #![allow(
     missing_docs,
@@ -33,6 +33,7 @@ mod health;
 mod keepalive;
 mod names;
 mod ranges;
+mod reports;
 mod resolver;
 mod server;
 mod tls;

@@ -119,6 +119,22 @@ async fn own_authority_and_name() {
 }
 
 #[tokio::test]
+async fn the_admin_port_too() {
+    let dir = tempfile::tempdir().unwrap();
+    certificates(dir.path());
+    let server = serve(dir.path()).await;
+    let ca = || Some(dir.path().join("ca.pem"));
+    for (ca, sni, trouble) in [
+        (ca(), Some("pack.example.com"), "its report is no connection counts"),
+        (ca(), Some("other.example.com"), "cannot connect"),
+        (None, Some("pack.example.com"), "cannot connect"),
+    ] {
+        let told = crate::reports::over_tls(server.port, ca, sni).await;
+        assert!(told.starts_with(trouble), "{sni:?}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn files_that_hold_no_authority() {
     let dir = tempfile::tempdir().unwrap();
     for text in ["", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {

@@ -49,10 +49,17 @@ impl Credentials {
 
 impl Auth {
     /// Reads the keys of a pool that are about authorisation.
-    pub(super) fn read(section: &Section<'_>, identity_queries: &[String]) -> Self {
+    /// `of_kinds`: the queries by which these packagers know who may watch, where none are named.
+    pub(super) fn read(
+        section: &Section<'_>,
+        identity_queries: &[String],
+        of_kinds: &[&str],
+    ) -> Self {
+        let per_viewer = section.parsed("auth", per_viewer).unwrap_or_default();
+        let queries = if per_viewer { of_kinds } else { &[] };
         let auth = Self {
-            per_viewer: section.parsed("auth", per_viewer).unwrap_or_default(),
-            queries: section.parsed_list("auth_queries", &[], |_, text| {
+            per_viewer,
+            queries: section.parsed_list("auth_queries", queries, |_, text| {
                 let pattern = query_pattern(text)?;
                 let patterns = [pattern.clone()];
                 match identity_queries.iter().find(|name| is_among(name, &patterns)) {

@@ -4,18 +4,21 @@ mod answers;
 mod auth;
 mod group;
 mod health;
+mod kind;
 mod labels;
 mod limits;
 mod origin;
 mod packager;
 mod selection;
+mod viewers;
 mod zone_hosts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::hosts;
 use super::section::Section;
+use crate::model::load::Kind;
 use crate::model::names::PoolName;
 use crate::model::paths::{AllowedPaths, PATTERNS_MAX, PathPattern};
 use crate::model::url_base::UrlBase;
@@ -24,11 +27,13 @@ pub use answers::Answers;
 pub use auth::{Auth, Credentials};
 pub use group::{Group, GroupSource};
 pub use health::HealthChecks;
+pub use kind::{PackagerKind, Reports};
 pub use limits::PoolLimits;
 pub use origin::OriginLimits;
 pub use packager::Packager;
 pub(super) use packager::headers;
 pub use selection::Selection;
+pub use viewers::Viewers;
 
 /// Packagers that carry the same streams, and how their streams are carried.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +82,8 @@ pub struct Pool {
     pub answers: Answers,
     /// What this tenant may take.
     pub limits: PoolLimits,
+    /// How its viewers are counted.
+    pub viewers: Viewers,
     /// Never empty. One may stand for a group.
     pub packagers: Vec<Packager>,
 }
@@ -125,9 +132,11 @@ impl Pool {
                 "is empty; name one or more, such as - { id: a, url: \"http://10.0.0.1:1935\" }",
             );
         }
-        let identity_queries =
-            section.parsed_list("identity_queries", &["DVR"], |_, text| query_name(text));
         let packagers: Vec<Packager> = packagers.into_iter().flatten().collect();
+        let identity = of_kinds(&packagers, Kind::identity_queries);
+        let identity_queries =
+            section.parsed_list("identity_queries", &identity, |_, text| query_name(text));
+        let authentication = of_kinds(&packagers, Kind::authentication_queries);
         let hosts = section.parsed_list("hosts", &["*"], |path, text| {
             let host = hosts::host_pattern(text)?;
             section.report.claim("host", &host, path).map(|()| host)
@@ -135,7 +144,7 @@ impl Pool {
         let zone_hosts = zone_hosts::read(section, &hosts);
         zone_hosts::check(section, &zone_hosts, url_base.as_ref(), &packagers);
         let pool = Self {
-            auth: Auth::read(section, &identity_queries),
+            auth: Auth::read(section, &identity_queries, &authentication),
             name: PoolName::new(name.as_deref().unwrap_or_default()),
             hosts,
             zone_hosts,
@@ -160,6 +169,7 @@ impl Pool {
             origin: section.section("origin", OriginLimits::read),
             answers: section.section("answers", Answers::read),
             limits: section.section("limits", PoolLimits::read),
+            viewers: Viewers::read(section),
             packagers,
         };
         pool.no_header_twice(section);
@@ -194,6 +204,15 @@ fn must_be_there(section: &Section<'_>, key: &'static str) {
     if !section.has(key) {
         section.error(key, "is missing");
     }
+}
+
+/// What the kinds of the packagers take, each once, where nothing else is said.
+fn of_kinds(
+    packagers: &[Packager],
+    take: impl Fn(Kind) -> &'static [&'static str],
+) -> Vec<&'static str> {
+    let all = packagers.iter().flat_map(|p| take(p.kind.kind()).iter().copied());
+    all.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn query_name(text: &str) -> Result<String, String> {

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use super::super::hosts;
 use super::super::section::Section;
 use super::super::values::PackagerUrl;
+use super::kind::PackagerKind;
 use super::{Group, GroupSource, must_be_there, required};
 use crate::model::names::PackagerId;
 
@@ -34,6 +35,8 @@ pub struct Packager {
     pub ca: Option<PathBuf>,
     /// The name that TLS asks for and checks; none: the host.
     pub sni: Option<String>,
+    /// Which program it is, and how it is asked what it carries.
+    pub kind: PackagerKind,
 }
 
 impl Packager {
@@ -43,7 +46,10 @@ impl Packager {
         let url = section.parsed("url", PackagerUrl::parse);
         let ca = section.parsed("ca", ca_file);
         let sni = section.parsed("sni", hosts::server_name);
-        if url.as_ref().is_some_and(|url| !url.tls) {
+        let kind = PackagerKind::read(section);
+        let admin = kind.report().and_then(|report| report.admin.as_ref());
+        let admin_tls = admin.is_some_and(|admin| admin.tls);
+        if url.as_ref().is_some_and(|url| !url.tls) && !admin_tls {
             for (key, set) in [("ca", ca.is_some()), ("sni", sni.is_some())] {
                 if set {
                     section.error(key, "is of use only with an https url");
@@ -62,7 +68,7 @@ impl Packager {
         }
         let url = url.or_else(|| listed.then(PackagerUrl::none));
         let (id, url) = (PackagerId::new(id?), url?);
-        Some(Self { id, url, group, zone, weight, capacity, host, headers, ca, sni })
+        Some(Self { id, url, group, zone, weight, capacity, host, headers, ca, sni, kind })
     }
 }
 

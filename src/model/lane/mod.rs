@@ -29,6 +29,7 @@ mod print;
 mod readiness;
 mod relations;
 mod seen;
+mod session;
 mod situation;
 mod splice;
 mod standing;

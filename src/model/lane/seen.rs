@@ -81,6 +81,13 @@ pub struct Fetched {
 }
 
 impl Fetched {
+    /// A fetch came to an end: what it brought, if anything.
+    pub(super) const fn note(&mut self, held: Option<Held>) {
+        match held {
+            Some(h) => self.held = Some(h),
+            None => self.failures = self.failures.saturating_add(1),
+        }
+    }
     /// It was tried often enough: it cannot be had.
     #[must_use]
     pub const fn lost(&self) -> bool {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::arrivals::Arrivals;
+use super::session;
 use super::{Cutting, Failing, Fetched, Held, Listed, Observed, Resource, Seen, Snapshot, Source};
 use crate::model::media::{Content, Keyframe};
 use crate::model::names::{ContentHash, PackagerMsn, UnixMs};
@@ -112,12 +113,12 @@ impl Track {
         let at = usize::try_from(msn.0.checked_sub(first)?).ok()?;
         (at < self.segments.len()).then_some(at)
     }
-    /// The place of a source of the log in this run: same number, name and part.
+    /// The place of a source of the log in this run: same number, name (but for a session) and part.
     #[must_use]
     pub fn find(&self, source: &Source) -> Option<usize> {
         let at = self.position(source.msn)?;
         let r = &self.segments.get(at)?.listed.resource;
-        (r.path == source.path && r.range == source.range).then_some(at)
+        (session::alike(&r.path, &source.path) && r.range == source.range).then_some(at)
     }
     /// Bytes of an init segment or a key.
     #[must_use]
@@ -146,7 +147,7 @@ impl Track {
         if self.cuts.len() >= CUTS && !self.cuts.contains_key(&cutting) {
             self.cuts.clear();
         }
-        note(self.cuts.entry(cutting).or_default(), held);
+        self.cuts.entry(cutting).or_default().note(held);
     }
 
     /// What is in a segment of run `run`.
@@ -321,7 +322,7 @@ impl Track {
             return;
         }
         if let Some(seen) = self.position(msn).and_then(|at| self.segments.get_mut(at)) {
-            note(&mut seen.bytes, held);
+            seen.bytes.note(held);
         }
     }
 
@@ -329,7 +330,7 @@ impl Track {
     /// unsure.
     pub fn fetched_asset(&mut self, run: u32, resource: &Resource, held: Option<Held>) {
         if run == self.run && !self.unsure() {
-            note(self.assets.entry(resource.clone()).or_default(), held);
+            self.assets.entry(resource.clone()).or_default().note(held);
         }
     }
 
@@ -349,11 +350,12 @@ impl Track {
             Some((l, self.segments.get(at)?))
         });
         if overlap.clone().any(|(l, s)| {
-            l.resource != s.listed.resource || l.segment.duration != s.listed.segment.duration
+            !session::may_be_one(&l.resource, &s.listed.resource)
+                || l.segment.duration != s.listed.segment.duration
         }) {
             return Continuity::Other;
         }
-        if !doubt {
+        if !doubt && overlap.clone().all(|(l, s)| l.resource == s.listed.resource) {
             return Continuity::Goes;
         }
         match overlap.rfind(|(_, s)| s.bytes.held.is_some()) {
@@ -389,6 +391,10 @@ impl Track {
             if newest.is_none_or(|n| listed.segment.msn > n) {
                 self.push(listed);
                 grew = true;
+            } else if let Some(at) = self.position(listed.segment.msn)
+                && let Some(seen) = self.segments.get_mut(at)
+            {
+                session::rename(seen, listed);
             }
         }
         if !grew {
@@ -437,11 +443,4 @@ enum Continuity {
     Goes,
     Other,
     Prove { resource: Resource, expected: ContentHash },
-}
-
-fn note(fetched: &mut Fetched, held: Option<Held>) {
-    match held {
-        Some(h) => fetched.held = Some(h),
-        None => fetched.failures = fetched.failures.saturating_add(1),
-    }
 }

@@ -1,19 +1,29 @@
 //! One message of what happens to many lanes at once: the failure of one packager splices all of its
-//! lanes within a second or two, and nobody wants a message for each.
+//! lanes, one soon after the other, and nobody wants a message for each.
 
 use std::time::Duration;
 
 use super::{FIRST_MAX, Kind, News};
 use crate::model::names::UnixMs;
 
-/// So long after the first one a bundle is told.
-const WITHIN: Duration = Duration::from_secs(2);
+/// A bundle is told so long after the last one came to it,
+const QUIET: Duration = Duration::from_secs(2);
+/// and so long after the first at the latest. Lanes leave a dead packager when they next ask it, which is
+/// once in a segment.
+const WITHIN: Duration = Duration::from_secs(10);
 
 /// Messages that wait for others of their kind, pool and packager. There are never more than packagers
 /// times three.
 #[derive(Debug, Default)]
 pub struct Bundles {
-    open: Vec<(UnixMs, News)>,
+    open: Vec<Bundle>,
+}
+
+#[derive(Debug)]
+struct Bundle {
+    first: UnixMs,
+    last: UnixMs,
+    news: News,
 }
 
 impl Bundles {
@@ -25,28 +35,29 @@ impl Bundles {
         let alike = |open: &News| {
             (open.kind, &open.pool, &open.packager) == (news.kind, &news.pool, &news.packager)
         };
-        if let Some((_, open)) = self.open.iter_mut().find(|(_, open)| alike(open)) {
-            open.count += news.count;
-            let room = FIRST_MAX.saturating_sub(open.first.len());
-            open.first.extend(news.first.into_iter().take(room));
+        if let Some(open) = self.open.iter_mut().find(|open| alike(&open.news)) {
+            open.last = now;
+            open.news.count += news.count;
+            let room = FIRST_MAX.saturating_sub(open.news.first.len());
+            open.news.first.extend(news.first.into_iter().take(room));
         } else {
-            self.open.push((now.plus(WITHIN), news));
+            self.open.push(Bundle { first: now, last: now, news });
         }
         None
     }
 
     /// Those whose time has come, in the order in which they began.
     pub fn due(&mut self, now: UnixMs) -> Vec<News> {
-        let (due, open) =
-            std::mem::take(&mut self.open).into_iter().partition(|(at, _)| *at <= now);
+        let is_due = |b: &Bundle| now.since(b.last) >= QUIET || now.since(b.first) >= WITHIN;
+        let all = std::mem::take(&mut self.open);
+        let (due, open): (Vec<Bundle>, Vec<Bundle>) = all.into_iter().partition(is_due);
         self.open = open;
-        let due: Vec<(UnixMs, News)> = due;
-        due.into_iter().map(|(_, news)| news).collect()
+        due.into_iter().map(|bundle| bundle.news).collect()
     }
 
     /// All that wait, whether their time has come or not.
     pub fn rest(&mut self) -> Vec<News> {
-        std::mem::take(&mut self.open).into_iter().map(|(_, news)| news).collect()
+        std::mem::take(&mut self.open).into_iter().map(|bundle| bundle.news).collect()
     }
 }
 
@@ -69,9 +80,9 @@ mod tests {
             let news = spliced(1000 + n, "a", &format!("/s{n}"));
             assert_eq!(bundles.add(UnixMs(1000 + n), news), None);
         }
-        bundles.add(UnixMs(1200), spliced(1200, "c", "/other"));
-        assert_eq!(bundles.due(UnixMs(2999)), []);
-        let told = bundles.due(UnixMs(3000));
+        bundles.add(UnixMs(3000), spliced(3000, "c", "/other"));
+        assert_eq!(bundles.due(UnixMs(4498)), []);
+        let told = bundles.due(UnixMs(4499));
         assert_eq!(told.len(), 1);
         assert_eq!(
             (told[0].count, told[0].first.len(), told[0].at),
@@ -90,6 +101,18 @@ mod tests {
         bundles.add(UnixMs(2100), spliced(2100, "a", "/s"));
         assert_eq!(bundles.due(UnixMs(4000)).len(), 0);
         assert_eq!(bundles.due(UnixMs(4100)).len(), 1);
+    }
+
+    #[test]
+    fn a_message_does_not_wait_for_ever() {
+        let mut bundles = Bundles::default();
+        let mut told = Vec::new();
+        for second in 0..25 {
+            let now = UnixMs(second * 1000);
+            bundles.add(now, spliced(now.0, "a", "/s"));
+            told.extend(bundles.due(now));
+        }
+        assert_eq!(told.iter().map(|news| news.count).collect::<Vec<_>>(), [11, 11]);
     }
 
     #[test]

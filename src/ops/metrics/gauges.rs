@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use prometheus::{IntGauge, IntGaugeVec};
 
+use super::reported::ReportGauge;
+use super::viewers::{Viewers, ViewersGauges};
 use crate::model::names::PackagerId;
 use crate::ops::make::Make;
 
@@ -32,6 +34,10 @@ pub struct Gauges {
     pub groups: Vec<super::GroupGauge>,
     /// Every watched stream on every packager that it is watched on.
     pub stream_states: Vec<StreamGauge>,
+    /// What packagers say of themselves.
+    pub reports: Vec<ReportGauge>,
+    /// How many watch, and how full things are.
+    pub viewers: ViewersGauges,
 }
 
 /// One packager.
@@ -75,6 +81,7 @@ pub(super) struct Scraped {
     stream_state: IntGaugeVec,
     playlist_age: IntGaugeVec,
     memory: IntGauge,
+    viewers: Viewers,
 }
 
 impl Scraped {
@@ -113,6 +120,7 @@ impl Scraped {
                 &["stream", "packager"],
             )?,
             memory: make.gauge("memory_resident_bytes", "Resident memory of this process.")?,
+            viewers: Viewers::new(make)?,
         })
     }
 
@@ -127,6 +135,7 @@ impl Scraped {
         set(&self.segment_bytes.with_label_values(&["memory"]), now.segment_bytes_memory);
         set(&self.segment_bytes.with_label_values(&["disk"]), now.segment_bytes_disk);
         set(&self.memory, resident_bytes().unwrap_or(0));
+        self.viewers.set(&now.viewers);
         for vector in [
             &self.packager_up,
             &self.packager_drained,

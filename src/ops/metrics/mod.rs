@@ -4,7 +4,9 @@
 mod auth;
 mod gauges;
 mod groups;
+mod reported;
 mod tenants;
+mod viewers;
 mod webhooks;
 mod zones;
 
@@ -17,11 +19,14 @@ use prometheus::{
 
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
 pub use groups::GroupGauge;
+pub use reported::ReportGauge;
 pub use tenants::{PoolGauge, Taken};
+pub use viewers::ViewersGauges;
 pub use webhooks::Webhooks;
 
 use gauges::Scraped;
 use groups::Grouped;
+use reported::Reported;
 use tenants::Tenants;
 use zones::ZoneBytes;
 
@@ -52,6 +57,7 @@ pub struct Metrics {
     /// Messages to operators.
     pub webhooks: Webhooks,
     grouped: Grouped,
+    reported: Reported,
     scraped: Mutex<Scraped>,
     /// Who is let in.
     pub auth: auth::Auth,
@@ -171,6 +177,7 @@ impl Metrics {
             tenants: Tenants::new(&make)?,
             webhooks: Webhooks::new(&make)?,
             grouped: Grouped::new(&make)?,
+            reported: Reported::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
             auth: auth::Auth::new(&make)?,
             registry: make.0,
@@ -195,6 +202,12 @@ impl Metrics {
     /// A request of this pool's viewers was answered; `refused` names the limit, if one was why.
     pub fn answered_for(&self, pool: &PoolName, status: u16, bytes: u64, refused: Option<&str>) {
         self.tenants.answered(pool, status, bytes, refused);
+    }
+
+    /// Bytes of bodies sent to viewers since the start.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.requests.iter().map(|requests| requests.bytes.get()).sum()
     }
 
     /// A packager's playlist was asked for.
@@ -267,6 +280,7 @@ impl Metrics {
         scraped.set(gauges);
         self.tenants.set(&gauges.pools);
         self.grouped.set(&gauges.groups);
+        self.reported.set(&gauges.reports);
         let mut text = Vec::new();
         let mut families = self.registry.gather();
         families.extend(tenants::info(&gauges.pools).unwrap_or_default());

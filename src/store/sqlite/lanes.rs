@@ -14,7 +14,7 @@ use crate::store::{Appended, Change, StoreError, StoredLane, TARGETS_MAX, refuse
 
 /// The open file, used by one thread.
 pub struct Database {
-    connection: Connection,
+    pub(super) connection: Connection,
     changes: broadcast::Sender<Change>,
     /// Rises when another connection has written.
     data_version: i64,
@@ -283,7 +283,7 @@ impl Database {
             .query_row([name], |row| row.get(0))
     }
 
-    fn write<T>(
+    pub(super) fn write<T>(
         &mut self,
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {

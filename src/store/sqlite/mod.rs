@@ -1,7 +1,8 @@
 //! The store in a SQLite file: the default. One thread of its own does all the work, since SQLite
 //! blocks; callers wait for its answer. Two processes share the file during an upgrade.
 //!
-//! `schema` the file's layout and opening; `lanes` what is read and written, one transaction each.
+//! `schema` the file's layout and opening; `lanes` what is read and written, one transaction each; `kept`
+//! the same of other records.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,6 +19,7 @@ use crate::model::lane::{Header, Step};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
 use lanes::Database;
 
+mod kept;
 mod lanes;
 mod schema;
 
@@ -161,6 +163,16 @@ impl LaneStore for SqliteStore {
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
         let packager = packager.clone();
         self.ask(move |db| db.drain(&packager, since)).await
+    }
+
+    async fn kept(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.ask(move |db| db.kept(&prefix)).await
+    }
+
+    async fn keep(&self, records: &[(String, Option<String>)]) -> Result<(), StoreError> {
+        let records = records.to_vec();
+        self.ask(move |db| db.keep(&records)).await
     }
 
     fn changes(&self) -> broadcast::Receiver<Change> {

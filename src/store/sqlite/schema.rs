@@ -51,6 +51,8 @@ CREATE TABLE targets (
 const ADDED: &str = "
 CREATE TABLE IF NOT EXISTS drained (
   packager TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kept (
+  name TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
 ";
 
 /// A `StoreError` of what SQLite says: a damaged file cannot be read, all else may pass.

@@ -27,10 +27,9 @@ fn shown(packagers: &str, stream: Option<StreamShown>) -> Shown {
 }
 
 /// The stream on a lane of `a`, with `b` in this state.
-fn on_a(b: &'static str) -> Option<StreamShown> {
-    let mut stream = stream_on("a", false);
-    stream.packagers = vec![(PackagerId::new("a"), "moves"), (PackagerId::new("b"), b)];
-    Some(stream)
+fn on_a(b: &'static str) -> StreamShown {
+    let packagers = vec![(PackagerId::new("a"), "moves"), (PackagerId::new("b"), b)];
+    StreamShown { packagers, ..stream_on("a", false) }
 }
 
 fn stream_on(packager: &str, ended: bool) -> StreamShown {
@@ -141,11 +140,12 @@ fn standbys() {
         ("nobody expects one", vec![(9, "a", on_a("unknown"))], ""),
         (
             "the group has shrunk to one",
-            vec![(2, "ab", on_a("moves")), (9, "a", Some(stream_on("a", false)))],
+            vec![(2, "ab", on_a("moves")), (9, "a", stream_on("a", false))],
             "no_standby a no other packager is left",
         ),
-        ("over", vec![(9, "aB", Some(stream_on("a", true)))], ""),
+        ("over", vec![(9, "aB", stream_on("a", true))], ""),
     ] {
+        let looks: Vec<_> = looks.into_iter().map(|(n, p, stream)| (n, p, Some(stream))).collect();
         let told = seconds(&looks);
         let told = told.strip_prefix("stream_started").unwrap_or(&told);
         assert_eq!(told.strip_prefix("; ").unwrap_or(told), want, "{name}");
@@ -155,7 +155,7 @@ fn standbys() {
 #[test]
 fn a_pool_without_standbys_is_told_of_none() {
     let mut changes = Changes::new(UnixMs(0));
-    let mut shown = shown("aB", on_a("failed"));
+    let mut shown = shown("aB", Some(on_a("failed")));
     shown.without_standbys.insert(PoolName::new("live"));
     let looks = (1..20).flat_map(|s| changes.look(UnixMs(s * 1000), &shown));
     let all: Vec<News> = looks.collect();
