@@ -105,6 +105,13 @@ pub struct Membership {
     pub leaving: Option<Drained>,
 }
 
+impl Membership {
+    /// What its checks begin with.
+    fn gauge(self) -> Gauge {
+        if self.new { Gauge::unproven() } else { Gauge::default() }
+    }
+}
+
 impl Default for CheckSpec {
     fn default() -> Self {
         Self {
@@ -177,6 +184,12 @@ impl Packager {
         CarriedLane::begin(Arc::clone(&self.state))
     }
 
+    /// This lane is counted here, and not at another that was called so before.
+    #[must_use]
+    pub fn counts(&self, lane: &CarriedLane) -> bool {
+        Arc::ptr_eq(&self.state, &lane.0)
+    }
+
     /// How much of its share of new lanes it takes by now, in thousandths.
     fn started_permille(&self) -> u32 {
         let since = self.state.inner.lock().back_since;
@@ -228,12 +241,6 @@ impl CarriedLane {
         state.lanes.fetch_add(1, Ordering::Relaxed);
         Self(state)
     }
-
-    /// The packager.
-    #[must_use]
-    pub fn packager(&self) -> &PackagerId {
-        &self.0.id
-    }
 }
 
 impl Drop for CarriedLane {
@@ -265,7 +272,7 @@ impl State {
             load: None,
             back_since: None,
             gauges: HashMap::new(),
-            nameless: Gauge::default(),
+            nameless: membership.gauge(),
         };
         Self { id, ticks, lanes: AtomicU64::new(0), inner: Mutex::new(inner) }
     }
@@ -273,9 +280,9 @@ impl State {
     /// The addresses that there are now; what was known of others is forgotten.
     fn addresses(&self, now: &[SocketAddr]) {
         let mut inner = self.inner.lock();
-        inner.nameless = Gauge::default();
+        let gauge = inner.membership.gauge();
+        inner.nameless = gauge;
         inner.gauges.retain(|address, _| now.contains(address));
-        let gauge = if inner.membership.new { Gauge::unproven() } else { Gauge::default() };
         for address in now {
             inner.gauges.entry(*address).or_insert(gauge);
         }
@@ -395,3 +402,6 @@ impl State {
         self.ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
     }
 }
+
+#[cfg(test)]
+mod tests;

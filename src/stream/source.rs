@@ -79,14 +79,20 @@ pub struct Source {
     pub failing: Option<Failing>,
     /// By place in the list of renditions found (0 for a lone media playlist).
     pub shown: BTreeMap<usize, Shown>,
+    /// Since when it is watched.
+    pub begun: UnixMs,
+    /// Since when it has been seen to move, in the run that it is in.
+    pub moving_since: Option<UnixMs>,
     /// What operators were last told of it.
     pub told: Option<SpliceReason>,
 }
 
 impl Source {
-    pub fn new(id: PackagerId) -> Self {
+    pub fn new(id: PackagerId, now: UnixMs) -> Self {
         Self {
             id,
+            begun: now,
+            moving_since: None,
             entry: EntryState::Unknown,
             session: Session::Unknown,
             asking: false,
@@ -318,6 +324,18 @@ impl Source {
     /// It lists segments and its list moves: not older than two of its target durations.
     pub fn moves(&self, now: UnixMs) -> bool {
         self.moved_within(now, 8)
+    }
+
+    /// Notes whether it has been seen to move. A list that is seen for the first time may be old.
+    pub fn note_moves(&mut self, now: UnixMs) {
+        let moves = self.shown.values().any(|s| s.track.arrival_watched());
+        self.moving_since = self.moving_since.filter(|_| moves).or_else(|| moves.then_some(now));
+    }
+
+    /// It answers, and has nothing new for so long that a lane would leave it.
+    pub fn stands_still(&self, now: UnixMs) -> bool {
+        let may_go_on = !self.failed() && self.over_since().is_none() && !self.whole();
+        self.lists() && may_go_on && !self.is_on_time(now)
     }
 
     /// Its list is not so late that a lane would leave it: no older than one target duration and a quarter.
