@@ -35,6 +35,9 @@ impl Worker {
         let mut late = None;
         for (p, rank) in &order {
             let Some(source) = self.sources.get(&p.id) else { continue };
+            if self.is_no_choice(now, &p.id) {
+                continue;
+            }
             if !source.answered() {
                 // A better one that has not answered yet is waited for, but not for ever.
                 pending = true;
@@ -95,7 +98,8 @@ impl Worker {
     /// lanes; else the one whose lane has the fewest viewers for its weight.
     fn share(&self, now: UnixMs, equals: &[&Arc<Packager>], zone: &str) -> Option<PackagerId> {
         let moving = |p: &&&Arc<Packager>| {
-            self.sources.get(&p.id).is_some_and(|s| s.answered() && s.lists() && s.is_on_time(now))
+            let moving = |s: &Source| s.answered() && s.lists() && s.is_on_time(now);
+            self.sources.get(&p.id).is_some_and(moving) && !self.is_no_choice(now, &p.id)
         };
         let (mut joined, mut others) = (Vec::new(), Vec::new());
         for p in equals.iter().filter(moving) {

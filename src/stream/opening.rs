@@ -34,7 +34,7 @@ impl Worker {
         }
         if let Some(since) = self.reopening.values().min().copied() {
             let zone = self.deps.zone.clone();
-            let choice = self.choose(now, now.since(since), &zone);
+            let choice = self.choose_new(now, now.since(since), &zone);
             self.reopen(now, &choice, &zone).await;
         }
         let zones: BTreeSet<Arc<str>> = self.joining.iter().map(|j| j.zone.clone()).collect();
@@ -55,7 +55,7 @@ impl Worker {
         let since = self.joining.iter().filter(|j| *j.zone == *zone).map(|j| j.since).min();
         let waited = since.map_or(Duration::ZERO, |since| now.since(since));
         let late = waited >= PATIENCE;
-        match self.choose(now, waited, zone) {
+        match self.choose_new(now, waited, zone) {
             Choice::Wait => late.then_some((Err(Refusal::NoPackager), None)),
             Choice::Refuse(refusal) => Some((Err(refusal), None)),
             Choice::Open(id) => match self.open_on(now, &id, zone, waited).await {

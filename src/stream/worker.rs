@@ -23,6 +23,7 @@ use crate::model::lane::{Observed, SessionResource};
 use crate::model::media::Keyframe;
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
+use crate::packagers::CarriedLane;
 
 /// Events taken in one turn: whoever asks much must not keep the lanes from going on.
 const EVENTS: usize = 256;
@@ -83,6 +84,12 @@ pub struct Worker {
     pub(super) lanes: BTreeMap<LaneId, Carried>,
     pub(super) joining: Vec<Joining>,
     pub(super) reopening: BTreeMap<LaneId, UnixMs>,
+    /// Counts the lane that is about to open.
+    pub(super) expected: Option<CarriedLane>,
+    /// Who is, and was, watched because all others stand still, the last one last.
+    pub(super) scouted: Vec<PackagerId>,
+    /// Who did not work when it was watched last, and when.
+    pub(super) unfit: BTreeMap<PackagerId, UnixMs>,
     /// The lanes of an earlier process were looked for.
     pub(super) recollected: bool,
     /// What is being fetched, with the runs that each rendition was in when it began.
@@ -119,6 +126,9 @@ impl Worker {
             lanes: BTreeMap::new(),
             joining: Vec::new(),
             reopening: BTreeMap::new(),
+            expected: None,
+            scouted: Vec::new(),
+            unfit: BTreeMap::new(),
             recollected: false,
             fetching: HashMap::new(),
             same_files: HashMap::new(),
@@ -129,6 +139,10 @@ impl Worker {
 
     /// Runs until nobody has asked for the stream for long enough.
     pub(super) async fn run(mut self, watching: Counted) {
+        // Who is watched depends on what is asked for.
+        if let Ok(Some(event)) = tokio::time::timeout(UNKNOWN_FOR, self.inbox.recv()).await {
+            self.take(event).await;
+        }
         loop {
             let wake = self.turn().await;
             if self.idle() {
