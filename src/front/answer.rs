@@ -80,6 +80,13 @@ impl Prepared {
     pub fn of(&self, pool: Option<&PoolName>) -> &PoolAnswers {
         pool.and_then(|pool| self.pools.get(pool)).unwrap_or(&self.others)
     }
+
+    /// How the streams of `pool` are answered. None where other pools are named and this one is not: what
+    /// holds for nobody in particular says nothing of who is let in to it.
+    #[must_use]
+    pub fn named(&self, pool: &PoolName) -> Option<&PoolAnswers> {
+        self.pools.get(pool).or_else(|| self.pools.is_empty().then_some(&self.others))
+    }
 }
 
 /// Whose pages may read answers.

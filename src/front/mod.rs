@@ -161,6 +161,7 @@ impl<L: Lanes> Front<L> {
         request: &RequestHeader,
         context: &mut Context,
     ) -> Result<Answer, Failure> {
+        let clears = self.known.clears();
         let current = self.current.load();
         // Known first, so that a refusal carries the headers of its tenant too.
         let host = context.client.host(request);
@@ -178,13 +179,14 @@ impl<L: Lanes> Front<L> {
         }
         let host = host?;
         let pool = found.ok_or(Failure::UnknownHost)?;
-        let answers = current.of(Some(&pool));
+        // One that a reload adds leads here a moment before its settings do.
+        let answers = current.named(&pool).ok_or(Failure::NotReady)?;
         if want == Want::Preflight {
             route?;
             return Ok(answers.preflight(request));
         }
         let zone = self.lanes.zone(&host);
-        let asked = Asked { pool: &pool, answers, path, query, zone: zone.as_deref() };
+        let asked = Asked { pool: &pool, answers, path, query, zone: zone.as_deref(), clears };
         self.routed(request, route?, &asked, context).await
     }
 
@@ -324,6 +326,8 @@ struct Asked<'a> {
     query: Option<&'a str>,
     /// The zone that the host names.
     zone: Option<&'a str>,
+    /// Of [`Known`], from before the settings were read.
+    clears: u64,
 }
 
 impl Asked<'_> {

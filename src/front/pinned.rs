@@ -76,7 +76,7 @@ impl<L: Lanes> Front<L> {
             viewer: context.viewer.clone(),
             lane: Arc::downgrade(&lane),
         };
-        self.known.put(prefix, Arc::new(verified));
+        self.known.put(prefix, Arc::new(verified), asked.clears);
         Ok(lane)
     }
 }

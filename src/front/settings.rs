@@ -15,7 +15,7 @@ use crate::model::paths::AllowedPaths;
 pub struct Settings {
     /// What each pool's streams are answered with.
     pub pools: HashMap<PoolName, PoolSettings>,
-    /// The same for pools that are not named, and for requests that lead to none.
+    /// The same for requests that lead to no pool, and for all where no pool is named.
     pub others: PoolSettings,
     /// What shows that a request came through the CDN, where a pool has nothing of its own.
     pub gate: Option<Gate>,

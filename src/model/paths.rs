@@ -3,8 +3,9 @@
 
 use std::fmt;
 
-/// Patterns at most, and bytes of one.
-const PATTERNS_MAX: usize = 256;
+/// Patterns at most.
+pub const PATTERNS_MAX: usize = 256;
+/// Bytes of one at most.
 const PATTERN_BYTES_MAX: usize = 512;
 
 /// Paths that are allowed. Without a pattern all are.

@@ -47,13 +47,14 @@ pub fn auth_query(query: Option<&str>, patterns: &[String]) -> Result<String, To
 ///
 /// Rounded down to a sixtieth of `lifetime_s`, so that viewers who come at about the same time share
 /// their URLs, and a CDN caches once for them. What the query names is taken to the second; 0 stands for
-/// no end (Wowza), and what is no number says nothing.
+/// no end (Wowza), and what is no number says nothing. Names and values are decoded, as packagers do.
 #[must_use]
 pub fn expiry(query: &str, name: Option<&str>, now_unix_s: u64, lifetime_s: u64) -> u64 {
     let step = (lifetime_s / 60).max(1);
     let own = now_unix_s.saturating_add(lifetime_s) / step * step;
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let named = pairs.filter(|(found, _)| Some(*found) == name).filter_map(|(_, value)| {
+    let pairs = pairs.map(|(found, value)| (decode(found), decode(value)));
+    let named = pairs.filter(|(found, _)| Some(&**found) == name).filter_map(|(_, value)| {
         let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
         value.parse::<u64>().ok().filter(|seconds| digits && *seconds > 0)
     });
@@ -218,6 +219,9 @@ mod tests {
             ("endtime=+5&endtime=x&endtime", end, 10, 1010),
             ("endtime=1007&endtime=1003", end, 10, 1003),
             ("endtimes=1003", end, 10, 1010),
+            // Packagers decode names and values.
+            ("%65ndtime=1004&endtime=%31005", end, 10, 1004),
+            ("end%74ime=%31003", end, 10, 1003),
             // In steps of a minute.
             ("", None, 3600, 4560),
         ] {

@@ -41,10 +41,7 @@ pub(super) struct Ready {
 impl Ready {
     pub(super) fn new(credentials: &Credentials) -> Result<Self, EndpointError> {
         let queries = credentials.queries.clone();
-        let mut headers = headers_of(&credentials.headers)?;
-        for (_, value) in &mut headers {
-            value.set_sensitive(true);
-        }
+        let headers = headers_of(&credentials.headers)?;
         Ok(Self { headers, forms: query::forms(&queries), queries })
     }
 
@@ -88,11 +85,7 @@ impl<'a> Shows<'a> {
 pub(super) fn headers_of_viewer(shown: &Shown) -> Result<Headers, OriginError> {
     let mut all = shown.headers.clone();
     all.extend(shown.address.clone().map(|address| ("x-forwarded-for".to_owned(), address)));
-    let mut headers = headers_of(&all).map_err(|error| OriginError::Protocol(error.to_string()))?;
-    for (_, value) in &mut headers {
-        value.set_sensitive(true);
-    }
-    Ok(headers)
+    headers_of(&all).map_err(|error| OriginError::Protocol(error.to_string()))
 }
 
 /// Places for requests in viewers' names. They take half of those of segments at the most, so that a

@@ -147,7 +147,7 @@ impl Endpoint {
 /// Headers as they are sent.
 pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
 
-/// Headers of a configuration or a viewer, checked.
+/// Headers of a configuration or a viewer, checked. Their values are for no log.
 pub(super) fn headers_of(headers: &[(String, String)]) -> Result<Headers, EndpointError> {
     let own = [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, TE, UPGRADE];
     let mut all = Vec::with_capacity(headers.len());
@@ -157,7 +157,9 @@ pub(super) fn headers_of(headers: &[(String, String)]) -> Result<Headers, Endpoi
         if own.contains(&name) {
             return Err(bad());
         }
-        all.push((name, HeaderValue::from_str(value).map_err(|_| bad())?));
+        let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
+        value.set_sensitive(true);
+        all.push((name, value));
     }
     Ok(all)
 }

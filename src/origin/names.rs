@@ -39,6 +39,14 @@ impl Resolved {
     pub fn fresh_for(&self) -> Duration {
         self.ttl.clamp(FRESH_MIN, FRESH_MAX)
     }
+
+    /// What was known `before` of a kind that it says nothing of stays.
+    fn keep_other_kind(&mut self, before: &[IpAddr]) {
+        let told = |kind: &IpAddr| self.addresses.iter().any(|a| a.is_ipv4() == kind.is_ipv4());
+        let kept: Vec<IpAddr> = before.iter().filter(|a| !told(a)).copied().collect();
+        self.addresses.extend(kept);
+        self.addresses.sort_by_key(IpAddr::is_ipv6);
+    }
 }
 
 /// Why a name leads nowhere.
@@ -184,6 +192,9 @@ impl Names {
         let mut known = self.known.lock();
         match answer {
             Ok(mut found) => {
+                if found.partial {
+                    found.keep_other_kind(&known.addresses);
+                }
                 found.addresses.truncate(ADDRESSES_MAX);
                 known.until = Some(Instant::now() + found.fresh_for());
                 let (mut now, mut before) = (found.addresses.clone(), known.addresses.clone());
@@ -283,6 +294,34 @@ mod tests {
         *server.answer.lock() = vec![ip(3)];
         tokio::time::advance(FAILED).await;
         becomes(&names, &resolver, &[at(3)]).await;
+    }
+
+    /// What a name server says, answer by answer.
+    struct Says(Mutex<Vec<Resolved>>);
+
+    #[async_trait]
+    impl Resolve for Says {
+        async fn lookup(&self, _: &str) -> Result<Resolved, ResolveError> {
+            self.0.lock().pop().ok_or(ResolveError::NoSuchName)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_kind_of_addresses_that_could_not_be_asked_for_stays() {
+        let six = |last| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, last]);
+        let ttl = Duration::from_secs(7);
+        let names = Names::default();
+        for (name, addresses, partial, want) in [
+            ("both", vec![ip(1), six(1)], false, vec![ip(1), six(1)]),
+            ("IPv4 failed", vec![six(2)], true, vec![ip(1), six(2)]),
+            ("IPv6 failed", vec![ip(3)], true, vec![ip(3), six(2)]),
+            ("IPv6 is gone", vec![ip(3)], false, vec![ip(3)]),
+            ("IPv4 is gone", vec![six(4)], false, vec![six(4)]),
+        ] {
+            let says = Says(Mutex::new(vec![Resolved { addresses, ttl, partial }]));
+            names.ask(&says, "pack", PATIENCE).await.unwrap();
+            assert_eq!(names.known.lock().addresses, want, "{name}");
+        }
     }
 
     #[test]

@@ -64,7 +64,8 @@ impl NameServers {
     }
 
     fn current(&self) -> Arc<Current> {
-        let servers = self.servers.lock().clone();
+        // Held to the end: a reload meanwhile would be undone.
+        let servers = self.servers.lock();
         let written = |path| Path::new(path).metadata().and_then(|m| m.modified()).ok();
         let files = [written(HOSTS), written(SERVERS)];
         let mut current = self.current.lock();

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::model::health::Gauge;
 pub use crate::model::health::{Health, Thresholds};
 use crate::model::load::Kind;
 use crate::model::names::{PackagerId, PoolName};
@@ -113,6 +114,13 @@ pub struct Membership {
     pub leaving: Option<Drained>,
 }
 
+impl Membership {
+    /// What its checks begin with.
+    fn gauge(self) -> Gauge {
+        if self.new { Gauge::unproven() } else { Gauge::default() }
+    }
+}
+
 impl Default for CheckSpec {
     fn default() -> Self {
         Self {
@@ -188,6 +196,12 @@ impl Packager {
     #[must_use]
     pub fn carry_lane(&self) -> CarriedLane {
         CarriedLane::begin(Arc::clone(&self.state))
+    }
+
+    /// This lane is counted here, and not at another that was called so before.
+    #[must_use]
+    pub fn counts(&self, lane: &CarriedLane) -> bool {
+        Arc::ptr_eq(&self.state, &lane.0)
     }
 
     /// How much of its share of new lanes it takes by now, in thousandths.

@@ -30,18 +30,12 @@ pub(super) struct Load {
 }
 
 /// One lane that is on a packager.
-pub struct CarriedLane(Arc<State>);
+pub struct CarriedLane(pub(super) Arc<State>);
 
 impl CarriedLane {
     pub(super) fn begin(state: Arc<State>) -> Self {
         state.lanes.fetch_add(1, Ordering::Relaxed);
         Self(state)
-    }
-
-    /// The packager.
-    #[must_use]
-    pub fn packager(&self) -> &PackagerId {
-        &self.0.id
     }
 }
 
@@ -83,7 +77,7 @@ impl State {
             unwell: None,
             back_since: None,
             gauges: HashMap::new(),
-            nameless: Gauge::default(),
+            nameless: membership.gauge(),
         };
         Self { id, ticks, lanes: AtomicU64::new(0), inner: Mutex::new(inner) }
     }
@@ -91,9 +85,9 @@ impl State {
     /// The addresses that there are now; what was known of others is forgotten.
     pub(super) fn addresses(&self, now: &[SocketAddr]) {
         let mut inner = self.inner.lock();
-        inner.nameless = Gauge::default();
+        let gauge = inner.membership.gauge();
+        inner.nameless = gauge;
         inner.gauges.retain(|address, _| now.contains(address));
-        let gauge = if inner.membership.new { Gauge::unproven() } else { Gauge::default() };
         for address in now {
             inner.gauges.entry(*address).or_insert(gauge);
         }
@@ -246,3 +240,6 @@ impl State {
         self.ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
     }
 }
+
+#[cfg(test)]
+mod tests;

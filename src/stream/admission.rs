@@ -93,7 +93,7 @@ impl Streams {
         while let Some((packager, watched)) = askable.next() {
             // That there is no such stream is its word alone while others are known to have it.
             if last == Refusal::NoStream && !watched {
-                break;
+                continue;
             }
             let left = ALL_WITHIN.saturating_sub(clock.now().since(began));
             if left.is_zero() {

@@ -236,6 +236,7 @@ impl Worker {
                 }
                 let target = Duration::from_secs(u64::from(shown.track.target_duration().max(1)));
                 shown.pace.plan(now, &shown.track, target, &mut self.rng);
+                source.note_moves(now);
             }
             Err((gone, error)) => {
                 shown.track.failed(now, gone);

@@ -246,6 +246,7 @@ impl Worker {
         let candidates: Vec<Candidate> = order
             .iter()
             .zip(barred)
+            .filter(|(p, _)| !self.is_no_news(now, lane, p))
             .filter_map(|(p, barred)| {
                 let source = self.sources.get(p)?;
                 let relation = lane.relations.to(p);

@@ -35,6 +35,9 @@ impl Worker {
         let mut late = None;
         for (p, rank) in &order {
             let Some(source) = self.sources.get(&p.id) else { continue };
+            if self.is_no_choice(now, &p.id) {
+                continue;
+            }
             if !source.answered() {
                 // A better one that has not answered yet is waited for, but not for ever.
                 pending = true;
@@ -95,7 +98,8 @@ impl Worker {
     /// lanes; else the one whose lane has the fewest viewers for its weight.
     fn share(&self, now: UnixMs, equals: &[&Arc<Packager>], zone: &str) -> Option<PackagerId> {
         let moving = |p: &&&Arc<Packager>| {
-            self.sources.get(&p.id).is_some_and(|s| s.answered() && s.lists() && s.is_on_time(now))
+            let moving = |s: &Source| s.answered() && s.lists() && s.is_on_time(now);
+            self.sources.get(&p.id).is_some_and(moving) && !self.is_no_choice(now, &p.id)
         };
         let (mut joined, mut others) = (Vec::new(), Vec::new());
         for p in equals.iter().filter(moving) {
@@ -117,13 +121,16 @@ impl Worker {
         new.map(|p| p.id.clone()).or_else(|| fewest().map(|(p, _)| p.id.clone()))
     }
 
-    /// The lane that new viewers of the zone could join on this packager.
+    /// The lane that new viewers of the zone could join on this packager. Not one whose URLs lead elsewhere, since
+    /// before a reload.
     pub(super) fn open_lane(&self, id: &PackagerId, zone: &str) -> Option<&Carried> {
+        let place = self.place(zone);
         self.lanes.values().find(|l| {
             let header = l.log.header();
             let whole = header.extent == Extent::Whole;
             l.opens_on.as_ref() == Some(id)
                 && header.zone == zone
+                && place.is_of(&header.multivariant)
                 && l.log.tail().is_none_or(|t| t.packager == *id && t.end == whole)
                 && !self.cut_short(header, id)
         })

@@ -23,6 +23,12 @@ const SESSION_BYTES_MAX: usize = 256 << 10;
 const SESSION_TIME: Duration = Duration::from_secs(2);
 
 impl Worker {
+    /// Where the URLs of this zone's viewers begin.
+    pub(super) fn place(&self, zone: &str) -> multivariant::Place {
+        let base = self.settings.url_base.as_ref().map(|base| base.for_zone(zone));
+        multivariant::Place::new(&self.key.path, base.as_deref())
+    }
+
     /// What is frozen when a lane opens on `id`. `Ok(None)`: bytes have to come first.
     pub(super) async fn header(
         &mut self,
@@ -40,8 +46,7 @@ impl Worker {
         let track = &shown.track;
         let mapped = track.newest().is_some_and(|s| s.listed.map.is_some());
         let container = if mapped { Container::FragmentedMp4 } else { Container::Plain };
-        let base = self.settings.url_base.as_ref().map(|base| base.for_zone(zone));
-        let place = multivariant::Place::new(&self.key.path, base.as_deref());
+        let place = self.place(zone);
         let mut session = Vec::new();
         let (renditions, pieces) = match &source.entry {
             EntryState::Multivariant(m, _) => {

@@ -27,6 +27,7 @@ mod pace;
 mod reading;
 mod recall;
 mod saving;
+mod scouting;
 mod settings;
 mod source;
 mod status;

@@ -10,6 +10,7 @@ use super::carry::Carried;
 use super::choosing::{Choice, SIBLINGS};
 use super::lane::PATIENCE;
 use super::source::Source;
+use super::usage::LaneRoom;
 use super::worker::{Answer, Worker};
 use super::{Lane, Refusal};
 
@@ -33,7 +34,7 @@ impl Worker {
         }
         if let Some(since) = self.reopening.values().min().copied() {
             let zone = self.deps.zone.clone();
-            let choice = self.choose(now, now.since(since), &zone);
+            let choice = self.choose_new(now, now.since(since), &zone);
             self.reopen(now, &choice, &zone).await;
         }
         let zones: BTreeSet<Arc<str>> = self.joining.iter().map(|j| j.zone.clone()).collect();
@@ -54,7 +55,7 @@ impl Worker {
         let since = self.joining.iter().filter(|j| *j.zone == *zone).map(|j| j.since).min();
         let waited = since.map_or(Duration::ZERO, |since| now.since(since));
         let late = waited >= PATIENCE;
-        match self.choose(now, waited, zone) {
+        match self.choose_new(now, waited, zone) {
             Choice::Wait => late.then_some((Err(Refusal::NoPackager), None)),
             Choice::Refuse(refusal) => Some((Err(refusal), None)),
             Choice::Open(id) => match self.open_on(now, &id, zone, waited).await {
@@ -96,9 +97,10 @@ impl Worker {
         if waited < SIBLINGS && !self.sources.values().all(Source::answered) {
             return None;
         }
-        if let Some(limit) = self.deps.lanes_full(&self.key.pool) {
-            return Some(Err(Refusal::Limit(limit)));
-        }
+        let room = match self.deps.lane_room(&self.key.pool) {
+            Ok(room) => room,
+            Err(limit) => return Some(Err(Refusal::Limit(limit))),
+        };
         if let Some(limit) = self.deps.segments.full().filter(|_| self.lanes.is_empty()) {
             return Some(Err(Refusal::Limit(limit)));
         }
@@ -112,7 +114,7 @@ impl Worker {
             Ok(header) => header?,
             Err(refusal) => return Some(Err(refusal)),
         };
-        let lane = self.adopt(header, id.clone()).await;
+        let lane = self.adopt(header, id.clone(), room).await;
         Some(lane)
     }
 
@@ -154,7 +156,12 @@ impl Worker {
     }
 
     /// Puts a header into the store and the lane into this worker.
-    async fn adopt(&mut self, header: Header, on: PackagerId) -> Result<Arc<Lane>, Refusal> {
+    async fn adopt(
+        &mut self,
+        header: Header,
+        on: PackagerId,
+        room: LaneRoom,
+    ) -> Result<Arc<Lane>, Refusal> {
         let header = match self.deps.store.create(&header).await {
             Ok(header) => header,
             Err(error) => {
@@ -181,7 +188,7 @@ impl Worker {
         self.deps.observer.lane_opened(&id, &self.key);
         self.lanes
             .insert(id.clone(), Carried::new(shared.clone(), Log::new(header), Some(on), now));
-        self.slot.remember(&id, shared.clone());
+        self.slot.remember(&id, shared.clone(), room);
         let others: Vec<PackagerId> = self.sources.keys().cloned().collect();
         for other in &others {
             self.tell_stand_ins(other);
@@ -249,7 +256,7 @@ impl Worker {
             }
         }
         tracing::info!(lane = %id, stream = %self.key, steps = lane.log.steps().len(), "lane loaded");
-        self.slot.remember(id, shared);
+        self.slot.remember(id, shared, self.deps.lane_room_anyway());
         self.lanes.insert(id.clone(), lane);
         self.lanes.get(id)
     }
@@ -302,7 +309,10 @@ impl Worker {
             let result = match choice {
                 Choice::Open(_) if self.siblings_pending(now.since(since)) => None,
                 Choice::Open(on) => match self.header(now, on, id.clone(), zone, true).await {
-                    Ok(Some(header)) => Some(self.adopt(header, on.clone()).await),
+                    Ok(Some(header)) => {
+                        let room = self.deps.lane_room_anyway();
+                        Some(self.adopt(header, on.clone(), room).await)
+                    }
                     Ok(None) => None,
                     Err(refusal) => Some(Err(refusal)),
                 },

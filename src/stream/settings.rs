@@ -90,3 +90,24 @@ impl Default for Capacity {
         Self { streams: 2000, lanes: 10_000 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_of_a_stream() {
+        for (configured, healthy, want) in [
+            (None, 0, 1),
+            (None, 1, 1),
+            (None, 2, 2),
+            (None, 20, 2),
+            (Some(1), 20, 1),
+            (Some(3), 20, 3),
+            (Some(3), 2, 2),
+        ] {
+            let settings = PoolSettings { lanes_per_stream: configured, ..PoolSettings::default() };
+            assert_eq!(settings.lanes_among(healthy), want, "{configured:?} of {healthy}");
+        }
+    }
+}

@@ -79,6 +79,10 @@ pub struct Source {
     pub failing: Option<Failing>,
     /// By place in the list of renditions found (0 for a lone media playlist).
     pub shown: BTreeMap<usize, Shown>,
+    /// Since when it is watched.
+    pub begun: UnixMs,
+    /// Since when it has been seen to move, in the run that it is in.
+    pub moving_since: Option<UnixMs>,
     /// What operators were last told of it.
     pub told: Option<SpliceReason>,
     /// It may keep its first subscriber waiting until then.
@@ -88,9 +92,11 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn new(id: PackagerId) -> Self {
+    pub fn new(id: PackagerId, now: UnixMs) -> Self {
         Self {
             id,
+            begun: now,
+            moving_since: None,
             entry: EntryState::Unknown,
             session: Session::Unknown,
             asking: false,
@@ -104,8 +110,8 @@ impl Source {
     }
 
     /// The same on a packager that may keep its first subscriber waiting until then.
-    pub fn cold(id: PackagerId, warm_until: UnixMs) -> Self {
-        Self { warm_until, warming: true, ..Self::new(id) }
+    pub fn cold(id: PackagerId, now: UnixMs, warm_until: UnixMs) -> Self {
+        Self { warm_until, warming: true, ..Self::new(id, now) }
     }
 
     /// Once it lists something, or has taken too long, it is judged like any.
@@ -344,6 +350,18 @@ impl Source {
         self.moved_within(now, 8)
     }
 
+    /// Notes whether it has been seen to move. A list that is seen for the first time may be old.
+    pub fn note_moves(&mut self, now: UnixMs) {
+        let moves = self.shown.values().any(|s| s.track.arrival_watched());
+        self.moving_since = self.moving_since.filter(|_| moves).or_else(|| moves.then_some(now));
+    }
+
+    /// It answers, and has nothing new for so long that a lane would leave it.
+    pub fn stands_still(&self, now: UnixMs) -> bool {
+        let may_go_on = !self.failed() && self.over_since().is_none() && !self.whole();
+        self.lists() && may_go_on && !self.is_on_time(now)
+    }
+
     /// Its list is not so late that a lane would leave it: no older than one target duration and a quarter.
     pub fn is_on_time(&self, now: UnixMs) -> bool {
         self.moved_within(now, 5)
@@ -366,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_cold_stream_has_not_failed_until_it_took_too_long() {
-        let mut source = Source::cold(PackagerId::new("a"), UnixMs(10_000));
+        let mut source = Source::cold(PackagerId::new("a"), UnixMs(0), UnixMs(10_000));
         for (gone, count) in [(false, 2), (true, 5)] {
             source.failing =
                 Some(Failing { count, gone_since: gone.then_some(UnixMs(1)), since: UnixMs(1) });
@@ -381,7 +399,7 @@ mod tests {
         source.warm(UnixMs(9_000));
         assert!(!source.warming, "once is enough");
 
-        let mut plain = Source::cold(PackagerId::new("b"), UnixMs(5));
+        let mut plain = Source::cold(PackagerId::new("b"), UnixMs(0), UnixMs(5));
         plain.warm(UnixMs(5));
         assert!(!plain.warming, "a packager that has no time for it");
     }

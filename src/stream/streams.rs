@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::admission::Lately;
 use super::recall::{Recalled, Spot};
-use super::usage::{PoolUse, Usage, Watching};
+use super::usage::{Counted, LaneRoom, PoolUse, Usage};
 use super::worker::{Answer, Event, Worker};
 use super::{Capacity, Clock, Lane, Observer, PoolSettings, Refusal, StreamStatus};
 use crate::model::names::{
@@ -90,14 +90,16 @@ impl Deps {
     pub fn random_u32(&self) -> u32 {
         self.rng.lock().random()
     }
-    /// The key of the limit that leaves no room for another lane of `pool`.
-    pub fn lanes_full(&self, pool: &PoolName) -> Option<&'static str> {
-        let max = self.pool_settings(pool).lanes_max;
-        if max.is_some_and(|max| self.own_lanes() >= max) {
-            return Some("pools.limits.lanes");
-        }
-        let full = self.lanes.load(Ordering::Relaxed) >= self.capacity.lanes;
-        full.then_some("limits.lanes")
+    /// Room for another lane of `pool`, or the key of the limit that leaves none.
+    pub fn lane_room(&self, pool: &PoolName) -> Result<LaneRoom, &'static str> {
+        let max = self.pool_settings(pool).lanes_max.unwrap_or(usize::MAX);
+        let own = Counted::below(&self.own_lanes, max).ok_or("pools.limits.lanes")?;
+        let all = Counted::below(&self.lanes, self.capacity.lanes).ok_or("limits.lanes")?;
+        Ok([own, all])
+    }
+    /// Room for a lane that somebody watches already, whatever the limits are.
+    pub fn lane_room_anyway(&self) -> LaneRoom {
+        [&self.own_lanes, &self.lanes].map(Counted::anyway)
     }
     /// Lanes of this pool.
     pub fn own_lanes(&self) -> usize {
@@ -109,7 +111,7 @@ impl Deps {
 pub(super) struct Slot {
     deps: Arc<Deps>,
     inbox: mpsc::Sender<Event>,
-    lanes: DashMap<LaneId, Arc<Lane>>,
+    lanes: DashMap<LaneId, (Arc<Lane>, LaneRoom)>,
     /// By zone: what its last new viewers were given.
     open: DashMap<Arc<str>, Given>,
     /// Viewers of lanes that are being opened anew.
@@ -129,17 +131,11 @@ impl Slot {
     pub fn opened(&self, zone: &Arc<str>, lane: Arc<Lane>, on: PackagerId) {
         self.open.insert(zone.clone(), Given { lane, on, at: self.deps.clock.now() });
     }
-    pub fn remember(&self, id: &LaneId, lane: Arc<Lane>) {
-        if self.lanes.insert(id.clone(), lane).is_none() {
-            self.deps.lanes.fetch_add(1, Ordering::Relaxed);
-            self.deps.own_lanes.fetch_add(1, Ordering::Relaxed);
-        }
+    pub fn remember(&self, id: &LaneId, lane: Arc<Lane>, room: LaneRoom) {
+        self.lanes.insert(id.clone(), (lane, room));
     }
     pub fn forget(&self, id: &LaneId) {
-        if self.lanes.remove(id).is_some() {
-            self.deps.lanes.fetch_sub(1, Ordering::Relaxed);
-            self.deps.own_lanes.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.lanes.remove(id);
         self.open.clear();
     }
     pub fn wait_for(&self, id: LaneId, answer: Answer) {
@@ -250,7 +246,7 @@ impl Streams {
     /// # Errors
     /// A [`Refusal`] that says why it cannot be had.
     pub async fn lane(&self, stream: &StreamKey, lane: &LaneId) -> Result<Arc<Lane>, Refusal> {
-        let known = self.slots.get(stream).and_then(|s| Some(s.lanes.get(lane)?.value().clone()));
+        let known = self.slots.get(stream).and_then(|s| Some(s.lanes.get(lane)?.0.clone()));
         if let Some(lane) = known {
             return Ok(lane);
         }
@@ -351,7 +347,7 @@ impl Streams {
         self.pools.get(pool).map_or_else(Usage::default, |pool| pool.now())
     }
 
-    fn start(stream: &StreamKey, deps: &Arc<Deps>, watching: Watching) -> Arc<Slot> {
+    fn start(stream: &StreamKey, deps: &Arc<Deps>, watching: Counted) -> Arc<Slot> {
         let (inbox, events) = mpsc::channel(INBOX);
         let slot = Arc::new(Slot {
             deps: deps.clone(),
@@ -363,10 +359,7 @@ impl Streams {
             status: ArcSwapOption::empty(),
         });
         let worker = Worker::new(stream.clone(), deps.clone(), slot.clone(), events, inbox);
-        tokio::spawn(async move {
-            worker.run().await;
-            drop(watching);
-        });
+        tokio::spawn(worker.run(watching));
         slot
     }
 }

@@ -27,17 +27,33 @@ impl PoolUse {
     }
 
     /// Counts one stream more; none where there are `max` already.
-    pub fn watch(&self, max: usize) -> Option<Watching> {
-        let add = |streams: usize| (streams < max).then_some(streams + 1);
-        let added = self.streams.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
-        added.ok().map(|_| Watching(Arc::clone(&self.streams)))
+    pub fn watch(&self, max: usize) -> Option<Counted> {
+        Counted::below(&self.streams, max)
     }
 }
 
-/// One stream that is watched; counted until dropped.
-pub(super) struct Watching(Arc<AtomicUsize>);
+/// A lane, counted for its pool and for all: from before it opens, since that takes a while.
+pub(super) type LaneRoom = [Counted; 2];
 
-impl Drop for Watching {
+/// One more of what is counted, until dropped.
+pub(super) struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    /// None: there are `max` already.
+    pub fn below(counter: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        let add = |count: usize| (count < max).then_some(count + 1);
+        let added = counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+        added.ok().map(|_| Self(Arc::clone(counter)))
+    }
+
+    /// However many there are.
+    pub fn anyway(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

@@ -17,11 +17,13 @@ use super::fetching::{Fetch, FetchError};
 use super::inside::Got;
 use super::recall::{Learnt, Recalled, Spot};
 use super::source::{Session, Source};
+use super::usage::Counted;
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
 use crate::model::lane::{Observed, SessionResource};
 use crate::model::media::Keyframe;
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
+use crate::packagers::CarriedLane;
 
 /// Events taken in one turn: whoever asks much must not keep the lanes from going on.
 const EVENTS: usize = 256;
@@ -82,6 +84,12 @@ pub struct Worker {
     pub(super) lanes: BTreeMap<LaneId, Carried>,
     pub(super) joining: Vec<Joining>,
     pub(super) reopening: BTreeMap<LaneId, UnixMs>,
+    /// Counts the lane that is about to open.
+    pub(super) expected: Option<CarriedLane>,
+    /// Who is, and was, watched because all others stand still, the last one last.
+    pub(super) scouted: Vec<PackagerId>,
+    /// Who did not work when it was watched last, and when.
+    pub(super) unfit: BTreeMap<PackagerId, UnixMs>,
     /// The lanes of an earlier process were looked for.
     pub(super) recollected: bool,
     /// What is being fetched, with the runs that each rendition was in when it began.
@@ -118,6 +126,9 @@ impl Worker {
             lanes: BTreeMap::new(),
             joining: Vec::new(),
             reopening: BTreeMap::new(),
+            expected: None,
+            scouted: Vec::new(),
+            unfit: BTreeMap::new(),
             recollected: false,
             fetching: HashMap::new(),
             same_files: HashMap::new(),
@@ -127,7 +138,11 @@ impl Worker {
     }
 
     /// Runs until nobody has asked for the stream for long enough.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, watching: Counted) {
+        // Who is watched depends on what is asked for.
+        if let Ok(Some(event)) = tokio::time::timeout(UNKNOWN_FOR, self.inbox.recv()).await {
+            self.take(event).await;
+        }
         loop {
             let wake = self.turn().await;
             if self.idle() {
@@ -147,6 +162,8 @@ impl Worker {
                 self.take(event).await;
             }
         }
+        // First, or whoever sees that it has ended would still be over the limit.
+        drop(watching);
         self.slot.ended();
     }
 

@@ -16,6 +16,7 @@ fn with(keys: &str) -> String {
 
 #[test]
 fn what_is_wrong_is_told_with_what_to_do() {
+    let too_many = format!("paths: [{}]", vec!["\"/a/*\""; 257].join(", "));
     for (keys, expected) in [
         (
             "paths: [live]",
@@ -49,6 +50,7 @@ fn what_is_wrong_is_told_with_what_to_do() {
             "labels: { pool: c }",
             "f.yaml:5: pools[0].labels.pool: is taken: it holds the pool's name",
         ),
+        (too_many.as_str(), "f.yaml:5: pools[0].paths: has 257 and may have 256"),
         ("labels: [a]", "f.yaml:5: pools[0].labels: wants a map of names to text; this is a list"),
         (
             "limits: { streams: 0 }",

@@ -31,5 +31,6 @@ mod http2;
 mod lifecycle;
 mod operators;
 mod refusals;
+mod reloads;
 mod slow;
 mod stand;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct StandLanes {
     bytes: HashMap<ContentHash, Bytes>,
     /// Calls of `lane`: how often a token was not known.
     pub lane_calls: AtomicUsize,
+    /// The next call of `lane` is to wait as well.
+    pub holds_lane: AtomicBool,
     /// What `/live/held.m3u8` waits for.
     pub release: Notify,
 }
@@ -97,6 +99,7 @@ impl StandLanes {
             }),
             bytes,
             lane_calls: AtomicUsize::new(0),
+            holds_lane: AtomicBool::new(false),
             release: Notify::new(),
         })
     }
@@ -160,6 +163,9 @@ impl Lanes for Behind {
     async fn lane(&self, _: &StreamKey, lane: &LaneId) -> Result<Arc<StandLane>, Refusal> {
         self.0.lane_calls.fetch_add(1, Ordering::SeqCst);
         assert_eq!(lane.as_str(), LANE, "the front asked for a lane that no token names");
+        if self.0.holds_lane.swap(false, Ordering::SeqCst) {
+            self.0.release.notified().await;
+        }
         Ok(Arc::clone(&self.0.lane))
     }
     fn in_memory(&self, hash: ContentHash) -> Option<Bytes> {
@@ -223,6 +229,7 @@ impl Port {
 
 /// A server over stand-in lanes, in this process, until the process ends.
 pub struct Serving {
+    pub front: Arc<Front<Behind>>,
     pub lanes: Arc<StandLanes>,
     pub stages: Arc<Stages>,
     pub told: Arc<Told>,
@@ -252,7 +259,7 @@ impl Serving {
         let dir = tempfile::tempdir().unwrap();
         let process = process_settings(dir.path(), Duration::ZERO, false);
         let mut server = lifecycle::server(&process).unwrap();
-        add_front(
+        let front = add_front(
             &mut server,
             Arc::clone(&lanes),
             &stages,
@@ -267,7 +274,7 @@ impl Serving {
         super::client::wait_for("the server", || {
             std::net::TcpStream::connect(port.address).is_ok()
         });
-        Self { lanes, stages, told, address: port.address, _port: port }
+        Self { front, lanes, stages, told, address: port.address, _port: port }
     }
 }
 
@@ -287,7 +294,7 @@ pub fn process_settings(
     }
 }
 
-/// Adds the viewers' service.
+/// Adds the viewers' service, and returns what it is over.
 pub fn add_front(
     server: &mut Server,
     lanes: Arc<StandLanes>,
@@ -296,7 +303,7 @@ pub fn add_front(
     address: SocketAddr,
     observer: Option<Arc<dyn Observer>>,
     log: Option<AccessLog>,
-) {
+) -> Arc<Front<Behind>> {
     let mut front = Front::new(Behind(lanes), keyring(), settings, Arc::clone(stages));
     if let Some(observer) = observer {
         front = front.observed_by(observer);
@@ -306,4 +313,5 @@ pub fn add_front(
     }
     let front = Arc::new(front);
     server.add_service(listen::viewers(&server.configuration, &front, &[address.to_string()]));
+    front
 }

@@ -159,9 +159,9 @@ async fn whoever_fails_is_no_judge() {
 
 #[tokio::test]
 async fn a_stream_that_is_not_there() {
-    let [a, b] =
-        ["a", "b"].map(|id| Packager::fake(id).segments_of(2000, 2).guarded(["good"]).live());
-    let proxy = per_viewer(&[&a, &b]).start().await;
+    let [a, b, c] =
+        ["a", "b", "c"].map(|id| Packager::fake(id).segments_of(2000, 2).guarded(["good"]).live());
+    let proxy = per_viewer(&[&a, &b, &c]).start().await;
     a.guards(Mood::Answers(404));
     let reply = entry(&proxy, "?token=good").await;
     assert_eq!(reply.status, 404);
@@ -180,6 +180,13 @@ async fn a_stream_that_is_not_there() {
     a.guards(Mood::Answers(404));
     assert_eq!(entry(&proxy, "?token=good").await.status, 200);
     assert_eq!(entry(&proxy, "?token=bad").await.status, 403);
+    // Neither must it where the other failed a moment ago, and one that has nothing to do with the stream
+    // would be asked before it.
+    b.guards(Mood::Answers(500));
+    assert_eq!(entry(&proxy, "?token=good").await.status, 404);
+    b.guards(Mood::Decides);
+    assert_eq!(entry(&proxy, "?token=good").await.status, 200);
+    assert_eq!(c.asked_for_viewers().len(), 0, "it serves no lane of the stream");
 }
 
 #[tokio::test]

@@ -177,6 +177,41 @@ async fn a_name_server_that_dies_changes_nothing_not_even_over_a_restart() {
     viewer.check_all_listed().await;
 }
 
+/// A new process takes over while viewers play and nobody can be asked: it knows the group, goes on with
+/// its lane, and follows who comes and goes from then on.
+#[tokio::test]
+async fn a_new_process_that_takes_over_knows_the_group() {
+    let names = NameServer::start(1).await;
+    let group = packagers(&["one", "two", "three"]);
+    group.iter().for_each(Packager::start);
+    names.addresses("edges.test", &[2, 3]);
+    let proxy = Proxy::over(&[]).setting(&dns(&names)).pool_setting(QUICK);
+    let proxy = proxy.pool_setting("lanes_per_stream: 1").entry(&self::group(group[0].port(), ""));
+    let mut proxy = proxy.start().await;
+    let mut viewer = proxy.viewer("cam").await;
+    let both = ["az1-127-0-0-2 up", "az1-127-0-0-3 up"];
+    becomes(&proxy, &both).await;
+    viewer.more(1).await;
+    let on = viewer.lane_packager().to_owned();
+    names.be(Mood::Fails);
+    proxy.upgrade().await;
+    viewer.more(2).await;
+    becomes(&proxy, &both).await;
+    assert_eq!(proxy.logged(&["a group is as it was known last", "packagers=2"]).len(), 1);
+    assert_eq!((viewer.lane_packager(), viewer.borders().len()), (on.as_str(), 0), "{viewer}");
+    assert_eq!(proxy.viewer("cam").await.token(), viewer.token(), "the lane is still open");
+    names.be(Mood::Well);
+    let at = usize::from(on != "one");
+    let stays = if at == 0 { 3 } else { 2 };
+    names.addresses("edges.test", &[stays, 4]);
+    viewer.until("the lane to leave", |v| v.lane_packager() != on).await;
+    becomes(&proxy, &[&format!("az1-127-0-0-{stays} up"), "az1-127-0-0-4 up"]).await;
+    group[at].kill().await;
+    viewer.more(1).await;
+    viewer.check_all_listed().await;
+    assert_eq!(viewer.borders().len(), 1, "{viewer}");
+}
+
 /// It stands nearest and carries the stream, but does not pass its checks: it gets no lane until it does.
 #[tokio::test]
 async fn who_is_new_and_not_well_gets_no_lane() {

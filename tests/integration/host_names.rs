@@ -112,3 +112,32 @@ async fn what_a_zone_s_viewers_are_given_leads_to_its_host() {
         assert!(entry.text().lines().any(|l| l.starts_with(base)), "{host}: {}", entry.text());
     }
 }
+
+/// The text of a lane is frozen, so newcomers get another lane; who is in stays where he is.
+#[tokio::test]
+async fn a_changed_url_base_holds_for_newcomers_after_a_reload() {
+    let a = Packager::fake("a").segments_of(2000, 2).live();
+    let before = "url_base: \"https://old.example.com\"";
+    let proxy = Proxy::over(&[&a]).pool_setting(before).start().await;
+    let leads_to = |base: &'static str| {
+        let proxy = &proxy;
+        move || async move {
+            let entry = proxy.get("/cam/playlist.m3u8").await.unwrap();
+            let wanted = format!("{base}playlist~");
+            entry.status == 200 && entry.text().lines().any(|l| l.starts_with(&wanted))
+        }
+    };
+    assert!(leads_to("https://old.example.com/cam/")().await);
+    let file = std::fs::read_to_string(proxy.file()).unwrap();
+    for (n, now, base) in
+        [(1, "url_base: \"https://new.example.com\"", "https://new.example.com/cam/"), (2, "", "")]
+    {
+        std::fs::write(proxy.file(), file.replace(before, now)).unwrap();
+        proxy.signal("HUP");
+        let taken = || async { proxy.logged(&["configuration reloaded"]).len() == n };
+        wait_for("the reload", Duration::from_secs(10), taken).await.unwrap();
+        wait_for("newcomers to be led there", Duration::from_secs(10), leads_to(base))
+            .await
+            .unwrap();
+    }
+}

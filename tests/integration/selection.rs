@@ -1,10 +1,15 @@
 //! Which packagers lanes go to, and who is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use segue::model::watch::Rule;
+
+use crate::faults::Fault;
 use crate::packager::Packager;
 use crate::proxy::Proxy;
 use crate::viewer::Viewer;
+use crate::wait_for;
 
 /// A viewer of `stream` and who his lane is on.
 async fn joined(proxy: &Proxy, stream: &str) -> (Viewer, String) {
@@ -91,6 +96,109 @@ async fn two_lanes_share_the_viewers_of_a_stream() {
     for edge in on.iter().collect::<BTreeSet<_>>() {
         assert_eq!(on.iter().filter(|o| *o == edge).count(), 3, "{on:?}");
     }
+}
+
+#[tokio::test]
+async fn as_many_lanes_as_are_wanted_however_many_stand_by() {
+    let edge = |id: &str| Packager::fake(id).segments_of(2000, 2).live();
+    let edges: Vec<Packager> = ["a", "b", "c", "d"].map(edge).into();
+    let proxy = proxy_over(&edges).pool_setting("lanes_per_stream: 3").start().await;
+    let (mut first, a) = joined(&proxy, "cam").await;
+    let mut on = BTreeSet::from([a]);
+    for _ in 0..4 {
+        on.insert(later(&proxy, "cam", &mut first).await.1);
+    }
+    assert_eq!(on.len(), 3, "{on:?}");
+    assert_eq!(asked(&edges, "cam").len(), 3, "they are each other's standbys");
+}
+
+/// A page shows eight cameras: nobody has a lane yet that the others could see.
+#[tokio::test]
+async fn streams_that_begin_at_the_same_moment_are_spread() {
+    let edge = |n: u64| Packager::fake(&format!("e{n}")).segments_of(2000, 2).live();
+    let edges: Vec<Packager> = (0..8).map(edge).collect();
+    let proxy = proxy_over(&edges).start().await;
+    let streams: Vec<String> = (0..8).map(|n| format!("cam{n}")).collect();
+    let joining = streams.iter().map(|stream| joined(&proxy, stream));
+    let mut on = BTreeMap::<String, usize>::new();
+    for (_, edge) in futures_util::future::join_all(joining).await {
+        *on.entry(edge).or_default() += 1;
+    }
+    // Two threads may choose at the very same time.
+    assert!(on.len() >= 5, "{on:?}");
+    assert!(on.values().all(|lanes| *lanes <= 2), "{on:?}");
+}
+
+/// Two of the edges do not have the stream: neither is tried in turns for ever.
+#[tokio::test]
+async fn a_standby_is_found_beyond_those_that_do_not_work() {
+    let edge = |id: &str| Packager::fake(id).segments_of(2000, 2).live();
+    let edges: Vec<Packager> = ["a", "b", "c", "d", "e"].map(edge).into();
+    for edge in &edges[1..4] {
+        edge.break_playlists("cam", Fault::Status(500));
+    }
+    let proxy = proxy_over(&edges).start().await;
+    let (mut viewer, on) = joined(&proxy, "cam").await;
+    assert_eq!(on, "a");
+    let asked = || async { asked(&edges, "cam").contains("e") };
+    wait_for("e to be asked", Duration::from_secs(30), asked).await.unwrap();
+    viewer.more(3).await;
+    let before = counts(&edges, "cam");
+    viewer.more(3).await;
+    let now = counts(&edges, "cam");
+    assert_eq!(now.iter().filter(|(id, n)| before[*id] < **n).count(), 2, "{before:?} {now:?}");
+}
+
+/// The encoder of a zone fails: its packagers answer, and none of them moves.
+#[tokio::test]
+async fn where_all_that_are_watched_stand_still_others_are_asked() {
+    let edge = |(id, n): (&str, u64)| {
+        Packager::fake(id).segments_of(2000, 2).shifted(n * 300).numbered_from(n * 100).live()
+    };
+    let [a, b, c, d] = [("a", 0), ("b", 1), ("c", 2), ("d", 3)].map(edge);
+    let proxy = Proxy::over(&[]).packager(&a, "here").packager(&b, "here");
+    let proxy = proxy.packager(&c, "here").packager(&d, "there").start().await;
+    let (mut viewer, on) = joined(&proxy, "cam").await;
+    viewer.more(2).await;
+    assert_eq!(on, "a");
+    for packager in [&c, &d] {
+        assert!(packager.requests().iter().all(|(_, path)| !path.contains("cam")));
+    }
+    for packager in [&a, &b, &c] {
+        packager.freeze();
+    }
+    // The one that moves is found in time for players, if not for a busy machine.
+    viewer.allowing(&[Rule::NotOk]);
+    viewer.until_on("d").await;
+    viewer.more(2).await;
+    // What c shows first is as old as what a and b show.
+    assert_eq!(viewer.lists_of("c"), 0, "{viewer}");
+}
+
+/// The stream itself has stopped: one after another is asked whether it has more, and nothing of what
+/// they show is taken for news.
+#[tokio::test]
+async fn a_stream_that_stands_still_everywhere_goes_on_where_it_was() {
+    let edge = |n: u64| Packager::fake(&format!("e{n}")).segments_of(2000, 2).live();
+    let edges: Vec<Packager> = (0..4).map(edge).collect();
+    let proxy = proxy_over(&edges).start().await;
+    let (mut viewer, _) = joined(&proxy, "cam").await;
+    viewer.more(2).await;
+    // On a busy machine it may take longer than the last playlist is good.
+    viewer.allowing(&[Rule::NotOk]);
+    edges.iter().for_each(Packager::freeze);
+    let all = || async { asked(&edges, "cam").len() == edges.len() };
+    wait_for("each to be asked", Duration::from_secs(60), all).await.unwrap();
+    assert_eq!(proxy.logged(&["splice"]), Vec::<String>::new());
+    edges.iter().for_each(Packager::thaw);
+    viewer.more(2).await;
+    // Of the two that were watched before either may be first.
+    assert!(["e0", "e1"].contains(&viewer.lane_packager()), "{viewer}");
+    // Once it goes on the others are left alone again.
+    let before = counts(&edges, "cam");
+    viewer.more(3).await;
+    let now = counts(&edges, "cam");
+    assert_eq!(now.iter().filter(|(id, n)| before[*id] < **n).count(), 2, "{before:?} {now:?}");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use super::hosts;
 use super::section::Section;
 use crate::model::load::Kind;
 use crate::model::names::PoolName;
-use crate::model::paths::{AllowedPaths, PathPattern};
+use crate::model::paths::{AllowedPaths, PATTERNS_MAX, PathPattern};
 use crate::model::url_base::UrlBase;
 
 pub use answers::Answers;
@@ -97,6 +97,16 @@ fn overlaps(text: &str) -> Result<bool, String> {
     }
 }
 
+fn paths(section: &Section<'_>) -> AllowedPaths {
+    let patterns = section.parsed_list("paths", &[], |_, text| {
+        PathPattern::parse(text).map_err(|why| format!("`{text}` {why}"))
+    });
+    if patterns.len() > PATTERNS_MAX {
+        section.error("paths", format!("has {} and may have {PATTERNS_MAX}", patterns.len()));
+    }
+    AllowedPaths::new(patterns)
+}
+
 const DAY_SECONDS: u64 = 86_400;
 
 impl Pool {
@@ -138,9 +148,7 @@ impl Pool {
             name: PoolName::new(name.as_deref().unwrap_or_default()),
             hosts,
             zone_hosts,
-            paths: AllowedPaths::new(section.parsed_list("paths", &[], |_, text| {
-                PathPattern::parse(text).map_err(|why| format!("`{text}` {why}"))
-            })),
+            paths: paths(section),
             labels: labels::labels(section),
             identity_queries,
             standbys: section.count("standbys", 1, 0..=8),

@@ -121,6 +121,14 @@ impl Place {
         };
         Self { prefix }
     }
+
+    /// The URIs of a playlist that was cut where the token belongs begin here.
+    #[must_use]
+    pub fn is_of(&self, pieces: &[String]) -> bool {
+        let before = pieces.first().and_then(|piece| piece.strip_suffix(self.prefix.as_str()));
+        // A relative one is the end of an absolute one as well.
+        before.is_some_and(|before| before.ends_with(['\n', '"']))
+    }
 }
 
 /// A media playlist's file name.

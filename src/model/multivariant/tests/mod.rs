@@ -230,6 +230,11 @@ fn where_urls_begin() {
             "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1500000,CODECS=\"avc1.64001f,mp4a.40.2\"\n{wanted}\n"
         );
         assert_eq!(text.join("T"), wanted);
+        for (other, elsewhere, _) in cases {
+            let same = (entry, base) == (other, elsewhere);
+            assert_eq!(Place::new(other, elsewhere).is_of(&text), same, "{entry} {other}");
+        }
+        assert!(!Place::new(entry, Some("https://az2.example")).is_of(&text));
     }
     assert_eq!(
         wrap(&place(), 0, Some("a\"b")).join("T"),
