@@ -149,8 +149,9 @@ impl Worker {
                 let recent = now.since(t.listed_at) < stored.header.window;
                 on.as_ref() == Some(&t.packager) && !t.end && recent
             });
-            if usable {
-                self.load(id).await;
+            if usable && let Some(lane) = self.load(id).await {
+                // Nobody has asked for it yet: it is not to be forgotten before somebody joins.
+                lane.shared.ask(0);
             }
         }
     }

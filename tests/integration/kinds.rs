@@ -116,7 +116,7 @@ async fn two_hundred_viewers_make_one_session_of_a_wowza() {
         let status = proxy.status().await;
         let counted = status["viewers"]["packagers"].as_array().cloned().unwrap_or_default();
         let a = counted.iter().find(|p| p["packager"] == "a").cloned().unwrap_or_default();
-        a["reported"] == 1 && a["viewers"].as_u64().is_some_and(|viewers| viewers > 0)
+        a["reported"] == 1 && a["now"].as_u64().is_some_and(|now| now > 0)
     };
     wait_for("both counts", PATIENCE, beside).await.unwrap();
     // What a challenge asked for is answered from then on.
