@@ -27,6 +27,24 @@ pub const WINDOW: Duration = Duration::from_secs(30);
 /// The stall that is nobody's fault, over the control and the splice's own gap.
 const ALLOWED_MS: u64 = 500;
 
+/// Who watches what.
+pub struct Seats<'a> {
+    /// The players, each with the URL that it is given.
+    pub players: Vec<(&'a str, String)>,
+    /// The URL that the judges watch.
+    pub watched: String,
+    /// Called when a player was told to begin: returns when the next one may.
+    pub seated: &'a dyn Fn(&str),
+}
+
+impl<'a> Seats<'a> {
+    /// All at one URL, at once.
+    pub fn at(url: &str, players: &[&'a str]) -> Self {
+        let players = players.iter().map(|name| (*name, url.to_owned())).collect();
+        Self { players, watched: url.to_owned(), seated: &|_| {} }
+    }
+}
+
 /// Players before a proxy before a stage.
 pub struct Run {
     pub name: String,
@@ -75,20 +93,34 @@ impl Run {
         names: &[&str],
         orders: &[Order],
     ) -> Self {
+        let proxy = Proxy::start(Which::chosen(), stage.folder(), upstreams);
+        let seats = Seats::at(&proxy.url(), names);
+        Self::begin_before(name, stage, proxy, &seats, orders)
+    }
+
+    /// The same before a proxy that runs.
+    pub fn begin_before(
+        name: &str,
+        stage: Stage,
+        proxy: Proxy,
+        seats: &Seats<'_>,
+        orders: &[Order],
+    ) -> Self {
         let folder = stage.folder().to_owned();
-        let proxy = Proxy::start(Which::chosen(), &folder, upstreams);
-        let url = proxy.url();
-        let browser = names.iter().any(|n| Browser::plays(n)).then(|| Browser::start(&folder));
+        let in_browser = seats.players.iter().any(|(name, _)| Browser::plays(name));
+        let browser = in_browser.then(|| Browser::start(&folder));
         let mut players: Vec<Box<dyn Player>> = Vec::new();
-        for name in names {
-            players.push(match *name {
+        for (name, url) in &seats.players {
+            let mut player: Box<dyn Player> = match *name {
                 "mpv" => Box::new(Mpv::new(&folder)),
                 "gstreamer" => Box::new(GStreamer::new(&folder)),
                 other => browser.as_ref().unwrap().player(other),
-            });
+            };
+            player.start(url);
+            (seats.seated)(name);
+            players.push(player);
         }
-        players.iter_mut().for_each(|p| p.start(&url));
-        let witness = Witness::of(&url, &folder);
+        let witness = Witness::of(&seats.watched, &folder);
         let mut run = Self {
             name: name.to_owned(),
             feature: "one media playlist, MPEG-TS".to_owned(),
@@ -117,7 +149,8 @@ impl Run {
         }
         orders.iter().for_each(|o| run.order(*o));
         wait_for_playback(&run.players, Duration::from_secs(60));
-        run.watch = (run.proxy.which == Which::Segue).then(|| Watch::of(&url, &folder));
+        let is_segue = run.proxy.which == Which::Segue;
+        run.watch = is_segue.then(|| Watch::of(&seats.watched, &folder));
         run
     }
 
@@ -250,6 +283,11 @@ impl Run {
             });
         }
         self.rows.extend(rows);
+    }
+
+    /// What the last fault cost in content, as the proxy told of it: splices and milliseconds.
+    pub fn last_cost(&self) -> (usize, u64) {
+        self.rows.last().map_or((0, 0), |row| (row.splices, row.gap_ms))
     }
 
     /// nginx-rtmp joins the feed between keyframes, so the first segment of a new run is longer than
