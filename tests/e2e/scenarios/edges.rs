@@ -58,7 +58,8 @@ fn an_edge_joins_and_one_leaves_while_players_play() {
             name: "proxy",
             zone: "az1".to_owned(),
             top: String::new(),
-            pool: "    hosts: [\"*\"]\n".to_owned(),
+            // Else each of the two carries a lane.
+            pool: "    hosts: [\"*\"]\n    lanes_per_stream: 1\n".to_owned(),
             packagers: format!(
                 "      - {{ id: edges, file: \"{}\", zone: az1 }}\n",
                 file.display()

@@ -15,7 +15,7 @@ use crate::packagers::ENTRY;
 use crate::ports::SharedPort;
 use crate::process::{Process, wait_until};
 use crate::proxy::{Proxy, Shape, Upstream, Which};
-use crate::run::{Run, Seats};
+use crate::run::{ALLOWED_MS, Run, Seats};
 use crate::stage::Stage;
 
 /// Where everybody begins, and one host for each zone.
@@ -24,6 +24,9 @@ const ZONES: [u8; 2] = [12, 13];
 
 /// 32 bytes that both proxies have.
 const KEY: &str = "token_keys: [\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"]\n";
+
+/// What the loss of a lane may cost those who watched it: measured, and told in docs/host-names.md.
+const LANE_LOST_MS: u64 = 15_000;
 
 /// The one that stands for CloudFront and the ALB.
 struct Balancer {
@@ -136,7 +139,12 @@ fn a_set_up_of_three_hosts() {
     assert_eq!(run.serving("b"), "a");
     run.fault("packager of az1: kill -9", |run| run.stage.packager("a").kill());
     assert_eq!((run.serving("a"), run.last_cost()), ("b".to_owned(), (1, 0)));
-    run.fault_allowing("proxy of az1: kill -9", 15_000, |run| run.proxy.kill());
+    run.lane_is_opened_anew();
+    run.fault_allowing("proxy of az1: kill -9", LANE_LOST_MS, |run| run.proxy.kill());
     assert_eq!(az2.serving().as_deref(), Some("b"));
+    let noticed = |player: &&&str| run.last_stall_ms(player) > ALLOWED_MS;
+    let noticed: Vec<_> =
+        who.iter().filter(|p| !pinned.contains(*p)).filter(noticed).copied().collect();
     run.finish();
+    assert_eq!(noticed, Vec::<&str>::new(), "the other zone's viewers");
 }
