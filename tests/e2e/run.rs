@@ -293,6 +293,11 @@ impl Run {
         self.rows.last().map_or((0, 0), |row| (row.splices, row.gap_ms))
     }
 
+    /// Why the lane was spliced last.
+    pub fn last_reason(&self) -> &str {
+        self.told.last().map_or("", |told| &told.reason)
+    }
+
     /// How long a player stood still after the last fault, over its control, milliseconds.
     pub fn last_stall_ms(&self, player: &str) -> u64 {
         let row = self.rows.iter().rev().find(|row| row.player == player);

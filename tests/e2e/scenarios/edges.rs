@@ -83,7 +83,7 @@ fn an_edge_joins_and_one_leaves_while_players_play() {
         list(&file, &run.stage, &[second, "c"]);
         known(&run.proxy, &[second, "c"]);
     });
-    assert_eq!(run.last_cost(), (1, 0));
+    assert_eq!((run.last_cost(), run.last_reason()), ((1, 0), "drained"));
     let next = run.serving(&first);
     assert_ne!(next, first, "the lane has left");
     run.fault("it has left: kill -9", |run| run.stage.packager(&first).kill());
