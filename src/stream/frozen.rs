@@ -98,7 +98,7 @@ impl Worker {
             window,
             depth_held: self.settings.hold.max(self.settings.window.unwrap_or_default()),
             first_msn: first_number(now, extent, depth),
-            first_discontinuity: if again && extent != Extent::Whole { now.0 / 1000 } else { 0 },
+            first_discontinuity: first_discontinuity(now, extent, again),
             opened_at: now,
         }))
     }
@@ -230,6 +230,15 @@ fn first_number(now: UnixMs, extent: Extent, depth: usize) -> OutputMsn {
         return OutputMsn(1);
     }
     OutputMsn((now.0.saturating_sub(BEGAN_MS) / 250).saturating_sub(depth as u64))
+}
+
+/// The discontinuity number that a lane opens with: 0, and for one whose log is lost the minute, counted
+/// round every 45 days, and ten thousand: above what it had, unless that was more borders than minutes.
+/// It must be small: hls.js walks through all numbers below it, at each refresh and on the page's own
+/// thread (`initPTS.some` in 1.7.4: 60 ms for a million), so that a Unix second stops the page.
+fn first_discontinuity(now: UnixMs, extent: Extent, again: bool) -> u64 {
+    const MINUTES: u64 = 1 << 16;
+    if again && extent != Extent::Whole { 10_000 + now.0 / 60_000 % MINUTES } else { 0 }
 }
 
 /// EXT-X-TARGETDURATION must not be less than any EXTINF, rounded (RFC 8216, 4.3.3.1).

@@ -39,6 +39,29 @@ impl Which {
 /// What a change of the running proxy must show: `segue drain` finds it in the configuration.
 const ADMIN_TOKEN: &str = "a-secret-of-16-letters";
 
+/// What makes one Segue of a test another than the next.
+pub struct Shape {
+    /// Its folder, and the name of its log.
+    pub name: &'static str,
+    pub zone: String,
+    /// Lines of the whole configuration, each with its end.
+    pub top: String,
+    /// Lines of its one pool, indented.
+    pub pool: String,
+    /// The entries below `packagers`, indented.
+    pub packagers: String,
+}
+
+impl Shape {
+    /// Over `upstreams`, all hosts; the first is in the proxy's own zone.
+    fn over(upstreams: &[Upstream]) -> Self {
+        let zone = |i: usize| if i == 0 { "az1" } else { "az2" };
+        let packagers = upstreams.iter().enumerate().map(|(i, u)| u.entry(zone(i))).collect();
+        let (top, pool) = (String::new(), "    hosts: [\"*\"]\n".to_owned());
+        Self { name: "proxy", zone: "az1".to_owned(), top, pool, packagers }
+    }
+}
+
 /// A running proxy.
 pub struct Proxy {
     pub which: Which,
@@ -81,33 +104,19 @@ impl Upstream {
     pub fn faulty(packager: &Packager) -> Self {
         Self { id: packager.id.clone(), url: packager.faults.url() }
     }
+    /// Its entry in Segue's configuration.
+    pub fn entry(&self, zone: &str) -> String {
+        format!("      - {{ id: {}, url: \"{}\", zone: \"{zone}\" }}\n", self.id, self.url)
+    }
 }
 
 impl Proxy {
     /// Starts `which` over `upstreams`; the first is in the proxy's own zone.
     pub fn start(which: Which, folder: &Path, upstreams: &[Upstream]) -> Self {
-        Self::start_with(which, folder, upstreams, "")
-    }
-
-    /// The same, with more lines in Segue's configuration.
-    pub fn start_with(which: Which, folder: &Path, upstreams: &[Upstream], more: &str) -> Self {
-        let mut proxy = Self {
-            which,
-            folder: folder.join("proxy"),
-            viewers: Port::reserve(),
-            admin: Port::reserve(),
-            run: tempfile::tempdir().unwrap(),
-            process: None,
-            former: None,
-            first_packager: upstreams[0].url.clone(),
-        };
-        std::fs::create_dir_all(&proxy.folder).unwrap();
+        let mut proxy = Self::prepare(which, folder, "proxy");
+        proxy.first_packager.clone_from(&upstreams[0].url);
         match which {
-            Which::Segue => {
-                std::fs::write(proxy.config_file(), proxy.config(upstreams, more)).unwrap();
-                proxy.process = Some(proxy.spawn(&[]));
-                proxy.wait_ready();
-            }
+            Which::Segue => proxy.run(&Shape::over(upstreams)),
             Which::Nginx => {
                 proxy.process =
                     Some(nginx::start("proxy", &proxy.folder, &proxy.baseline(upstreams)));
@@ -119,6 +128,44 @@ impl Proxy {
             Which::Direct => {}
         }
         proxy
+    }
+
+    /// Starts Segue in that shape.
+    pub fn shaped(folder: &Path, shape: &Shape) -> Self {
+        let mut proxy = Self::prepare(Which::Segue, folder, shape.name);
+        proxy.run(shape);
+        proxy
+    }
+
+    fn prepare(which: Which, folder: &Path, name: &str) -> Self {
+        let folder = folder.join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        Self {
+            which,
+            folder,
+            viewers: Port::reserve(),
+            admin: Port::reserve(),
+            run: tempfile::tempdir().unwrap(),
+            process: None,
+            former: None,
+            first_packager: String::new(),
+        }
+    }
+
+    fn run(&mut self, shape: &Shape) {
+        std::fs::write(self.config_file(), self.config(shape)).unwrap();
+        self.process = Some(self.spawn(&[]));
+        self.wait_ready();
+    }
+
+    /// Where it answers viewers, `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        self.viewers.address()
+    }
+
+    /// `kill -9`, for good.
+    pub fn kill(&mut self) {
+        self.process = None;
     }
 
     /// `http://127.0.0.1:port` for viewers.
@@ -274,28 +321,22 @@ impl Proxy {
     fn spawn(&self, more: &[&str]) -> Process {
         let mut segue = Command::new(env!("CARGO_BIN_EXE_segue"));
         segue.arg("--conf").arg(self.config_file()).args(more).current_dir(&self.folder);
-        Process::spawn("segue", segue, self.folder.parent().unwrap())
+        let name = self.folder.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        Process::spawn(&format!("segue-{name}"), segue, self.folder.parent().unwrap())
     }
 
     fn config_file(&self) -> PathBuf {
         self.folder.join("segue.yaml")
     }
 
-    fn config(&self, upstreams: &[Upstream], more: &str) -> String {
-        let zone = |i: usize| if i == 0 { "az1" } else { "az2" };
-        let packagers: String = upstreams
-            .iter()
-            .enumerate()
-            .map(|(i, u)| {
-                format!("      - {{ id: {}, url: \"{}\", zone: {} }}\n", u.id, u.url, zone(i))
-            })
-            .collect();
+    fn config(&self, shape: &Shape) -> String {
+        let Shape { zone, top, pool, packagers, .. } = shape;
         format!(
-            "listen: [\"{}\"]\nadmin: \"{}\"\nadmin_token: {ADMIN_TOKEN}\nzone: az1\nstore: \"sqlite:{}\"\n\
+            "listen: [\"{}\"]\nadmin: \"{}\"\nadmin_token: {ADMIN_TOKEN}\nzone: \"{zone}\"\nstore: \"sqlite:{}\"\n\
              segments: {{ dir: \"{}\", memory: \"256MiB\", disk: \"512MiB\" }}\n\
              server: {{ threads: 2, drain_delay_seconds: 2, grace_period_seconds: 10, \
              upgrade_sock: \"{}\" }}\n\
-             pools:\n  - name: live\n    hosts: [\"*\"]\n    packagers:\n{packagers}{more}",
+             {top}pools:\n  - name: live\n{pool}    packagers:\n{packagers}",
             self.viewers.address(),
             self.admin.address(),
             self.folder.join("segue.db").display(),

@@ -12,8 +12,10 @@ use crate::run::Run;
 use crate::stage::Stage;
 
 mod draining;
+mod edges;
 mod exact;
 mod features;
+mod host_names;
 mod proxy;
 
 /// Two runs at once would measure each other.

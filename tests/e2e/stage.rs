@@ -23,32 +23,41 @@ impl Stage {
     pub fn nginx_rtmp(later: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clip = Clip::encode(folder.path(), "clip", Recipe::default());
-        Self::relay(folder, &clip, later, false)
+        Self::relay(folder, &clip, &["a", "b"], later, false)
+    }
+
+    /// The same with three, `a`, `b` and `c`, each `later` segments after the one before.
+    pub fn three_nginx_rtmp(later: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = Clip::encode(folder.path(), "clip", Recipe::default());
+        Self::relay(folder, &clip, &["a", "b", "c"], later, false)
     }
 
     /// The same, with packagers that go on counting after a restart, as they do by default.
     pub fn nginx_rtmp_that_counts_on(later: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clip = Clip::encode(folder.path(), "clip", Recipe::default());
-        Self::relay(folder, &clip, later, true)
+        Self::relay(folder, &clip, &["a", "b"], later, true)
     }
 
     /// The same for runs of up to a quarter of an hour.
     pub fn nginx_rtmp_for_long(later: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clip = Clip::kept(folder.path(), Recipe { seconds: 960, ..Recipe::default() });
-        Self::relay(folder, &clip, later, false)
+        Self::relay(folder, &clip, &["a", "b"], later, false)
     }
 
-    fn relay(folder: TempDir, clip: &Clip, later: u64, counts_on: bool) -> Self {
+    fn relay(folder: TempDir, clip: &Clip, ids: &[&str], later: u64, counts_on: bool) -> Self {
         let made = |id: &&str| Packager::nginx_rtmp(id, folder.path(), counts_on);
-        let packagers: Vec<_> = ["a", "b"].iter().map(made).collect();
+        let packagers: Vec<_> = ids.iter().map(made).collect();
         let relay = Some(Relay::start(folder.path(), clip, &packagers));
         // From here on a failure prints the logs.
         let stage = Self { packagers, relay, folder };
         stage.packagers[0].restore_feed();
-        stage.packagers[0].wait_for_segments(later);
-        stage.packagers[1].restore_feed();
+        for (packager, before) in stage.packagers.iter().skip(1).zip(1..) {
+            stage.packagers[0].wait_for_segments(later * before);
+            packager.restore_feed();
+        }
         stage.wait();
         stage
     }

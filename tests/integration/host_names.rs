@@ -27,6 +27,9 @@ async fn goes_on(viewer: &mut Viewer, proxy: &Proxy) {
     viewer.allowing(&[Rule::Hole]);
     viewer.more(2).await;
     assert!(viewer.edge() > edge);
+    // hls.js walks through all the numbers below it, at each refresh.
+    let number = viewer.playlist().discontinuity_sequence;
+    assert!((10_000..100_000).contains(&number), "{number}");
 }
 
 #[tokio::test]

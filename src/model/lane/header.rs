@@ -72,8 +72,8 @@ pub struct Header {
     /// The first MSN: counted from the time of the opening, faster than a lane gains steps, so
     /// that numbers rise even if a log is lost and the lane must be opened again.
     pub first_msn: OutputMsn,
-    /// The discontinuity number before the first step: 0 for a new lane, the Unix
-    /// second for one opened again.
+    /// The discontinuity number before the first step: 0 for a new lane; for one opened again
+    /// one that rises with time, so that it is above what the lost log had, and is small.
     pub first_discontinuity: u64,
     /// When it was opened.
     pub opened_at: UnixMs,
