@@ -77,7 +77,7 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
         connection(session, &current.settings, self.0.stages.closing());
         context.client = Client::of(session, &current.settings.trusted);
         let request = session.req_header();
-        let answer = self.0.answer(request, context).await;
+        let answer = self.0.answer(request, &current, context).await;
         let answers = current.of(context.pool.as_ref());
         let tenant = Arc::clone(&answers.tenant);
         let segment = context.kind == Kind::Segment && answer.is_ok();

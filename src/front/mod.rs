@@ -159,14 +159,15 @@ impl<L: Lanes> Front<L> {
     async fn answer(
         &self,
         request: &RequestHeader,
+        current: &Prepared,
         context: &mut Context,
     ) -> Result<Answer, Failure> {
-        let current = self.current.load();
         // Known first, so that a refusal carries the headers of its tenant too.
         let host = context.client.host(request);
         let found = host.as_ref().ok().and_then(|host| self.lanes.pool(host));
         context.pool.clone_from(&found);
-        self.pass_gate(request, &current.settings, context)?;
+        let answers = current.of(found.as_ref());
+        self.pass_gate(request, answers.gate.as_ref(), context)?;
         let want = want(request, &current.settings)?;
         let text = std::str::from_utf8(request.raw_path()).map_err(|_| Failure::Path)?;
         let (path, query) =
@@ -178,7 +179,6 @@ impl<L: Lanes> Front<L> {
         }
         let host = host?;
         let pool = found.ok_or(Failure::UnknownHost)?;
-        let answers = current.of(Some(&pool));
         if want == Want::Preflight {
             route?;
             return Ok(answers.preflight(request));

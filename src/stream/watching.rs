@@ -73,7 +73,7 @@ impl Worker {
     fn in_order(&self, pool: &Pool, zone: &str) -> Vec<Arc<Packager>> {
         let watched = |id: &PackagerId| self.sources.contains_key(id) && self.works(id);
         let mut order = pool.preference(zone, &watched);
-        order.sort_by_key(|(p, rank)| (*rank, !watched(&p.id)));
+        order.sort_by_cached_key(|(p, rank)| (*rank, !watched(&p.id)));
         order.into_iter().map(|(p, _)| p).collect()
     }
 
