@@ -128,7 +128,7 @@ fn other_pools(origin: u16) -> Result<String> {
             text,
             "  - name: other-{n}
     hosts: [\"media-{n}.example.com\"]
-    health: {{ interval_seconds: 600 }}
+    health: {{ interval_seconds: 300 }}
     packagers: [{{ id: p{n}, url: \"http://127.0.0.1:{origin}\" }}]
 "
         )?;

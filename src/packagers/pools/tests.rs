@@ -175,6 +175,7 @@ fn who_is_new_or_leaves_goes_last() {
     let a = PackagerId::new("a");
     let mut spec = pool("live", &["*"], &[("a", "", 1), ("b", "", 1)]);
     spec.packagers.iter_mut().for_each(|p| p.check = Some(CheckSpec::default()));
+    spec.spread.slow_start = Duration::ZERO;
     let pools = Pools::new(&[]);
     let mut members =
         BTreeMap::from([(a.clone(), Membership { new: true, ..Membership::default() })]);
