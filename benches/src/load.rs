@@ -87,10 +87,21 @@ pub fn run(
     length: Duration,
     header: Option<&str>,
 ) -> Result<(f64, f64)> {
+    let more: Vec<&str> = header.into_iter().flat_map(|line| ["-H", line]).collect();
+    run_with(server, target, length, &more)
+}
+
+/// The same with more arguments for wrk.
+pub fn run_with(
+    server: &Server,
+    target: Target,
+    length: Duration,
+    more: &[&str],
+) -> Result<(f64, f64)> {
     let url = format!("http://127.0.0.1:{}{}", server.port, server.path(target)?);
     let mut wrk = pinned("wrk", Processor::Load);
     wrk.args(["-t1", "-c", connections(target), "-d", &format!("{}s", length.as_secs())]).arg(&url);
-    wrk.args(header.into_iter().flat_map(|line| ["-H", line]));
+    wrk.args(more);
     let before = server.tree.cpu();
     let output = wrk.output().context("wrk")?;
     let used = server.tree.cpu() - before;

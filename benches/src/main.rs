@@ -9,12 +9,15 @@
 //! processor that `wrk` does not have. Rounds go round-robin over the servers, medians count.
 //!
 //! `packager` writes files and `origin` serves them; `servers` starts the five, of which `bare` is
-//! in here; `load` drives wrk; `delay`, `idle`, `media` and `long` (with `pieces`) measure the rest; `report` prints and judges.
+//! in here; `load` drives wrk; `cases`, `choice`, `delay`, `idle`, `media` and `long` (with `pieces`) measure the
+//! rest; `report` prints and judges.
 
 // Threads that sleep and clocks that are read are what a measurement is made of.
 #![allow(clippy::disallowed_methods)]
 
 mod bare;
+mod cases;
+mod choice;
 mod client;
 mod delay;
 mod idle;
@@ -59,17 +62,22 @@ fn run() -> Result<bool> {
     let folder = tempfile::tempdir().context("temporary folder")?;
     let origin = origin::start(folder.path().join("files"))?;
     // First, while nothing else runs.
-    let mut all = report::media(&media::measure(folder.path())?);
+    report::choice(choice::ns());
+    let mut all = options.only_cases || report::media(&media::measure(folder.path())?);
     if options.only_media {
         return Ok(all);
     }
-    if !options.long.is_zero() {
+    if !options.long.is_zero() && !options.only_cases {
         all &= report::long(&long::measure(folder.path(), origin, &options)?);
     }
     if options.only_long {
         return Ok(all);
     }
     let packager = Packager::start(&folder.path().join("files"))?;
+    all &= report::cases(&cases::measure(folder.path(), origin, &options)?);
+    if options.only_cases {
+        return Ok(all);
+    }
     let segue = Server::segue(folder.path(), origin, packager::ENTRY, packager::LISTED)?;
 
     println!("Segue plays a packager of {} s segments of 1 MB.", packager::SEGMENT.as_secs());

@@ -6,14 +6,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 const HELP: &str = "benches/run [--rounds N] [--seconds S] [--delays N] [--viewers N] [--long S]
-            [--only-long] [--only-media]
+            [--only-long] [--only-media] [--only-cases]
   --rounds N    rounds over all servers, of which the median counts (15)
   --seconds S   length of one run of wrk (2)
   --delays N    segments whose listing delay is measured (20)
   --viewers N   idle connections (5000)
   --long S      seconds of a stream for which a window of hours is carried (20; 0 leaves it out)
   --only-long   nothing but that, and what looking into a segment costs
-  --only-media  nothing but what looking into a segment costs";
+  --only-media  nothing but what looking into a segment costs
+  --only-cases  nothing but what settings cost, and choosing among packagers";
 
 /// The command line.
 pub struct Options {
@@ -24,6 +25,7 @@ pub struct Options {
     pub long: Duration,
     pub only_long: bool,
     pub only_media: bool,
+    pub only_cases: bool,
     /// This process is to be the bare Pingora service: its port and the folder of its answers.
     pub bare: Option<(u16, PathBuf)>,
 }
@@ -39,6 +41,7 @@ impl Options {
             long: Duration::from_secs(20),
             only_long: false,
             only_media: false,
+            only_cases: false,
             bare: None,
         };
         let mut args = std::env::args().skip(1);
@@ -52,6 +55,7 @@ impl Options {
                 "--long" => options.long = Duration::from_secs(value()?.parse()?),
                 "--only-long" => options.only_long = true,
                 "--only-media" => options.only_media = true,
+                "--only-cases" => options.only_cases = true,
                 "--bare" => options.bare = Some((value()?.parse()?, value()?.into())),
                 "--help" | "-h" => {
                     println!("{HELP}");

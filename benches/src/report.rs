@@ -1,5 +1,7 @@
 //! The tables, and whether the bars hold.
 
+use crate::cases::Case;
+use crate::choice::PACKAGERS;
 use crate::delay::Delays;
 use crate::load::{Load, Loads};
 use crate::long::{LONG, Long, SHORT};
@@ -13,6 +15,8 @@ const PLAYLIST_TO_NGINX: f64 = 1.0;
 const PLAYLIST_TO_BARE: f64 = 1.25;
 /// A segment may cost at most this much of bare Pingora's.
 const SEGMENT_TO_BARE: f64 = 1.15;
+/// With a setting a request may cost at most this much of what it costs without.
+const CASE_TO_PLAIN: f64 = 1.15;
 /// A long playlist may cost at most this much of what the same bytes cost bare Pingora.
 const LONG_TO_BARE: f64 = 1.5;
 /// A refresh of a long playlist may cost at most this much of reading all of it.
@@ -66,6 +70,17 @@ pub fn long(figures: &Long) -> bool {
         all &= bar(name, *ratio, LONG_TO_BARE);
     }
     all
+}
+
+/// What settings cost.
+pub fn cases(cases: &[Case]) -> bool {
+    println!("\nwith a setting, CPU of a request to that without");
+    cases.iter().map(|case| bar(&case.name, case.to_plain, CASE_TO_PLAIN)).fold(true, |a, b| a & b)
+}
+
+/// What it costs to put packagers in order.
+pub fn choice(ns: f64) {
+    println!("\norder of preference of {PACKAGERS} packagers: {ns:.0} ns");
 }
 
 /// What looking into a segment costs.

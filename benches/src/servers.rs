@@ -41,6 +41,19 @@ impl Kind {
     }
 }
 
+/// What is set of Segue beside what every bench needs: lines and keys of its configuration.
+#[derive(Default)]
+pub struct Extra {
+    /// Lines before the pools.
+    pub top: String,
+    /// Keys of the pool.
+    pub pool: String,
+    /// The hosts of the pool, where they are not all.
+    pub hosts: Option<&'static str>,
+    /// Lines of other pools.
+    pub pools: String,
+}
+
 /// A running server, ended when dropped.
 pub struct Server {
     pub kind: Kind,
@@ -53,6 +66,19 @@ pub struct Server {
 impl Server {
     /// Segue, in front of a packager of `origin` that lists so many segments at `entry`.
     pub fn segue(folder: &Path, origin: u16, entry: &'static str, listed: u64) -> Result<Self> {
+        Self::segue_with(folder, origin, entry, listed, &Extra::default())
+    }
+
+    /// The same, with more settings.
+    pub fn segue_with(
+        folder: &Path,
+        origin: u16,
+        entry: &'static str,
+        listed: u64,
+        extra: &Extra,
+    ) -> Result<Self> {
+        let Extra { top, pool, hosts, pools } = extra;
+        let hosts = hosts.unwrap_or("*");
         let dir = new_dir(folder, "segue")?;
         let (port, admin) = (free_port()?, free_port()?);
         let text = format!(
@@ -62,11 +88,11 @@ store: "sqlite:{0}/segue.db"
 segments: {{ dir: "{0}/segments", memory: "1GiB", disk: "4GiB" }}
 server: {{ threads: 1, upgrade_sock: "{0}/run/upgrade.sock" }}
 log: {{ level: warn }}
-pools:
+{top}pools:
   - name: live
-    hosts: ["*"]
+    hosts: ["{hosts}"]
     packagers: [{{ id: a, url: "http://127.0.0.1:{origin}" }}]
-"#,
+{pool}{pools}"#,
             dir.display()
         );
         let conf = dir.join("segue.yaml");

@@ -35,6 +35,8 @@ pub(super) struct Crowd {
 struct Lane {
     number: LaneNumber,
     stream: StreamKey,
+    /// Hashed once: what every viewer of it is told apart by begins with it.
+    stream_hash: u64,
     window: Window,
     /// Unix milliseconds.
     asked_at: AtomicU64,
@@ -62,19 +64,21 @@ impl Default for Crowd {
 impl Crowd {
     /// Whether a player with this session id watches the stream.
     pub fn knows(&self, stream: &StreamKey, sid: &str) -> bool {
-        let who = self.by_sid(stream, sid);
+        let who = self.by_sid(self.hasher.hash_one(stream), sid);
         self.shard(who, LaneNumber(0)).is_some_and(|shard| shard.lock().knows(who))
     }
 
     /// Whether he is new, as far as that can be told.
     pub fn arrived(&self, visit: &Visit<'_>, now: UnixMs) -> bool {
-        let (Some(lane), who) = (self.lane(visit, now), self.who(visit)) else { return false };
+        let Some(lane) = self.lane(visit, now) else { return false };
+        let who = self.who(visit, lane.stream_hash);
         let shard = self.shard(who, lane.number);
         shard.is_some_and(|shard| shard.lock().arrived(who, lane.number, lane.window, now))
     }
 
     pub fn asked(&self, visit: &Visit<'_>, fresh: bool, now: UnixMs) {
-        let (Some(lane), who) = (self.lane(visit, now), self.who(visit)) else { return };
+        let Some(lane) = self.lane(visit, now) else { return };
+        let who = self.who(visit, lane.stream_hash);
         if let Some(shard) = self.shard(who, lane.number) {
             shard.lock().asked(who, lane.number, lane.window, fresh, now);
         }
@@ -128,6 +132,7 @@ impl Crowd {
             Arc::new(Lane {
                 number: LaneNumber(self.next.fetch_add(1, Ordering::Relaxed)),
                 stream: visit.stream.clone(),
+                stream_hash: self.hasher.hash_one(visit.stream),
                 window: Window::of_target(visit.target_seconds),
                 asked_at: AtomicU64::new(now.0),
             })
@@ -136,19 +141,19 @@ impl Crowd {
     }
 
     /// By the best that is known of him. What a stream's viewer is called means nothing in another.
-    fn who(&self, visit: &Visit<'_>) -> Who {
+    fn who(&self, visit: &Visit<'_>, stream: u64) -> Who {
         if let Some(viewer) = visit.viewer {
-            Who::Session(self.hasher.hash_one((0_u8, visit.stream, viewer)))
+            Who::Session(self.hasher.hash_one((0_u8, stream, viewer)))
         } else if let Some(sid) = visit.sid {
-            self.by_sid(visit.stream, sid)
+            self.by_sid(stream, sid)
         } else if let Some(client) = visit.client {
-            Who::Address(self.hasher.hash_one((2_u8, visit.stream, client, visit.user_agent)))
+            Who::Address(self.hasher.hash_one((2_u8, stream, client, visit.user_agent)))
         } else {
             Who::Anybody
         }
     }
 
-    fn by_sid(&self, stream: &StreamKey, sid: &str) -> Who {
+    fn by_sid(&self, stream: u64, sid: &str) -> Who {
         Who::Cmcd(self.hasher.hash_one((1_u8, stream, sid)))
     }
 

@@ -10,6 +10,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::auth::Auth;
 use super::errors::Failure;
+use super::gate::Gate;
 use super::range::{Part, part};
 use super::request::{accepts_gzip, none_match_names, text};
 use super::settings::{PoolSettings, Settings};
@@ -56,19 +57,16 @@ impl Prepared {
     /// from `before`.
     #[must_use]
     pub fn new(settings: Settings, before: Option<&Self>) -> Self {
-        let retry_after = settings.retry_after_seconds;
         let known = |name| before.and_then(|before| before.pools.get(name));
         Self {
             pools: settings
                 .pools
                 .iter()
-                .map(|(name, pool)| {
-                    (name.clone(), PoolAnswers::new(pool, retry_after, known(name)))
-                })
+                .map(|(name, pool)| (name.clone(), PoolAnswers::new(pool, &settings, known(name))))
                 .collect(),
             others: PoolAnswers::new(
                 &settings.others,
-                retry_after,
+                &settings,
                 before.map(|before| &before.others),
             ),
             settings,
@@ -121,6 +119,8 @@ pub struct PoolAnswers {
     pub tenant: Arc<Tenant>,
     /// Who is let in.
     pub auth: Auth,
+    /// What requests show that came through the CDN, where they must.
+    pub gate: Option<Gate>,
     playlist_max_age: Option<u32>,
     cors: Cors,
     retry_after: HeaderValue,
@@ -129,14 +129,15 @@ pub struct PoolAnswers {
 }
 
 impl PoolAnswers {
-    fn new(settings: &PoolSettings, retry_after_seconds: u32, before: Option<&Self>) -> Self {
+    fn new(settings: &PoolSettings, all: &Settings, before: Option<&Self>) -> Self {
         Self {
             identity_queries: settings.identity_queries.clone(),
             tenant: Arc::new(Tenant::new(settings, before.map(|before| &*before.tenant))),
             auth: settings.auth.clone(),
+            gate: settings.gate.as_ref().or(all.gate.as_ref()).cloned(),
             playlist_max_age: settings.playlist_max_age,
             cors: Cors::new(&settings.cors_origins),
-            retry_after: HeaderValue::from(retry_after_seconds),
+            retry_after: HeaderValue::from(all.retry_after_seconds),
             entry_cache: if settings.entry_private || settings.auth.per_viewer {
                 PRIVATE
             } else {

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use http::header;
+use http::{HeaderName, header};
 use pingora::http::RequestHeader;
 
 use super::client::Client;
@@ -13,7 +13,7 @@ use crate::model::names::StreamKey;
 use crate::model::viewers::{Visit, cmcd};
 
 /// Header of players that send CMCD in headers (CTA-5004, 2).
-const CMCD_SESSION: http::HeaderName = http::HeaderName::from_static("cmcd-session");
+const CMCD_SESSION: HeaderName = HeaderName::from_static("cmcd-session");
 
 /// Whoever was let in.
 #[derive(Default)]
@@ -85,12 +85,18 @@ impl<'a> Teller<'a> {
 }
 
 /// Headers of what stands between a viewer and Segue.
-const BETWEEN: [&str; 5] = ["x-forwarded-for", "x-amz-cf-id", "via", "forwarded", "cdn-loop"];
+static BETWEEN: [HeaderName; 5] = [
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-amz-cf-id"),
+    header::VIA,
+    header::FORWARDED,
+    HeaderName::from_static("cdn-loop"),
+];
 
 /// The viewer's own address. Where it is not known which peers are proxies (`trusted_proxies`), and a load
 /// balancer or a cache seems to be the peer, nothing is known of it.
 fn own_address(request: &RequestHeader, asks: Client) -> Option<IpAddr> {
-    let between = || BETWEEN.iter().any(|name| request.headers.contains_key(*name));
+    let between = || BETWEEN.iter().any(|name| request.headers.contains_key(name));
     asks.address.filter(|_| asks.certain || !between())
 }
 

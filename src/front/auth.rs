@@ -41,10 +41,14 @@ impl Default for Auth {
 }
 
 impl Auth {
-    /// A token that ends at `expires` holds at `now`. One without an end was given to somebody who was not
-    /// asked for, before that was configured.
-    pub(super) fn holds(&self, expires: Option<u64>, now: u64) -> Result<(), Failure> {
-        if expires.map_or(self.per_viewer, |expires| now >= expires) {
+    /// A token that ends at `expires` holds at `now`, which is read only then. One without an end was given to
+    /// somebody who was not asked for, before that was configured.
+    pub(super) fn holds(
+        &self,
+        expires: Option<u64>,
+        now: impl FnOnce() -> u64,
+    ) -> Result<(), Failure> {
+        if expires.map_or(self.per_viewer, |expires| now() >= expires) {
             return Err(Failure::TokenExpired);
         }
         Ok(())
@@ -97,7 +101,7 @@ impl<L: Lanes> Front<L> {
         let now = unix_s();
         let end = expiry(&shown.query, auth.expiry_query.as_deref(), now, auth.expires_s);
         context.expires_unix_s = Some(end);
-        auth.holds(Some(end), now)
+        auth.holds(Some(end), || now)
     }
 }
 
@@ -138,7 +142,7 @@ mod tests {
             (&per_viewer, Some(5), 5, false),
             (&per_viewer, None, 0, false),
         ] {
-            assert_eq!(auth.holds(expires, now).is_ok(), holds, "{expires:?} at {now}");
+            assert_eq!(auth.holds(expires, || now).is_ok(), holds, "{expires:?} at {now}");
         }
     }
 

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -13,8 +13,8 @@ use pingora::proxy::Session;
 use super::errors::Failure;
 use super::request;
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
-const FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Addresses of `X-Forwarded-For` that are looked at, from the right.
 const HOPS_MAX: usize = 32;
 
@@ -55,7 +55,8 @@ impl Client {
     /// The host that the viewer asked for, lower case, without port: the first of `X-Forwarded-Host` where
     /// the peer is trusted and writes it.
     pub(super) fn host<'a>(&self, request: &'a RequestHeader) -> Result<Cow<'a, str>, Failure> {
-        match request.headers.get(FORWARDED_HOST).filter(|_| self.trusted_peer) {
+        let forwarded = || request.headers.get(&FORWARDED_HOST);
+        match self.trusted_peer.then(forwarded).flatten() {
             Some(value) => {
                 let all = value.to_str().map_err(|_| Failure::Host)?;
                 request::host_in(all.split(',').next().unwrap_or(all).trim())
@@ -73,7 +74,7 @@ pub fn address(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &Trusted) -> 
     if !trusted.holds(nearest) {
         return Some(nearest);
     }
-    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+    let lines = headers.get_all(&FORWARDED_FOR).iter().rev();
     let hops = lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(','));
     for hop in hops.map(str::trim).take(HOPS_MAX) {
         let Some(address) = read(hop) else { break };
@@ -103,10 +104,10 @@ mod tests {
         Trusted(["10.0.0.0/8", "fd00::/8", "127.0.0.1/32"].map(|n| n.parse().unwrap()).into())
     }
 
-    fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(name, value.parse().unwrap());
+            headers.append(name.clone(), value.parse().unwrap());
         }
         headers
     }
@@ -133,13 +134,13 @@ mod tests {
             ("10.0.0.1", &["1.1.1.1, "], "10.0.0.1"),
             ("10.0.0.1", &["\u{e4}"], "10.0.0.1"),
         ] {
-            let headers = headers(FORWARDED_FOR, forwarded);
+            let headers = headers(&FORWARDED_FOR, forwarded);
             let peer = Some(peer.parse().unwrap());
             let found = address(peer, &headers, &trusted());
             assert_eq!(found, Some(wanted.parse().unwrap()), "{peer:?} {forwarded:?}");
         }
         let many = vec!["10.1.1.1"; HOPS_MAX + 1].join(",");
-        let headers = headers(FORWARDED_FOR, &[&format!("1.1.1.1,{many}")]);
+        let headers = headers(&FORWARDED_FOR, &[&format!("1.1.1.1,{many}")]);
         let peer = "10.0.0.1".parse().ok();
         assert_eq!(address(peer, &headers, &trusted()), "10.1.1.1".parse().ok());
         assert_eq!(address(peer, &headers, &Trusted::default()), peer);

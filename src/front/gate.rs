@@ -8,7 +8,6 @@ use pingora::http::RequestHeader;
 
 use super::errors::Failure;
 use super::lanes::Lanes;
-use super::settings::Settings;
 use super::{Context, Front, unix_s};
 
 /// How often the log tells of refused requests, seconds.
@@ -64,23 +63,15 @@ impl Gatekeeper {
 }
 
 impl<L: Lanes> Front<L> {
-    /// Refuses what did not come through the CDN, where that can be told.
+    /// Refuses what did not come through the CDN: does not open the `gate` of its pool, where that has one.
     pub(super) fn pass_gate(
         &self,
         request: &RequestHeader,
-        settings: &Settings,
+        gate: Option<&Gate>,
         context: &Context,
     ) -> Result<(), Failure> {
-        let of_pools = settings.pools.values().any(|pool| pool.gate.is_some());
-        if (settings.gate.is_none() && !of_pools) || request.raw_path().starts_with(b"/.segue/") {
-            return Ok(());
-        }
-        let own = of_pools.then(|| {
-            let host = context.client.host(request).ok()?;
-            settings.pools.get(&self.lanes.pool(&host)?)?.gate.as_ref()
-        });
-        let gate = own.flatten().or(settings.gate.as_ref());
-        if gate.is_none_or(|gate| gate.opens_for(request)) {
+        let Some(gate) = gate else { return Ok(()) };
+        if request.raw_path().starts_with(b"/.segue/") || gate.opens_for(request) {
             return Ok(());
         }
         self.observer.not_through_cdn();

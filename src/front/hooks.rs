@@ -73,11 +73,12 @@ impl<L: Lanes> ProxyHttp for Hooks<L> {
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        let clears = self.0.known.clears();
         let current = self.0.current.load();
         connection(session, &current.settings, self.0.stages.closing());
         context.client = Client::of(session, &current.settings.trusted);
         let request = session.req_header();
-        let answer = self.0.answer(request, context).await;
+        let answer = self.0.answer(request, &current, clears, context).await;
         let answers = current.of(context.pool.as_ref());
         let tenant = Arc::clone(&answers.tenant);
         let segment = context.kind == Kind::Segment && answer.is_ok();

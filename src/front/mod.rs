@@ -156,18 +156,20 @@ impl<L: Lanes> Front<L> {
         self.current.load_full()
     }
 
+    /// `clears`: how often what is known of tokens had been forgotten before `current` was read.
     async fn answer(
         &self,
         request: &RequestHeader,
+        current: &Prepared,
+        clears: u64,
         context: &mut Context,
     ) -> Result<Answer, Failure> {
-        let clears = self.known.clears();
-        let current = self.current.load();
         // Known first, so that a refusal carries the headers of its tenant too.
         let host = context.client.host(request);
         let found = host.as_ref().ok().and_then(|host| self.lanes.pool(host));
         context.pool.clone_from(&found);
-        self.pass_gate(request, &current.settings, context)?;
+        let answers = current.of(found.as_ref());
+        self.pass_gate(request, answers.gate.as_ref(), context)?;
         let want = want(request, &current.settings)?;
         let text = std::str::from_utf8(request.raw_path()).map_err(|_| Failure::Path)?;
         let (path, query) =

@@ -50,7 +50,7 @@ impl<L: Lanes> Front<L> {
         let Asked { pool, answers, path, .. } = *asked;
         let prefix = up_to_token(path);
         if let Some(known) = self.known.get(pool, prefix) {
-            answers.auth.holds(known.expires_unix_s, unix_s())?;
+            answers.auth.holds(known.expires_unix_s, unix_s)?;
             context.expires_unix_s = known.expires_unix_s;
             if let Some(lane) = known.lane.upgrade() {
                 context.lane = Some(known.lane_id.clone());
@@ -63,7 +63,7 @@ impl<L: Lanes> Front<L> {
         asked.allow(&stream_path)?;
         let claims = self.keyring.load().verify(place.token, pool, &stream_path, unix_s())?;
         context.lane = Some(claims.lane.clone());
-        answers.auth.holds(claims.expires_unix_s, unix_s())?;
+        answers.auth.holds(claims.expires_unix_s, unix_s)?;
         context.expires_unix_s = claims.expires_unix_s;
         context.viewer = claims.viewer.map(Arc::from);
         let waiting = self.wait(&answers.tenant)?;

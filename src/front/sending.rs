@@ -1,11 +1,12 @@
 //! Writing an answer to the viewer: in pieces, each with its time limit, and where a tenant's
 //! bandwidth is limited each when its turn has come.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer::Answer;
 use super::settings::Settings;
@@ -17,8 +18,8 @@ pub struct Sending<'a> {
     /// Its pieces wait for their turn; others go at once, and count all the same.
     turns: bool,
     piece: usize,
-    /// The viewer may take so much longer. Waits for a turn are not his.
-    left: Duration,
+    /// The viewer may take until then. Waits for a turn are not his.
+    until: Instant,
 }
 
 impl<'a> Sending<'a> {
@@ -29,7 +30,7 @@ impl<'a> Sending<'a> {
             tenant,
             turns,
             piece: if turns { tenant.piece(slice) } else { slice },
-            left: time_limit(settings, bytes),
+            until: Instant::now() + time_limit(settings, bytes),
         }
     }
 
@@ -54,7 +55,9 @@ impl<'a> Sending<'a> {
         if self.turns {
             let wait = self.tenant.turn(bytes);
             if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
+                let began = Instant::now();
+                sleep(wait).await;
+                self.until += began.elapsed();
             }
         } else {
             self.tenant.pass(bytes);
@@ -64,10 +67,8 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
-    async fn within(&mut self, write: impl Future<Output = Result<()>>) -> Result<()> {
-        let began = Instant::now();
-        let written = tokio::time::timeout(self.left, write).await;
-        self.left = self.left.saturating_sub(began.elapsed());
+    async fn within(&self, write: impl Future<Output = Result<()>>) -> Result<()> {
+        let written = timeout_at(self.until, write).await;
         let slow = |_| Error::explain(ErrorType::WriteTimedout, "the viewer is too slow");
         written.map_err(slow).and_then(|written| written).map_err(Error::into_down)
     }

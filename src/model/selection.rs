@@ -64,17 +64,30 @@ impl Candidate {
         self.capacity.is_some_and(|all| carried >= u128::from(all) * u128::from(spill_permille))
     }
 
-    /// What it would carry with one lane more, of what is its share. Without fractions: both
-    /// sides of the comparison are multiplied by the other's share.
-    fn less_loaded(&self, other: &Self, by_capacity: bool) -> Ordering {
-        let share = |c: &Self| {
-            let capacity = c.capacity.filter(|_| by_capacity).unwrap_or(1);
-            let started = u128::from(c.started_permille.clamp(1, 1000));
-            // Below 2^62 together, so that nothing overflows.
-            u128::from(c.weight.clamp(1, 1000)) * started * u128::from(capacity.min(1 << 40))
-        };
-        let load = |c: &Self| u128::from(c.carried.min(1 << 60)) + 1;
-        (load(self) * share(other)).cmp(&(load(other) * share(self)))
+    fn burden(&self, by_capacity: bool) -> Burden {
+        let capacity = self.capacity.filter(|_| by_capacity).unwrap_or(1);
+        let started = u128::from(self.started_permille.clamp(1, 1000));
+        Burden {
+            load: u128::from(self.carried.min(1 << 60)) + 1,
+            // Below 2^62, so that nothing overflows.
+            share: u128::from(self.weight.clamp(1, 1000))
+                * started
+                * u128::from(capacity.min(1 << 40)),
+        }
+    }
+}
+
+/// What a packager would carry with one lane more, and what is its share.
+#[derive(Clone, Copy)]
+struct Burden {
+    load: u128,
+    share: u128,
+}
+
+impl Burden {
+    /// Load for share. Without fractions: both sides are multiplied by the other's share.
+    fn cmp(self, other: Self) -> Ordering {
+        (self.load * other.share).cmp(&(other.load * self.share))
     }
 }
 
@@ -83,12 +96,11 @@ impl Candidate {
 #[must_use]
 pub fn preference(candidates: &[Candidate], spill_permille: u32) -> Vec<(usize, Rank)> {
     let by_capacity = candidates.iter().all(|c| c.capacity.is_some());
-    let mut order: Vec<(usize, Rank, &Candidate)> =
-        candidates.iter().enumerate().map(|(i, c)| (i, c.rank(spill_permille), c)).collect();
+    let weighed = |(i, c): (usize, &Candidate)| (i, c.rank(spill_permille), c.burden(by_capacity));
+    let mut order: Vec<(usize, Rank, Burden)> =
+        candidates.iter().enumerate().map(weighed).collect();
     // Stable, so that equals keep the order of the configuration.
-    order.sort_by(|(_, rank, a), (_, other, b)| {
-        rank.cmp(other).then_with(|| a.less_loaded(b, by_capacity))
-    });
+    order.sort_by(|(_, rank, a), (_, other, b)| rank.cmp(other).then_with(|| a.cmp(*b)));
     order.into_iter().map(|(i, rank, _)| (i, rank)).collect()
 }
 

@@ -24,10 +24,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::model::health::Gauge;
 pub use crate::model::health::{Health, Thresholds};
 use crate::model::load::Kind;
 use crate::model::names::{PackagerId, PoolName};
+use crate::model::selection::Candidate;
 pub use crate::model::selection::Rank;
 
 pub use drained::Drained;
@@ -204,9 +207,24 @@ impl Packager {
         Arc::ptr_eq(&self.state, &lane.0)
     }
 
-    /// How much of its share of new lanes it takes by now, in thousandths.
-    fn started_permille(&self) -> u32 {
-        let since = self.state.inner.lock().back_since;
+    /// As the choice for `zone` sees it. All is read under one lock: every stream asks this of all packagers
+    /// whenever something happens to it.
+    fn candidate(&self, zone: &str, joined: bool) -> Candidate {
+        let inner = self.state.inner.lock();
+        Candidate {
+            usable: inner.health.is_usable(),
+            drained: inner.drained.or(inner.membership.leaving).is_some(),
+            near: !zone.is_empty() && self.zone == zone,
+            joined,
+            carried: inner.carried(self.lanes()),
+            capacity: self.capacity,
+            weight: self.weight,
+            started_permille: self.started_permille(inner.back_since),
+        }
+    }
+
+    /// How much of its share of new lanes it takes by now, in thousandths, where it is back since then.
+    fn started_permille(&self, since: Option<Instant>) -> u32 {
         let Some(since) = since.filter(|_| !self.slow_start.is_zero()) else { return 1000 };
         let passed = since.elapsed().as_millis() * 1000 / self.slow_start.as_millis().max(1);
         u32::try_from(passed).unwrap_or(1000).clamp(100, 1000)

@@ -47,19 +47,8 @@ impl Pool {
         joined: &dyn Fn(&PackagerId) -> bool,
     ) -> Vec<(Arc<Packager>, Rank)> {
         let packagers = self.packagers.load();
-        let candidates: Vec<Candidate> = packagers
-            .iter()
-            .map(|p| Candidate {
-                usable: p.health().is_usable(),
-                drained: p.drained().is_some(),
-                near: !zone.is_empty() && p.zone == zone,
-                joined: joined(&p.id),
-                carried: p.carried(),
-                capacity: p.capacity,
-                weight: p.weight,
-                started_permille: p.started_permille(),
-            })
-            .collect();
+        let candidates: Vec<Candidate> =
+            packagers.iter().map(|p| p.candidate(zone, joined(&p.id))).collect();
         preference(&candidates, self.spill_permille.load(Ordering::Relaxed))
             .into_iter()
             .filter_map(|(i, rank)| Some((packagers.get(i)?.clone(), rank)))

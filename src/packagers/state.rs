@@ -63,6 +63,14 @@ pub(super) struct Inner {
     pub(super) nameless: Gauge,
 }
 
+impl Inner {
+    /// What it said last and the lanes that have come since; where it does not say, the `lanes`.
+    pub(super) fn carried(&self, lanes: u64) -> u64 {
+        let since = |load: Load| load.reported.saturating_add(lanes.saturating_sub(load.lanes));
+        self.load.map_or(lanes, since)
+    }
+}
+
 impl State {
     pub(super) fn new(id: PackagerId, ticks: channel::Sender<u64>, membership: Membership) -> Self {
         let health = if membership.new { Health::New } else { Health::Unknown };
@@ -136,8 +144,7 @@ impl State {
 
     pub(super) fn carried(&self) -> u64 {
         let lanes = self.lanes.load(Ordering::Relaxed);
-        let load = self.inner.lock().load;
-        load.map_or(lanes, |load| load.reported.saturating_add(lanes.saturating_sub(load.lanes)))
+        self.inner.lock().carried(lanes)
     }
 
     /// What it says of itself now, and why it is down by that.

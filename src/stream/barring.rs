@@ -1,6 +1,8 @@
 //! Which packagers a lane must not use now: those that fail their checks, those that have yet to pass
 //! them, and those that operators have taken out or that have left their group.
 
+use std::sync::Arc;
+
 use super::carry::Carried;
 use super::worker::Worker;
 use crate::model::lane::SpliceReason;
@@ -9,23 +11,23 @@ use crate::packagers::{Health, Packager};
 
 impl Worker {
     /// Why the lane must not use each of these packagers; none where it may.
-    pub(super) fn barred(&self, lane: &Carried, order: &[PackagerId]) -> Vec<Option<SpliceReason>> {
-        let packagers = self.packagers();
-        let reason =
-            |id: &PackagerId| packagers.iter().find(|p| p.id == *id).and_then(|p| barred(p));
-        let reasons: Vec<_> = order.iter().map(reason).collect();
+    pub(super) fn barred(
+        &self,
+        lane: &Carried,
+        order: &[Arc<Packager>],
+    ) -> Vec<Option<SpliceReason>> {
+        let reasons: Vec<_> = order.iter().map(|p| barred(p)).collect();
         let now = self.deps.clock.now();
         // A lane stays on a packager that is taken out until its turn comes.
-        let stays = |id: &PackagerId| {
-            let own = lane.log.tail().is_some_and(|t| t.packager == *id);
-            let packager = packagers.iter().find(|p| p.id == *id);
+        let stays = |p: &Packager| {
+            let own = lane.log.tail().is_some_and(|t| t.packager == p.id);
             // A lane that opened where nobody was proven yet does not leave for whoever is so first.
-            let new = packager.is_some_and(|p| p.health() == Health::New && p.drained().is_none());
-            let drained = packager.and_then(|p| p.drained());
-            own && (new || drained.is_some_and(|d| !d.turn(&lane.log.header().lane, now)))
+            let new = || p.health() == Health::New && p.drained().is_none();
+            let waits = || p.drained().is_some_and(|d| !d.turn(&lane.log.header().lane, now));
+            own && (new() || waits())
         };
         let eased = eased(&reasons);
-        order.iter().zip(eased).map(|(id, by)| by.filter(|_| !stays(id))).collect()
+        order.iter().zip(eased).map(|(p, by)| by.filter(|_| !stays(p))).collect()
     }
 
     /// Taken out, whoever else is left.
@@ -46,7 +48,7 @@ impl Worker {
         packager.drained().is_some() && packager.health() == Health::Down
     }
 
-    fn packagers(&self) -> Vec<std::sync::Arc<Packager>> {
+    fn packagers(&self) -> Vec<Arc<Packager>> {
         let pool = self.deps.pools.get(&self.key.pool);
         pool.map(|pool| pool.packagers().to_vec()).unwrap_or_default()
     }

@@ -15,7 +15,7 @@ use crate::model::lane::{
 };
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, UnixMs};
 use crate::model::rendition::{Kind, Rendition};
-use crate::packagers::CarriedLane;
+use crate::packagers::{CarriedLane, Packager};
 
 /// How many decisions are kept for whoever asks why a lane does what it does.
 const DECISIONS: usize = 16;
@@ -246,11 +246,11 @@ impl Worker {
         let candidates: Vec<Candidate> = order
             .iter()
             .zip(barred)
-            .filter(|(p, _)| !self.is_no_news(now, lane, p))
+            .filter(|(p, _)| !self.is_no_news(now, lane, &p.id))
             .filter_map(|(p, barred)| {
-                let source = self.sources.get(p)?;
-                let relation = lane.relations.to(p);
-                Some(source.candidate(header, matched.get(p)?, &listed, barred, relation))
+                let source = self.sources.get(&p.id)?;
+                let relation = lane.relations.to(&p.id);
+                Some(source.candidate(header, matched.get(&p.id)?, &listed, barred, relation))
             })
             .collect();
         let situation = Situation {
@@ -266,14 +266,14 @@ impl Worker {
     }
 
     /// The packagers a lane may use, best first: before it has a tail the one it opens on.
-    fn order_for(&self, lane: &Carried) -> Vec<PackagerId> {
+    fn order_for(&self, lane: &Carried) -> Vec<Arc<Packager>> {
         let pool = self.deps.pools.get(&self.key.pool);
         let watched = |id: &PackagerId| self.sources.contains_key(id);
         let order = pool.map(|p| p.preference(&lane.log.header().zone, &watched));
-        let mut order: Vec<PackagerId> =
-            order.unwrap_or_default().into_iter().map(|(p, _)| p.id.clone()).collect();
+        let mut order: Vec<Arc<Packager>> =
+            order.unwrap_or_default().into_iter().map(|(p, _)| p).collect();
         if let Some(first) = lane.opens_on.as_ref().filter(|_| lane.log.tail().is_none()) {
-            order.sort_by_key(|id| id != first);
+            order.sort_by_key(|p| p.id != *first);
         }
         order
     }

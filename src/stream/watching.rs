@@ -105,7 +105,7 @@ impl Worker {
         let watched = |id: &PackagerId| self.sources.contains_key(id) && self.works(id);
         let mut order = pool.preference(zone, &watched);
         let known = |id: &PackagerId| self.sources.contains_key(id) && !self.works(id);
-        order.sort_by_key(|(p, rank)| {
+        order.sort_by_cached_key(|(p, rank)| {
             let unfit = self.unfit.get(&p.id).copied();
             (*rank, !watched(&p.id), known(&p.id), unfit.filter(|_| !watched(&p.id)))
         });
