@@ -1,6 +1,6 @@
 //! What scripted packagers can be taught to write.
 
-use crate::content::{BEFORE_MS, Container};
+use crate::content::{Container, now_ms};
 use crate::packager::Packager;
 use crate::script::{Kind, Ranges, Rendition, State, Window};
 
@@ -109,9 +109,10 @@ impl Packager {
     pub fn dvr(self, segments: u64) -> Self {
         self.with(|s| (s.listed, s.style.keeps_all) = (segments, true))
     }
-    /// EVENT: it lists all since `segments` before the tests began.
+    /// EVENT: it lists all since `segments` before now, to the second, however long other tests took.
     pub fn event(self, segments: u64) -> Self {
-        self.with(|s| s.style.window = Window::Event(BEFORE_MS - segments * s.segment_ms))
+        let begun_ms = now_ms() / 1000 * 1000;
+        self.with(|s| s.style.window = Window::Event(begun_ms - segments * s.segment_ms))
     }
     /// A file of so many segments, the same on every packager that has it.
     pub fn vod(self, segments: u64) -> Self {
