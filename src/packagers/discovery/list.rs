@@ -1,7 +1,9 @@
 //! What stands in the file of a group: a list in YAML, or in JSON, which is YAML as well.
 //!
-//!     - { url: "http://10.0.1.17:1935" }
-//!     - { id: edge-7, url: "http://10.0.2.9:1935", zone: az2, weight: 2 }
+//! ```yaml
+//! - { url: "http://10.0.1.17:1935" }
+//! - { id: edge-7, url: "http://10.0.2.9:1935", zone: az2, weight: 2 }
+//! ```
 
 use std::collections::BTreeSet;
 
