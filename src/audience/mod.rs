@@ -154,6 +154,8 @@ impl Audience {
 
     /// Counts. `whereabouts`: where the viewers of a lane are; none where it is not carried any more.
     pub fn count(&self, whereabouts: &dyn Fn(&LaneId) -> Option<Whereabouts>, now: UnixMs) {
+        // For all of it: two at a time would both take the same arrivals off.
+        let mut ledger = self.ledger.lock();
         let arrivals = self.gates.before_counting();
         let counted = self.crowd.count(now);
         self.heard.lock().forget(now);
@@ -167,7 +169,6 @@ impl Audience {
             let shown = counts.groups.get(&Group::Pool(pool.clone())).copied().unwrap_or(0);
             shown.max(admitted.get(pool).map_or(0, |thousandths| thousandths.div_ceil(1000)))
         });
-        let mut ledger = self.ledger.lock();
         ledger.update(now, &counts, &|pool| self.settings_of(pool).event_gap);
         let people = |pool: &PoolName| self.settings_of(pool).people_hundredths;
         let mut picture = Picture::of(&ledger, &sources, &people);
