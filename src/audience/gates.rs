@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::model::names::PoolName;
 
@@ -23,20 +23,26 @@ pub struct Place(Option<Arc<Gate>>);
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(gate) = &self.0 {
-            gate.entering.fetch_sub(1, Ordering::AcqRel);
+            gate.viewers.lock().entering -= 1;
         }
     }
 }
 
 #[derive(Debug, Default)]
 struct Gate {
-    /// As last counted.
-    counted: AtomicU64,
-    /// Came since.
-    since: AtomicU64,
-    /// Are being given a lane.
-    entering: AtomicU64,
+    viewers: Mutex<Viewers>,
     refused: AtomicU64,
+}
+
+/// Changed together: read one by one whoever passes from one to another would count in none.
+#[derive(Debug, Default)]
+struct Viewers {
+    /// As last counted.
+    counted: u64,
+    /// Came since.
+    since: u64,
+    /// Are being given a lane.
+    entering: u64,
 }
 
 /// The gates of all pools.
@@ -58,35 +64,40 @@ impl Gates {
 
     pub fn enter(&self, pool: &PoolName, limit: Option<u64>) -> Result<Place, AtCapacity> {
         let Some(gate) = self.gate(pool) else { return Ok(Place(None)) };
-        let before = gate.entering.fetch_add(1, Ordering::AcqRel);
-        let place = Place(Some(Arc::clone(&gate)));
-        let inside = gate.counted.load(Ordering::Acquire) + gate.since.load(Ordering::Acquire);
-        if limit.is_some_and(|limit| inside + before >= limit) {
-            gate.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(AtCapacity);
+        {
+            let mut viewers = gate.viewers.lock();
+            let all = viewers.counted + viewers.since + viewers.entering;
+            if limit.is_some_and(|limit| all >= limit) {
+                gate.refused.fetch_add(1, Ordering::Relaxed);
+                return Err(AtCapacity);
+            }
+            viewers.entering += 1;
         }
-        Ok(place)
+        Ok(Place(Some(gate)))
     }
 
     /// A newcomer is among those who will be counted.
     pub fn arrived(&self, pool: &PoolName) {
         if let Some(gate) = self.gate(pool) {
-            gate.since.fetch_add(1, Ordering::AcqRel);
+            gate.viewers.lock().since += 1;
         }
     }
 
     /// Who came until now is going to be counted.
     pub fn before_counting(&self) -> HashMap<PoolName, u64> {
         let gates = self.0.read();
-        let since = |gate: &Gate| gate.since.load(Ordering::Acquire);
+        let since = |gate: &Gate| gate.viewers.lock().since;
         gates.iter().map(|(pool, gate)| (pool.clone(), since(gate))).collect()
     }
 
     /// So many are inside, `arrivals` among them.
     pub fn counted(&self, arrivals: &HashMap<PoolName, u64>, inside: &dyn Fn(&PoolName) -> u64) {
         for (pool, gate) in self.0.read().iter() {
-            gate.counted.store(inside(pool), Ordering::Release);
-            gate.since.fetch_sub(arrivals.get(pool).copied().unwrap_or(0), Ordering::AcqRel);
+            let inside = inside(pool);
+            let mut viewers = gate.viewers.lock();
+            viewers.counted = inside;
+            let counted = arrivals.get(pool).copied().unwrap_or(0);
+            viewers.since = viewers.since.saturating_sub(counted);
         }
     }
 
