@@ -67,8 +67,7 @@ impl Drains {
 
     pub fn state(&self, id: &PackagerId) -> Result<PackagerState, DrainError> {
         let Some((pool, packager)) = self.find(id) else {
-            let all = self.pools.all().into_iter().flat_map(|pool| pool.packagers().to_vec());
-            let mut ids: Vec<PackagerId> = all.map(|p| p.id.clone()).collect();
+            let mut ids: Vec<PackagerId> = self.pools.packagers().map(|p| p.id.clone()).collect();
             ids.sort();
             return Err(DrainError::NoPackager(ids));
         };

@@ -191,8 +191,7 @@ impl Operations for Running {
         for packager in status.iter().flat_map(|s| &s.lanes).filter_map(|l| l.packager.clone()) {
             *carried.entry(packager).or_default() += 1;
         }
-        let packagers = self.pools.all().into_iter().flat_map(|pool| pool.packagers().to_vec());
-        let packagers: Vec<_> = packagers.collect();
+        let packagers: Vec<_> = self.pools.packagers().collect();
         let on_packagers = status.iter().flat_map(|s| s.packagers.iter().map(move |p| (s, p)));
         Gauges {
             viewers: self.viewing.gauges(),

@@ -117,13 +117,9 @@ impl Viewing {
         Self { audience, live, front, store, metrics, room, clock, sent_bps }
     }
 
-    fn packagers(&self) -> impl Iterator<Item = Arc<Packager>> {
-        self.live.pools.all().into_iter().flat_map(|pool| pool.packagers().to_vec())
-    }
-
     fn count(&self) {
         let zones: HashMap<PackagerId, String> =
-            self.packagers().map(|p| (p.id.clone(), p.zone.clone())).collect();
+            self.live.pools.packagers().map(|p| (p.id.clone(), p.zone.clone())).collect();
         let status = self.live.streams.status();
         let lanes = status.iter().flat_map(|s| &s.lanes);
         let on: HashMap<&LaneId, &PackagerId> =
@@ -171,9 +167,8 @@ impl Viewing {
     fn pool_utilisation(&self) -> Vec<(String, f64)> {
         let used = |p: &Arc<Packager>| PackagerUse {
             usable: p.health() != Health::Down && p.drained().is_none(),
-            load: Some(p.carried()),
+            carried: p.carried(),
             capacity: p.capacity,
-            lanes: p.lanes(),
         };
         let of = |pool: Arc<crate::packagers::Pool>| {
             let uses: Vec<PackagerUse> = pool.packagers().iter().map(used).collect();
@@ -188,7 +183,7 @@ impl Viewing {
     fn picture(&self) -> Picture {
         let mut picture = (*self.audience.picture()).clone();
         let loads: HashMap<PackagerId, u64> =
-            self.packagers().filter_map(|p| Some((p.id.clone(), p.load()?))).collect();
+            self.live.pools.packagers().filter_map(|p| Some((p.id.clone(), p.load()?))).collect();
         for packager in &mut picture.packagers {
             packager.reported = loads.get(&packager.packager).copied();
         }

@@ -6,13 +6,10 @@
 pub struct PackagerUse {
     /// Its checks do not say that it is down, and nobody has taken it out.
     pub usable: bool,
-    /// How much it carries, as it says itself.
-    pub load: Option<u64>,
+    /// How much it carries: what it says itself, or lanes.
+    pub carried: u64,
     /// How much it can carry, in the same unit.
     pub capacity: Option<u64>,
-    /// Lanes that it carries: its load where it says none, since behind Segue a lane is what a packager
-    /// serves, however many watch it.
-    pub lanes: u64,
 }
 
 /// The load of a pool's usable packagers against their capacity. None where no usable one has a
@@ -25,7 +22,7 @@ pub fn of_pool(packagers: &[PackagerUse]) -> Option<f64> {
     let (mut load, mut capacity) = (0, 0);
     for packager in packagers.iter().filter(|p| p.usable) {
         if let Some(most) = packager.capacity.filter(|most| *most > 0) {
-            load += packager.load.unwrap_or(packager.lanes);
+            load += packager.carried;
             capacity += most;
         }
     }
@@ -50,32 +47,24 @@ fn ratio(used: u64, limit: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn used(usable: bool, load: Option<u64>, capacity: Option<u64>, lanes: u64) -> PackagerUse {
-        PackagerUse { usable, load, capacity, lanes }
+    fn used(usable: bool, carried: u64, capacity: Option<u64>) -> PackagerUse {
+        PackagerUse { usable, carried, capacity }
     }
 
     #[test]
     fn pools() {
-        let full = used(true, Some(100), Some(100), 1);
-        let idle = used(true, Some(0), Some(100), 0);
+        let full = used(true, 100, Some(100));
+        let idle = used(true, 0, Some(100));
         let cases: &[(&str, &[PackagerUse], Option<f64>)] = &[
             ("nobody", &[], None),
-            ("no capacity is known", &[used(true, Some(5), None, 1)], None),
+            ("no capacity is known", &[used(true, 5, None)], None),
             ("half", &[full, idle], Some(0.5)),
-            (
-                "one that is down counts for nothing",
-                &[full, used(false, Some(0), Some(100), 0)],
-                Some(1.0),
-            ),
-            ("all are down", &[used(false, None, Some(100), 3)], Some(1.0)),
-            ("lanes where it says nothing", &[used(true, None, Some(4), 3)], Some(0.75)),
-            ("beyond", &[used(true, Some(30), Some(20), 3)], Some(1.5)),
-            (
-                "one without a capacity counts for nothing",
-                &[idle, used(true, Some(9), None, 9)],
-                Some(0.0),
-            ),
-            ("a capacity of none", &[used(true, Some(9), Some(0), 9)], None),
+            ("one that is down counts for nothing", &[full, used(false, 0, Some(100))], Some(1.0)),
+            ("all are down", &[used(false, 3, Some(100))], Some(1.0)),
+            ("lanes where it says nothing", &[used(true, 3, Some(4))], Some(0.75)),
+            ("beyond", &[used(true, 30, Some(20))], Some(1.5)),
+            ("one without a capacity counts for nothing", &[idle, used(true, 9, None)], Some(0.0)),
+            ("a capacity of none", &[used(true, 9, Some(0))], None),
         ];
         for (what, packagers, expected) in cases {
             assert_eq!(of_pool(packagers), *expected, "{what}");

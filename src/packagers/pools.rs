@@ -208,6 +208,11 @@ impl Pools {
         self.table.load().pools.values().cloned().collect()
     }
 
+    /// The packagers of all pools, in no order of pools.
+    pub fn packagers(&self) -> impl Iterator<Item = Arc<Packager>> {
+        self.all().into_iter().flat_map(|pool| pool.packagers().to_vec())
+    }
+
     /// Changes at each change of a packager's health, and at each reload.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<u64> {

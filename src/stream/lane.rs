@@ -317,9 +317,9 @@ impl Lane {
         }
     }
 
-    /// New viewers were given it.
-    pub(super) fn join(&self, viewers: u64) {
-        self.joined.fetch_add(viewers, Ordering::Relaxed);
+    /// A new viewer was given it.
+    pub(super) fn join(&self) {
+        self.joined.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many new viewers were given it.

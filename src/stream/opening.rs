@@ -76,7 +76,7 @@ impl Worker {
         }
         for joined in self.joining.extract_if(.., |j| j.zone == *zone) {
             if let Ok(lane) = result {
-                lane.join(1);
+                lane.join();
             }
             let _ = joined.answer.send(result.clone());
         }

@@ -161,7 +161,7 @@ impl Slot {
         // It may have been taken out since.
         let out = || self.deps.pools.get(pool).is_some_and(|pool| pool.is_drained(on));
         (fresh && !out()).then(|| {
-            lane.join(1);
+            lane.join();
             lane.clone()
         })
     }

@@ -49,14 +49,19 @@ impl Drop for Secure {
     }
 }
 
-async fn serve(dir: &Path) -> Secure {
+/// A server's side of TLS, with `cert.pem` and `key.pem` of `dir`.
+pub fn acceptor(dir: &Path) -> TlsAcceptor {
     install_default_crypto_provider();
     let path = |name: &str| dir.join(name).display().to_string();
     let (certs, key) =
         load_certs_and_key_files(&path("cert.pem"), &path("key.pem")).unwrap().unwrap();
     let config =
         ServerConfig::builder().with_no_client_auth().with_single_cert(certs, key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn serve(dir: &Path) -> Secure {
+    let acceptor = acceptor(dir);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let seen = Arc::new(Mutex::new(Vec::new()));

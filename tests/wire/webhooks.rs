@@ -1,16 +1,12 @@
 //! Webhooks over https, to a receiver whose authority the system knows, and to one whose it does not.
 
 use std::process::Command;
-use std::sync::Arc;
 
-use pingora::tls::{
-    ServerConfig, TlsAcceptor, install_default_crypto_provider, load_certs_and_key_files,
-};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
 use crate::server::request;
-use crate::tls::openssl;
+use crate::tls::{acceptor, openssl};
 
 #[tokio::test]
 async fn a_message_goes_by_https_to_whom_the_system_trusts() {
@@ -25,13 +21,7 @@ async fn a_message_goes_by_https_to_whom_the_system_trusts() {
         dir,
         "x509 -req -in req.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem",
     );
-    install_default_crypto_provider();
-    let path = |name: &str| dir.join(name).display().to_string();
-    let (certs, key) =
-        load_certs_and_key_files(&path("cert.pem"), &path("key.pem")).unwrap().unwrap();
-    let config =
-        ServerConfig::builder().with_no_client_auth().with_single_cert(certs, key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor(dir);
     let listener = TcpListener::bind("localhost:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = tokio::spawn(async move {
