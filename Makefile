@@ -14,7 +14,8 @@ DEMO_PAGE := src/demo/page
 
 # cmake is what zlib-ng is built with; the C compiler also builds SQLite.
 BUILD_PACKAGES := cmake gcc g++ make pkg-config
-E2E_PACKAGES := openssl apache2-bin ffmpeg nginx libnginx-mod-rtmp chromium mpv procps \
+E2E_PACKAGES := openssl apache2-bin redis-server haproxy varnish iproute2 ffmpeg nginx \
+	libnginx-mod-rtmp chromium mpv procps \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav
 BENCH_PACKAGES := wrk nginx haproxy varnish ffmpeg

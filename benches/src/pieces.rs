@@ -116,6 +116,7 @@ fn step(msn: u64, n: u64, on_demand: bool) -> Step {
         content_end: at,
         wall_end: None,
         wall_shift_ms: 0,
+        holders: Vec::new(),
         end: false,
     }
 }

@@ -25,7 +25,7 @@ use crate::packagers::discovery::{Discovery, Groups};
 use crate::packagers::{HealthChecks, Pools};
 use crate::segments::Segments;
 use crate::store::{self, LaneStore};
-use crate::stream::{Clock, Parts, Streams};
+use crate::stream::{Alone, Clock, Parts, Streams};
 
 /// How it is started.
 #[derive(Clone, Debug)]
@@ -119,6 +119,7 @@ fn assemble(
         store: store.clone(),
         segments: segments.clone(),
         pools: pools.clone(),
+        fleet: Arc::new(Alone),
         observer: counting.clone(),
         clock,
         zone: config.zone.clone(),

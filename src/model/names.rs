@@ -52,6 +52,10 @@ name!(
     LaneId
 );
 name!(
+    /// One proxy of a fleet, such as `az1-3f9a2c`: unlike that of any other, and the same after a restart.
+    ProxyId
+);
+name!(
     /// One media playlist of a stream as its URLs name it: `v0`, `a1`, `s0`.
     RenditionId
 );

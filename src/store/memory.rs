@@ -2,13 +2,14 @@
 //! process may share it. Never waits, so that a simulated clock stands still meanwhile.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use super::{
-    Appended, CHANGES_QUEUED_MAX, Change, LaneStore, StoreError, StoredLane, TARGETS_MAX,
+    Appended, CHANGES_QUEUED_MAX, Change, Changed, LaneStore, StoreError, StoredLane, TARGETS_MAX,
     refuse_hole,
 };
 use crate::model::lane::{Header, Step};
@@ -36,8 +37,10 @@ struct State {
 struct Lane {
     header: Header,
     steps: VecDeque<Step>,
-    /// `State::opened` when it was: orders lanes of one millisecond.
+    /// `State::opened` when it was: orders lanes.
     number: u64,
+    /// When each rendition was last wanted.
+    wanted: BTreeMap<usize, UnixMs>,
 }
 
 impl Lane {
@@ -54,9 +57,9 @@ impl MemoryStore {
         Self { state: Mutex::default(), changes }
     }
 
-    fn tell(&self, lane: &LaneId) {
+    fn tell(&self, lane: &LaneId, tail: Option<OutputMsn>) {
         // An error means that nobody listens.
-        let _ = self.changes.send(Some(lane.clone()));
+        let _ = self.changes.send(Some(Changed { lane: lane.clone(), tail }));
     }
 }
 
@@ -75,10 +78,15 @@ impl LaneStore for MemoryStore {
         }
         let number = state.opened;
         state.opened += 1;
-        let lane = Lane { header: header.clone(), steps: VecDeque::new(), number };
+        let lane = Lane {
+            header: header.clone(),
+            steps: VecDeque::new(),
+            number,
+            wanted: BTreeMap::new(),
+        };
         state.lanes.insert(header.lane.clone(), lane);
         drop(state);
-        self.tell(&header.lane);
+        self.tell(&header.lane, None);
         Ok(header.clone())
     }
 
@@ -103,8 +111,9 @@ impl LaneStore for MemoryStore {
         refuse_hole(log.header.first_msn, tail, expected_tail, lane, steps)?;
         if tail == expected_tail {
             log.steps.extend(steps.iter().cloned());
+            let tail = log.steps.back().map(|s| s.msn);
             drop(state);
-            self.tell(lane);
+            self.tell(lane, tail);
             return Ok(Appended::Done);
         }
         let after = log.steps.iter().filter(|s| Some(s.msn) > expected_tail);
@@ -122,7 +131,7 @@ impl LaneStore for MemoryStore {
         let state = self.state.lock();
         let mut lanes: Vec<_> =
             state.lanes.values().filter(|l| l.header.stream == *stream).collect();
-        lanes.sort_by_key(|l| (l.header.opened_at, l.number));
+        lanes.sort_by_key(|l| l.number);
         Ok(lanes.into_iter().map(|l| l.header.lane.clone()).collect())
     }
 
@@ -145,9 +154,35 @@ impl LaneStore for MemoryStore {
             stays
         });
         for lane in &gone {
-            self.tell(lane);
+            self.tell(lane, None);
         }
         Ok(u64::try_from(gone.len()).unwrap_or(u64::MAX))
+    }
+
+    async fn want(
+        &self,
+        lane: &LaneId,
+        renditions: &[usize],
+        now: UnixMs,
+        within: Duration,
+    ) -> Result<Vec<usize>, StoreError> {
+        let mut state = self.state.lock();
+        let Some(log) = state.lanes.get_mut(lane) else {
+            return Err(StoreError::NoLane(lane.clone()));
+        };
+        let since = now.minus(within);
+        let mut new = false;
+        for at in renditions.iter().filter(|at| **at < log.header.renditions.len()) {
+            let before = log.wanted.insert(*at, now);
+            new |= before.is_none_or(|before| before < since);
+        }
+        let wanted = log.wanted.iter().filter(|(_, at)| **at >= since).map(|(r, _)| *r).collect();
+        let tail = log.steps.back().map(|s| s.msn);
+        drop(state);
+        if new {
+            self.tell(lane, tail);
+        }
+        Ok(wanted)
     }
 
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -57,7 +58,16 @@ pub enum Appended {
 }
 
 /// A lane changed, perhaps in another process. `None`: changes were missed, look at all.
-pub type Change = Option<LaneId>;
+pub type Change = Option<Changed>;
+
+/// A lane that was opened, appended to or expired, or of which a rendition is wanted that was not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Which.
+    pub lane: LaneId,
+    /// Its tail afterwards, where the store tells: who has it already need not look.
+    pub tail: Option<OutputMsn>,
+}
 
 /// Why the store did not do it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -118,13 +128,26 @@ pub trait LaneStore: Send + Sync {
     ) -> Result<Appended, StoreError>;
     /// The steps after `tail` (none: all), without reading those before.
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError>;
-    /// The lanes of a stream, in the order of opening.
+    /// The lanes of a stream, in the order in which the store took them: the same for every proxy, whatever
+    /// their clocks say.
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError>;
     /// Drops the steps before `keep_from`: no playlist lists them any more. The tail stays
     /// whatever is asked, since the lane goes on from it.
     async fn trim(&self, lane: &LaneId, keep_from: OutputMsn) -> Result<(), StoreError>;
     /// Drops lanes whose last step (or opening, without one) is older than `before`; returns how many.
     async fn expire(&self, before: UnixMs) -> Result<u64, StoreError>;
+    /// Notes that viewers of the caller want these renditions of a lane (places in its header) at `now`, by
+    /// the caller's clock, and tells which were wanted by anybody's viewers within `within` before: whatever
+    /// one proxy appends must do for the viewers of all. One that was not wanted before is a change.
+    async fn want(
+        &self,
+        _lane: &LaneId,
+        renditions: &[usize],
+        _now: UnixMs,
+        _within: Duration,
+    ) -> Result<Vec<usize>, StoreError> {
+        Ok(renditions.to_vec())
+    }
     /// A secret of the installation: the one stored, or `fresh`, stored now. First writer wins.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
     /// The highest target duration seen for a stream before, raised to `seconds` (ARCHITECTURE.md, law 4).

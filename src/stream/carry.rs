@@ -10,12 +10,13 @@ use super::source::Source;
 use super::status::{Decided, PackagerStatus};
 use super::worker::Worker;
 use crate::model::lane::{
-    Action, Candidate, Decision, Entry, Log, Relations, Situation, Step, Track, empty_subtitles,
-    next,
+    Action, Apart, Candidate, Decision, Entry, Header, Log, Relations, Situation, Step, Track,
+    empty_subtitles, next,
 };
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, UnixMs};
 use crate::model::rendition::{Kind, Rendition};
 use crate::packagers::{CarriedLane, Packager};
+use crate::store::StoredLane;
 
 /// How many decisions are kept for whoever asks why a lane does what it does.
 const DECISIONS: usize = 16;
@@ -43,6 +44,8 @@ pub struct Carried {
     floor: Vec<OutputMsn>,
     /// Steps that the store has not taken yet, since it does not answer.
     pub unsaved: usize,
+    /// What its log and the store's differ by.
+    pub apart: Apart,
     /// Steps before these have left the lists, and are kept until then.
     pub left: VecDeque<(OutputMsn, UnixMs)>,
     /// Content of the longest list as last printed.
@@ -88,6 +91,7 @@ impl Carried {
             first: vec![None; n],
             floor: vec![from; n],
             unsaved: 0,
+            apart: Apart::default(),
             left: VecDeque::new(),
             listed: Duration::ZERO,
             since: now.minus(before),
@@ -121,6 +125,12 @@ impl Carried {
 
     pub(super) fn target(&self) -> Duration {
         self.log.header().target()
+    }
+
+    /// Header and log, as a store would hold them.
+    pub(super) fn stored(&self) -> StoredLane {
+        let header = Header::clone(self.log.header());
+        StoredLane { header, steps: self.log.steps().cloned().collect() }
     }
 
     /// Nothing else was decided last.

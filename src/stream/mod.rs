@@ -7,8 +7,8 @@
 //! packagers (`watching` which, `asking`) at the `pace` their segments come, keeps what each shows (`source`,
 //! `reading`), opens lanes (`choosing` where, `opening`, `frozen`), carries them on (`carry`, `fetching`, `taking`;
 //! `inside` looks into what came; `barring` says with whom not),
-//! fetches again what is listed and not held (`recall`), and keeps the store's copy of the logs
-//! (`saving`); `admission` asks whether a viewer is let in; `lane` what viewers' requests read; `status` what
+//! fetches again what is listed and not held (`recall`), keeps the store's copy of the logs
+//! (`saving`) and follows what other proxies append (`following`, with the bytes of its `fleet`); `admission` asks whether a viewer is let in; `lane` what viewers' requests read; `status` what
 //! operators see, `usage` what each pool takes.
 
 mod admission;
@@ -18,6 +18,8 @@ mod carry;
 mod choosing;
 mod clock;
 mod fetching;
+mod fleet;
+mod following;
 mod frozen;
 mod inside;
 mod lane;
@@ -39,8 +41,9 @@ mod worker;
 
 pub use admission::Verdict;
 pub use clock::Clock;
+pub use fleet::{Alone, Fleet};
 pub use lane::{Lane, Named, PATIENCE, Printed};
-pub use observer::{Observer, Outcome, Silent};
+pub use observer::{CopiedFrom, Observer, Outcome, Silent};
 pub use recall::Recalled;
 pub use settings::{Capacity, PoolSettings};
 pub use status::{Decided, LaneStatus, PackagerStatus, StepStatus, StreamStatus};

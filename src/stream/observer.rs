@@ -32,6 +32,29 @@ impl Outcome {
     }
 }
 
+/// Where the bytes of another proxy's step came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopiedFrom {
+    /// The directory that both have, or they were fetched before.
+    Held,
+    /// The step's packager.
+    Packager,
+    /// A proxy that holds them.
+    Proxy,
+}
+
+impl CopiedFrom {
+    /// The metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Packager => "packager",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
 /// Told of everything that happens to streams. Must not block.
 pub trait Observer: Send + Sync {
     /// A playlist was asked for.
@@ -62,6 +85,14 @@ pub trait Observer: Send + Sync {
     fn gap(&self, _packager: &PackagerId) {}
     /// The store did not do what was asked.
     fn store_failed(&self) {}
+    /// From this step on the lane's log here is another than in the store, so other proxies print other
+    /// segments under the same numbers until these have left.
+    fn split(&self, _stream: &StreamKey, _lane: &LaneId, _from: OutputMsn) {}
+    /// A step of another proxy is held here, so long after it was heard of; none: not within half a target
+    /// duration, so that it is listed without, and served through its holder.
+    fn copied(&self, _lane: &LaneId, _took: Option<Duration>) {}
+    /// Bytes of another proxy's step came from there.
+    fn copied_from(&self, _from: CopiedFrom, _bytes: usize) {}
 }
 
 /// Hears nothing.

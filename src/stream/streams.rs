@@ -17,14 +17,14 @@ use super::admission::Lately;
 use super::recall::{Recalled, Spot};
 use super::usage::{Counted, LaneRoom, PoolUse, Usage};
 use super::worker::{Answer, Event, Worker};
-use super::{Capacity, Clock, Lane, Observer, PoolSettings, Refusal, StreamStatus};
+use super::{Capacity, Clock, Fleet, Lane, Observer, PoolSettings, Refusal, StreamStatus};
 use crate::model::names::{
     LaneId, OutputMsn, PackagerId, PoolName, RenditionId, StreamKey, UnixMs,
 };
 use crate::origin::Origin;
 use crate::packagers::Pools;
 use crate::segments::{Allowance, Segments};
-use crate::store::LaneStore;
+use crate::store::{LaneStore, StoredLane};
 
 /// Events that may wait for one worker.
 const INBOX: usize = 1024;
@@ -41,6 +41,8 @@ pub struct Parts {
     pub segments: Arc<Segments>,
     /// The packagers.
     pub pools: Arc<Pools>,
+    /// The other proxies.
+    pub fleet: Arc<dyn Fleet>,
     /// Hears what happens.
     pub observer: Arc<dyn Observer>,
     /// Tells the time.
@@ -64,6 +66,7 @@ pub(super) struct Deps {
     pub store: Arc<dyn LaneStore>,
     pub segments: Arc<Segments>,
     pub pools: Arc<Pools>,
+    pub fleet: Arc<dyn Fleet>,
     pub observer: Arc<dyn Observer>,
     pub clock: Clock,
     pub zone: String,
@@ -186,6 +189,7 @@ impl Streams {
             store: parts.store,
             segments: parts.segments,
             pools: parts.pools,
+            fleet: parts.fleet,
             observer: parts.observer,
             clock: parts.clock,
             zone: parts.zone,
@@ -261,6 +265,14 @@ impl Streams {
         if slot.inbox.try_send(Event::Newer(lane.clone(), answer)).is_ok() {
             let _ = done.await;
         }
+    }
+
+    /// A lane's header and log as they are carried here now: for other proxies. None where it is not.
+    pub async fn log(&self, stream: &StreamKey, lane: &LaneId) -> Option<StoredLane> {
+        let slot = self.slots.get(stream).map(|s| s.clone())?;
+        let (answer, log) = oneshot::channel();
+        slot.inbox.try_send(Event::Log(lane.clone(), answer)).ok()?;
+        log.await.ok()?
     }
 
     /// The bytes of a segment that is listed and not held: asked of whoever may have them. None

@@ -24,6 +24,7 @@ use crate::model::media::Keyframe;
 use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
 use crate::packagers::CarriedLane;
+use crate::store::StoredLane;
 
 /// Events taken in one turn: whoever asks much must not keep the lanes from going on.
 const EVENTS: usize = 256;
@@ -68,6 +69,8 @@ pub enum Event {
     Recalled(Spot, Recalled, Learnt),
     /// Another process may have appended to this lane.
     Newer(LaneId, oneshot::Sender<()>),
+    /// Another proxy asks for a lane's log.
+    Log(LaneId, oneshot::Sender<Option<StoredLane>>),
     /// Somebody asked for something: look again.
     Look,
 }
@@ -231,6 +234,9 @@ impl Worker {
             Event::Newer(id, answer) => {
                 self.take_newer(&id).await;
                 let _ = answer.send(());
+            }
+            Event::Log(id, answer) => {
+                let _ = answer.send(self.lanes.get(&id).map(Carried::stored));
             }
             Event::Look => {}
         }

@@ -15,7 +15,7 @@ use segue::origin::{Origin, OriginError, PlaylistAnswer};
 use segue::packagers::{KindSpec, PackagerSpec, PoolSpec, Pools, Spread};
 use segue::segments::{Segments, Settings};
 use segue::store::{Appended, Change, LaneStore, MemoryStore, StoreError, StoredLane};
-use segue::stream::{Capacity, Clock, Lane, Named, Parts, PoolSettings, Silent, Streams};
+use segue::stream::{Alone, Capacity, Clock, Lane, Named, Parts, PoolSettings, Silent, Streams};
 use tokio::time::{Instant, sleep};
 
 use crate::parts::BASE;
@@ -204,6 +204,7 @@ impl Stage {
             store: self.store.clone(),
             segments: self.segments.clone(),
             pools: Arc::new(Pools::new(&[pool])),
+            fleet: Arc::new(Alone),
             observer: Arc::new(Silent),
             clock: Clock::starting_at(UnixMs(BASE + self.packagers.now())),
             zone: String::new(),

@@ -8,7 +8,7 @@ use segue::model::lane::SpliceMethod;
 use segue::model::names::{PackagerId, PoolName, UnixMs};
 use segue::packagers::{Health, KindSpec, PackagerSpec, PoolSpec, Pools, Spread};
 use segue::segments::{Segments, Settings};
-use segue::stream::{Capacity, Parts, PoolSettings, Streams};
+use segue::stream::{Alone, Capacity, Parts, PoolSettings, Streams};
 use tokio::time::{Duration as Time, sleep};
 
 use crate::content::Border;
@@ -86,6 +86,7 @@ impl Stage {
             store: Arc::new(SimStore { sim: sim.clone(), life: life.clone(), database }),
             segments: self.segments.clone(),
             pools: self.pools.clone(),
+            fleet: Arc::new(Alone),
             observer: Arc::new(Recorder { sim: sim.clone(), proxy }),
             clock: sim.clock(),
             zone: String::new(),

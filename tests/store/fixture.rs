@@ -97,6 +97,7 @@ pub fn step(n: u64, writer: &str) -> Step {
         content_end: UnixMs((FIRST + 6 * n) * 1000 + 17),
         wall_end: None,
         wall_shift_ms: -5,
+        holders: Vec::new(),
         end: false,
     }
 }

@@ -227,13 +227,13 @@ pub async fn changes_are_told_to_all(one: Store, two: Store) {
     let mut heard = [one.changes(), two.changes()];
     let lane = one.create(&header("a-1")).await.unwrap().lane;
     for changes in &mut heard {
-        until(changes, |c| c.as_ref() == Some(&lane)).await;
+        until(changes, |c| is_of(c, &lane)).await;
     }
     for n in 0..3 {
         let mut heard = [one.changes(), two.changes()];
         two.append(&lane, before(n), &[step(n, "a")]).await.unwrap();
         for changes in &mut heard {
-            until(changes, |c| c.as_ref() == Some(&lane)).await;
+            until(changes, |c| is_of(c, &lane)).await;
         }
     }
 }
@@ -242,9 +242,13 @@ pub async fn an_expired_lane_is_told_to_all(one: Store, two: Store) {
     let lane = one.create(&header("a-1")).await.unwrap().lane;
     let mut heard = [one.changes(), two.changes()];
     one.expire(UnixMs(u64::MAX >> 1)).await.unwrap();
-    until(&mut heard[0], |c| c.as_ref() == Some(&lane)).await;
+    until(&mut heard[0], |c| is_of(c, &lane)).await;
     // Another process is told that it must look: the lane's name is gone with the lane.
-    until(&mut heard[1], |c| c.is_none() || c.as_ref() == Some(&lane)).await;
+    until(&mut heard[1], |c| c.is_none() || is_of(c, &lane)).await;
+}
+
+fn is_of(change: &Change, lane: &LaneId) -> bool {
+    change.as_ref().is_some_and(|changed| changed.lane == *lane)
 }
 
 /// Ends a test that would hang; no test waits for it to pass.

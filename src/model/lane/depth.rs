@@ -183,6 +183,7 @@ fn steps(
             content_end: step_end,
             wall_end: seen.wall_end.filter(|_| header.dates),
             wall_shift_ms: 0,
+            holders: Vec::new(),
             end: false,
         };
         names = maker.names;

@@ -87,6 +87,7 @@ fn made(s: &Situation, making: Making) -> Option<Vec<Step>> {
         content_end: track.ends_at(at)?,
         wall_end: begins.map(|b| b.plus(duration)),
         wall_shift_ms: shift_ms,
+        holders: Vec::new(),
         end: false,
     };
     Some(before.into_iter().chain([step]).collect())

@@ -10,6 +10,7 @@
 //! entries then, `patience` for how long it
 //! waits; `print` a log to a media playlist.
 
+mod apart;
 mod arrivals;
 mod border;
 mod cutting;
@@ -36,6 +37,7 @@ mod standing;
 mod step;
 mod track;
 
+pub use apart::Apart;
 pub use border::{Splice, SpliceMethod, SplicePlace, SpliceReason};
 pub use header::{Container, FORMAT, Header, SessionResource};
 pub use log::{Log, LogError};

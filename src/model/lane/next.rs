@@ -309,6 +309,7 @@ pub(super) fn end_after(tail: &Step, listed_at: UnixMs) -> Step {
         content_end: tail.content_end,
         wall_end: tail.wall_end,
         wall_shift_ms: tail.wall_shift_ms,
+        holders: Vec::new(),
         end: true,
     }
 }

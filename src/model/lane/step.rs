@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Splice, SplicePlace};
 use crate::model::media::{Content, Joint, PictureHash, Ticks};
-use crate::model::names::{ContentHash, OutputMsn, PackagerId, PackagerMsn, UnixMs};
+use crate::model::names::{ContentHash, OutputMsn, PackagerId, PackagerMsn, ProxyId, UnixMs};
 
 /// One output media sequence number of a lane: a moment, with each rendition's share of it. Never
 /// changed once appended.
@@ -45,6 +45,10 @@ pub struct Step {
     /// EXT-X-ENDLIST: the stream is over, this step carries no segment.
     #[serde(skip_serializing_if = "is_false")]
     pub end: bool,
+    /// The proxies that held all of its bytes when it was appended, first the one that appended it. Empty where
+    /// there is no fleet, and in logs from before there was one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<ProxyId>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
@@ -352,7 +356,7 @@ pub struct ByteRange {
 
 /// Steps as they were stored, the first format included.
 mod stored {
-    use super::{Deserialize, Entry, OutputMsn, PackagerId, Share, Splice, Step, UnixMs};
+    use super::{Deserialize, Entry, OutputMsn, PackagerId, ProxyId, Share, Splice, Step, UnixMs};
 
     #[derive(Deserialize)]
     pub(super) struct Stored {
@@ -376,6 +380,8 @@ mod stored {
         wall_shift_ms: i64,
         #[serde(default)]
         end: bool,
+        #[serde(default)]
+        holders: Vec<ProxyId>,
     }
 
     impl From<Stored> for Step {
@@ -395,6 +401,7 @@ mod stored {
                 wall_end: s.wall_end,
                 wall_shift_ms: s.wall_shift_ms,
                 end: s.end,
+                holders: s.holders,
             }
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use super::schema::error;
 use crate::model::lane::{FORMAT, Header, Step};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
-use crate::store::{Appended, Change, StoreError, StoredLane, TARGETS_MAX, refuse_hole};
+use crate::store::{Appended, Change, Changed, StoreError, StoredLane, TARGETS_MAX, refuse_hole};
 
 /// The open file, used by one thread.
 pub struct Database {
@@ -73,7 +73,7 @@ impl Database {
         };
         let (made, standing) = self.write(write)?;
         if made {
-            self.tell(Some(header.lane.clone()));
+            self.tell(Some(changed(&header.lane)));
         }
         read_header(&header.lane, &standing)
     }
@@ -136,7 +136,7 @@ impl Database {
         };
         write(&transaction).map_err(|e| error(&e))?;
         transaction.commit().map_err(|e| error(&e))?;
-        self.tell(Some(lane.clone()));
+        self.tell(Some(Changed { lane: lane.clone(), tail: Some(last.msn) }));
         Ok(Appended::Done)
     }
 
@@ -157,7 +157,7 @@ impl Database {
             self.connection
                 .prepare_cached(
                     "SELECT id FROM lanes WHERE pool = ?1 AND path = ?2 AND query = ?3
-                     ORDER BY opened_at, number",
+                     ORDER BY number",
                 )?
                 .query_map([stream.pool.as_str(), &*stream.path, &*stream.query], read_lane_id)?
                 .collect()
@@ -191,8 +191,8 @@ impl Database {
             Ok(gone)
         })?;
         let count = u64::try_from(gone.len()).unwrap_or(u64::MAX);
-        for lane in gone {
-            self.tell(Some(lane));
+        for lane in &gone {
+            self.tell(Some(changed(lane)));
         }
         Ok(count)
     }
@@ -267,7 +267,7 @@ impl Database {
             self.tell(None);
         }
         for lane in lanes {
-            self.tell(Some(lane));
+            self.tell(Some(changed(&lane)));
         }
         (self.data_version, self.revision, self.expired) = (data_version, revision, expired);
         Ok(())
@@ -301,6 +301,11 @@ impl Database {
         // An error means that nobody listens.
         let _ = self.changes.send(change);
     }
+}
+
+/// Its tail has to be looked up.
+fn changed(lane: &LaneId) -> Changed {
+    Changed { lane: lane.clone(), tail: None }
 }
 
 fn next_revision(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
