@@ -18,6 +18,8 @@ impl Worker {
             lane.log.tail().is_none() || steps.first().map(|s| s.msn) == Some(lane.log.next_msn());
         if follows {
             for step in steps {
+                let Some(lane) = self.lanes.get_mut(id) else { return };
+                let step = lane.apart.inward(&lane.log, step);
                 self.find_bytes(id, &step).await;
                 self.take_step(id, step, false);
             }
@@ -45,7 +47,9 @@ impl Worker {
         lane.looked_at = now;
         let tail = lane.log.tail().map(|t| t.msn);
         let Ok(newer) = self.deps.store.newer(id, tail).await else { return };
-        if !newer.is_empty() {
+        if newer.first().is_some_and(|first| lane.apart.strays(&lane.log, first)) {
+            self.read_again(id).await;
+        } else if !newer.is_empty() {
             self.take_over(id, newer).await;
             self.list(id, true).await;
         }

@@ -227,6 +227,7 @@ impl Bench {
             wanted: &vec![true; self.held_from.len()],
             candidates: &candidates,
             carried_since: self.log.header().opened_at,
+            alone: false,
             end_after: Duration::from_secs(600),
             overlap: false,
         })

@@ -109,6 +109,7 @@ fn decide(log: &Log, now: UnixMs, track: &Track) -> segue::model::lane::Decision
         wanted: &[true],
         candidates: &candidates,
         carried_since: at(0),
+        alone: false,
         end_after,
         overlap: false,
     })

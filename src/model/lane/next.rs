@@ -164,7 +164,8 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
         _ if departs.is_some() => Some(SpliceReason::Restarted),
         _ => None,
     };
-    let Some(reason) = reason.filter(|_| failure(c).is_none()) else {
+    // Alone nothing but a failure is a reason: others would leave at another step, or not at all.
+    let Some(reason) = reason.filter(|_| failure(c).is_none() && !s.alone) else {
         return carry_on(s, tail, c, (r, at), unmarked);
     };
     // One segment is held back at the most, so that the lane does not fall behind.
@@ -272,7 +273,9 @@ fn carry_on(
         return late;
     }
     if let Some(reason) = failure(c) {
-        return leave(s, tail, Leaving::by(reason), Vec::new());
+        // What its health check says is no standstill yet.
+        let leaves = if s.alone && c.barred.is_some() { overdue } else { leave };
+        return leaves(s, tail, Leaving::by(reason), Vec::new());
     }
     overdue(s, tail, Leaving::by(SpliceReason::Stalled), Vec::new())
 }

@@ -18,6 +18,9 @@ pub struct Situation<'a> {
     pub candidates: &'a [Candidate<'a>],
     /// Since when this process has been able to carry the lane on: it is not late before.
     pub carried_since: UnixMs,
+    /// The store cannot be asked, so others may decide otherwise: only direct successors are appended, and the
+    /// lane leaves its packager only when that fails.
+    pub alone: bool,
     /// A stream that every packager calls gone or ended for this long is over.
     pub end_after: Duration,
     /// Where no keyframe fits a splice the earlier one is taken, and content repeated, instead of
