@@ -128,7 +128,7 @@ fn steps(log: &Log) -> Vec<Step> {
 fn merge(apart: &mut Apart, log: &Log, there: &Log, printed_to: Option<u64>) -> Merged {
     let printed_to = printed_to.or(log.tail().map(|t| t.msn.0)).map_or(OutputMsn(0), OutputMsn);
     let steps = steps(there);
-    apart.merge(log, printed_to, There { first_msn: there.header().first_msn, steps: &steps })
+    apart.merge(log, printed_to, There { first_msn: there.header().first_msn, steps: &steps, whole: true })
 }
 
 /// Both logs afterwards, as they are told, and the split.
@@ -152,7 +152,7 @@ fn merged(here: &Log, there: &Log, printed_to: Option<u64>) -> (Log, Log, Option
             given.iter().for_each(|step| there.push(step.clone()).unwrap());
             apart.given(&here, &given);
         }
-        Then::Done | Then::Anew | Then::Ahead | Then::Closed => {}
+        Then::Done | Then::Read | Then::Anew | Then::Ahead | Then::Closed => {}
     }
     counted(&here);
     counted(&there);
@@ -165,7 +165,10 @@ pub fn counted(log: &Log) {
         let mut known = std::collections::BTreeMap::new();
         for step in log.steps().filter(|step| !step.end) {
             let Some(list) = print(log, r, step.msn).and_then(|text| read(&text)) else { continue };
-            for item in list.segments {
+            let mut number = list.discontinuity_sequence;
+            for mut item in list.segments {
+                number += item.lines.iter().filter(|l| *l == "#EXT-X-DISCONTINUITY").count() as u64;
+                item.number = number;
                 let number = *known.entry(item.msn).or_insert(item.number);
                 assert_eq!(number, item.number, "rendition {r}, {} of {}", item.uri, told(log));
             }

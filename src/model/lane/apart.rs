@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use super::alike::{follows, goes_on, jumps, same, same_numbers};
+use super::alike::{follows, goes_on, joins, jumps, same, same_numbers, says_nothing};
 use super::{Entry, KeyUri, Log, Share, Step};
 use crate::model::names::{ContentHash, OutputMsn};
 
@@ -69,7 +69,7 @@ impl Apart {
             return step;
         };
         let copy = match &self.there {
-            None if goes_on(tail, &step) => return step,
+            None if goes_on(tail, &step) && !jumps(tail, &step) => return step,
             None => carried_over(&step, None, tail),
             Some(there) => carried_over(&step, Some(there), tail),
         };
@@ -160,6 +160,9 @@ fn keys_of(entry: &mut Entry) -> impl Iterator<Item = &mut super::Key> {
 /// known.
 pub(super) fn carried_over(step: &Step, before: Option<&Step>, onto: &Step) -> Step {
     let border = match before {
+        // Nobody is given what is before it.
+        Some(_) if says_nothing(onto) => false,
+        Some(before) if says_nothing(before) => !joins(onto, step),
         Some(before) => !same(before, onto) && !follows(before, onto, step),
         None => true,
     };
