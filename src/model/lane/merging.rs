@@ -71,6 +71,7 @@ impl Apart {
             merged.then = Then::Read;
             return merged;
         }
+        self.closed = false;
         let Some(tail) = log.tail() else {
             self.there = None;
             if !there.steps.is_empty() {
@@ -114,11 +115,16 @@ impl Apart {
     }
 
     fn give(&mut self, log: &Log, after: Option<OutputMsn>, next: OutputMsn) -> Then {
+        // Of the lane nothing is left here but that it has ended.
+        let over = log.steps().next().is_some_and(|oldest| oldest.end && oldest.msn > next);
+        if over {
+            return Then::Done;
+        }
         if next > log.next_msn() {
             return Then::Ahead;
         }
         let missing = log.first().map_or(0, |first| first.0.saturating_sub(next.0));
-        self.closed |= missing > GIVEN_MAX as u64;
+        self.closed = missing > GIVEN_MAX as u64;
         if self.closed { Then::Closed } else { Then::Give { after, next } }
     }
 
@@ -135,8 +141,7 @@ impl Apart {
         match (log.get(at), known) {
             (Some(here), Some(there)) => self.stands_for(here, there),
             (None, known) => self.there = known,
-            // Before what was read of the store: as it was known.
-            (Some(_), None) => self.there = self.there.take().filter(|step| step.msn == at),
+            (Some(_), None) => (self.there, self.unread) = (None, Some(at.next())),
         }
     }
 
