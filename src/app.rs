@@ -3,13 +3,14 @@
 //! `parts` the configuration to what each module is told; `serve` the running proxy; `operate`
 //! what operators see and do, `reported` what packagers say of themselves, `viewing` how many watch; `telling`
 //! what operators are told, `webhooks` whether it arrives; `drains` packagers taken out, `groups` those that come
-//! and go; `chores` what runs beside; `logs`, `listen` and `lifecycle` the process; `tenants` what each pool takes;
+//! and go; `fleet` the other proxies; `chores` what runs beside; `logs`, `listen` and `lifecycle` the process; `tenants` what each pool takes;
 //! `demonstrate` the same behind `segue demo`.
 
 mod auth;
 mod chores;
 mod demonstrate;
 mod drains;
+mod fleet;
 mod groups;
 pub mod lifecycle;
 pub mod listen;

@@ -15,7 +15,7 @@ use super::lifecycle::{self, Settings};
 use super::operate::{Counting, Metering, Running, admin_settings};
 use super::telling::Telling;
 use super::viewing::{self, Doorkeeper, Room, Rounds, Viewing};
-use super::{groups, listen, parts};
+use super::{fleet, groups, listen, parts};
 use crate::config::{self, Config};
 use crate::front::access_log::{AccessLog, Target};
 use crate::front::{Front, Kind, Live, Stages};
@@ -25,7 +25,7 @@ use crate::packagers::discovery::{Discovery, Groups};
 use crate::packagers::{HealthChecks, Pools};
 use crate::segments::Segments;
 use crate::store::{self, LaneStore};
-use crate::stream::{Alone, Clock, Parts, Streams};
+use crate::stream::{Clock, Parts, Streams};
 
 /// How it is started.
 #[derive(Clone, Debug)]
@@ -62,7 +62,9 @@ pub(super) fn serve_and_tell(
     let admin = config.admin.to_string();
     if !options.upgrade {
         let keyed = listen.iter().enumerate().map(|(i, a)| (format!("listen[{i}]"), a.as_str()));
-        listen::check(keyed.chain([("admin".to_owned(), admin.as_str())]))?;
+        let fleet = config.fleet.as_ref().map(|fleet| fleet.listen.to_string());
+        let fleet = fleet.iter().map(|a| ("fleet.listen".to_owned(), a.as_str()));
+        listen::check(keyed.chain([("admin".to_owned(), admin.as_str())]).chain(fleet))?;
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -83,6 +85,7 @@ pub(super) fn serve_and_tell(
     server.add_service(background_service("health", checks));
     server.add_service(background_service("chores", chores));
     server.add_service(background_service("audience", Rounds(running.viewing.clone())));
+    fleet::run(&mut server, &running);
     let clock = running.drains.clock;
     let (groups, names) = (running.groups.clone(), running.names.clone());
     let discovery = Discovery::new(groups, names, counting, Arc::new(move || clock.now()));
@@ -114,12 +117,13 @@ fn assemble(
     let Origins { names, groups, packagers, pools, client } = origins(&config, metrics, clock)?;
     let telling = Telling::new(&config, metrics, clock).context("webhooks")?;
     let counting = Arc::new(Counting(metrics.clone(), telling.clone()));
+    let peers = fleet::peers(&config, &own_key, clock, counting.clone())?;
     let streams = Streams::new(Parts {
         origin: client.clone(),
         store: store.clone(),
         segments: segments.clone(),
         pools: pools.clone(),
-        fleet: Arc::new(Alone),
+        fleet: fleet::seen(peers.as_ref()),
         observer: counting.clone(),
         clock,
         zone: config.zone.clone(),
@@ -164,6 +168,7 @@ fn assemble(
         viewing,
         streams,
         segments,
+        fleet: peers,
         pools,
         client,
         names,
