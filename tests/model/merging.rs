@@ -115,7 +115,8 @@ fn told(log: &Log) -> String {
             words.push("|".to_owned());
         }
         let of = step.entries(0).first();
-        let listed = of.filter(|e| e.listed()).map(|e| format!("{}{}", step.packager, e.source.msn));
+        let listed =
+            of.filter(|e| e.listed()).map(|e| format!("{}{}", step.packager, e.source.msn));
         words.push(if step.end { ".".into() } else { listed.unwrap_or_else(|| "_".into()) });
     }
     words.join(" ")
@@ -128,7 +129,11 @@ fn steps(log: &Log) -> Vec<Step> {
 fn merge(apart: &mut Apart, log: &Log, there: &Log, printed_to: Option<u64>) -> Merged {
     let printed_to = printed_to.or(log.tail().map(|t| t.msn.0)).map_or(OutputMsn(0), OutputMsn);
     let steps = steps(there);
-    apart.merge(log, printed_to, There { first_msn: there.header().first_msn, steps: &steps, whole: true })
+    apart.merge(
+        log,
+        printed_to,
+        There { first_msn: there.header().first_msn, steps: &steps, whole: true },
+    )
 }
 
 /// Both logs afterwards, as they are told, and the split.
@@ -309,7 +314,10 @@ fn a_log_that_was_opened_again_begins_elsewhere() {
     assert!(numbers.windows(2).all(|w| w[0] + 1 == w[1]), "{numbers:?}");
     // The store's tail is below the oldest here.
     let (h, t, s) = merged(&here, &log("a1 a2"), None);
-    assert_eq!((told(&h).as_str(), told(&t).as_str(), s), ("a5 a6 a7", "a1 a2 _ _ | a5 a6 a7", None));
+    assert_eq!(
+        (told(&h).as_str(), told(&t).as_str(), s),
+        ("a5 a6 a7", "a1 a2 _ _ | a5 a6 a7", None)
+    );
     // What stands for nothing is no other step, whoever has it.
     let (h, t, s) = merged(&log("a1 a2 a3 a4"), &t, None);
     assert_eq!((told(&h).as_str(), s), ("a1 a2 a3 a4 | a5 a6 a7", None));

@@ -186,7 +186,9 @@ fn reaches_back(log: &Log, there: &[Step]) -> bool {
     first.is_some_and(|(here, there)| same(here, there))
 }
 
-fn split(mut printed: impl DoubleEndedIterator<Item = OutputMsn>) -> Option<RangeInclusive<OutputMsn>> {
+fn split(
+    mut printed: impl DoubleEndedIterator<Item = OutputMsn>,
+) -> Option<RangeInclusive<OutputMsn>> {
     let first = printed.next()?;
     Some(first..=printed.next_back().unwrap_or(first))
 }
