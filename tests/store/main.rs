@@ -35,6 +35,8 @@ use server::Redis;
 mod file;
 mod fixture;
 mod laws;
+mod outages;
+mod redis;
 mod server;
 
 /// Runs each function of `laws` over each store.
@@ -66,7 +68,7 @@ macro_rules! every_store_keeps {
                 super::laws::$law(one, two).await;
             })+
         }
-        mod redis {
+        mod over_redis {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $law() {
                 let server = super::Redis::start();
