@@ -115,6 +115,12 @@ impl Numbered {
         }
     }
 
+    /// What comes from `next` on is not what was known.
+    fn cut_back(&mut self, next: OutputMsn) {
+        let kept = next.0.saturating_sub(self.first);
+        self.slots.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+    }
+
     fn trim(&mut self, first: OutputMsn) {
         while self.first < first.0 && self.slots.pop_front().is_some() {
             self.first += 1;
@@ -267,26 +273,40 @@ impl Lane {
         self.header.renditions.iter().position(|r| r.id == *id).ok_or(Refusal::NoRendition)
     }
 
-    /// Prints what the log holds for each rendition from its `first` on (none: nothing to list
-    /// yet), and lets those who wait know.
-    pub(super) fn publish(&self, log: &Log, first: &[Option<OutputMsn>]) {
+    /// Prints what the log holds for each rendition from its `first` (none: nothing to list yet) to the
+    /// `edge`, and lets those who wait know. What comes after the edge can be asked for by who has seen it
+    /// at another proxy.
+    pub(super) fn publish(&self, log: &Log, first: &[Option<OutputMsn>], edge: OutputMsn) {
         self.index(log);
         for (slot, (r, first)) in self.printed.iter().zip(first.iter().enumerate()) {
             let known = |msn| self.on_demand(r, msn);
-            match first.and_then(|f| print_with(log, r, f, &known)) {
+            match first.and_then(|f| print_with(log, r, f..=edge, &known)) {
                 Some(text) if slot.load().as_ref().is_some_and(|p| p.body == text) => {}
                 Some(text) => slot.store(Some(Arc::new(Printed::new(text)))),
                 // Nobody had asked for it for long, so nothing is held: the next to ask waits.
                 None => slot.store(None),
             }
         }
-        let until = match log.tail() {
+        let until = match log.get(edge) {
             Some(tail) if tail.end => u64::MAX,
             Some(tail) => tail.listed_at.plus(self.header.target() * LAST_GOOD).0,
             None => return,
         };
         self.fresh_until.fetch_max(until, Ordering::Relaxed);
         self.generation.send_modify(|g| *g += 1);
+    }
+
+    /// Steps after the tail of `log` were never listed here, and are others now.
+    pub(super) fn cut_back(&self, log: &Log) {
+        let mut index = self.index.write();
+        let Some(tail) = log.tail() else {
+            *index = Index::default();
+            return;
+        };
+        index.next = index.next.map(|next| next.min(tail.msn.next()));
+        for (of, share) in index.renditions.iter_mut().zip(&tail.shares) {
+            of.cut_back(share.next_msn());
+        }
     }
 
     /// Bytes that were listed on demand are known now.
