@@ -1,8 +1,8 @@
 //! One conformance suite for every `LaneStore`; what only the SQLite store promises: two processes on one
 //! file, `kill -9`, old formats, damage; and what only the one in Redis does: a server that fails.
 //!
-//! `laws` the suite; `fixture` lanes and steps to fill stores with; `file` the SQLite file; `server` a real
-//! redis-server.
+//! `laws` the suite; `fixture` lanes and steps to fill stores with; `file` the SQLite file; `redis` and
+//! `outages` a real redis-server, which `server` runs.
 
 #![allow(
     missing_docs,
@@ -37,6 +37,7 @@ mod fixture;
 mod laws;
 mod outages;
 mod redis;
+#[path = "../redis/mod.rs"]
 mod server;
 
 /// Runs each function of `laws` over each store.
