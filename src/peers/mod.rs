@@ -11,6 +11,8 @@ mod find;
 mod identity;
 mod lane;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::net::SocketAddr;
@@ -109,11 +111,6 @@ impl Peers {
     /// Other keys from now on.
     pub fn reload(&self, keys: FleetKeys) {
         self.asker.reload(keys);
-    }
-
-    /// This one is on its way out: others give it nothing new to do.
-    pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// What this one is in the fleet.

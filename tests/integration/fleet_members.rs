@@ -132,7 +132,10 @@ async fn one_with_another_key_is_told_of_and_left_out() {
     wait_for("the cause", SOON, told).await.unwrap();
     sees(&one, &[]).await;
     sees(&two, &[]).await;
-    assert!(one.metric("segue_fleet_answers_total{kind=\"no\",status=\"401\"}").await > 0.5);
+    let refused = || async {
+        one.metric("segue_fleet_answers_total{kind=\"no\",status=\"401\"}").await > 0.5
+    };
+    wait_for("the other to be refused", SOON, refused).await.unwrap();
 }
 
 /// While keys are exchanged one proxy signs with the new one before another does, and both know both.
