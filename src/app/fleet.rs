@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use pingora::server::Server;
 use pingora::services::background::background_service;
 
+use super::keys::OwnKeys;
 use super::operate::{Counting, Running};
 use super::{listen, parts};
 use crate::config::{self, Config};
@@ -30,10 +31,10 @@ impl Meter for Counting {
     }
 }
 
-/// This proxy among others, if the configuration says that there are others. `own`: the installation's token key.
+/// This proxy among others, if the configuration says that there are others. `own`: the installation's token keys.
 pub fn peers(
     config: &Config,
-    own: &[u8; 32],
+    own: &OwnKeys,
     clock: Clock,
     counting: Arc<Counting>,
 ) -> anyhow::Result<Option<Arc<Peers>>> {
@@ -55,10 +56,10 @@ pub fn peers(
 }
 
 /// What questions to other proxies are signed with.
-pub fn keys(config: &Config, own: &[u8; 32]) -> FleetKeys {
+pub fn keys(config: &Config, own: &OwnKeys) -> FleetKeys {
     match config.fleet.as_ref().and_then(|fleet| fleet.key.as_ref()) {
         Some(key) => FleetKeys::new([key.reveal()]),
-        None if config.token_keys.is_empty() => FleetKeys::new([own]),
+        None if config.token_keys.is_empty() => FleetKeys::new(own.all()),
         None => FleetKeys::new(config.token_keys.iter().map(config::Secret::reveal)),
     }
 }

@@ -75,6 +75,7 @@ pub(super) fn check(config: &Config, report: &Report) {
     let alone = match &config.store {
         StoreSpec::Memory => Some("is of this process alone"),
         StoreSpec::Sqlite(_) => Some("is of this machine alone"),
+        StoreSpec::Redis(_) => None,
     };
     if let Some(alone) = alone {
         let text = format!(

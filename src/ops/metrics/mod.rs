@@ -6,6 +6,7 @@ mod fleet;
 mod gauges;
 mod groups;
 mod reported;
+mod store;
 mod tenants;
 mod viewers;
 mod webhooks;
@@ -63,6 +64,8 @@ pub struct Metrics {
     scraped: Mutex<Scraped>,
     /// Who is let in.
     pub auth: auth::Auth,
+    /// The store of lanes' logs.
+    pub store: store::Store,
     /// The other proxies.
     pub fleet: Fleet,
 }
@@ -184,6 +187,7 @@ impl Metrics {
             reported: Reported::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
             auth: auth::Auth::new(&make)?,
+            store: store::Store::new(&make)?,
             fleet: Fleet::new(&make)?,
             registry: make.0,
         })
