@@ -152,7 +152,7 @@ impl Peers {
             })
         });
         serde_json::json!({
-            "id": self.settings.id, "zone": self.settings.zone,
+            "id": self.settings.id, "zone": self.settings.zone, "version": env!("CARGO_PKG_VERSION"),
             "fetch": if self.settings.one_per_zone { "one_per_zone" } else { "each" },
             "proxies": shown.collect::<Vec<_>>(),
         })
