@@ -59,7 +59,7 @@ impl Fleet {
         let fetch = |text: &str| one_of(text, &[("each", false), ("one_per_zone", true)]);
         Self {
             listen,
-            advertise: section.parsed("advertise", hosts::address),
+            advertise: section.parsed("advertise", reachable),
             id: section.parsed("id", id),
             peers,
             one_per_zone: section.parsed("fetch", fetch).unwrap_or(false),
@@ -100,6 +100,17 @@ pub(super) fn check(config: &Config, report: &Report) {
     if fleet.one_per_zone && config.zone.is_empty() {
         report.warning(&top.key("fetch"), "proxies without a `zone` count as one zone");
     }
+}
+
+/// An address that others can ask.
+fn reachable(text: &str) -> Result<SocketAddr, String> {
+    let address = hosts::address(text)?;
+    if address.ip().is_unspecified() {
+        return Err(format!(
+            "`{address}` is no address that others can ask; leave it out, or write the own one"
+        ));
+    }
+    Ok(address)
 }
 
 fn id(text: &str) -> Result<String, String> {

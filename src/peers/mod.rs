@@ -45,6 +45,8 @@ use lane::Wanted;
 const PREFIX: &str = "/.segue/fleet/1/";
 /// The header that a question and a signed answer carry.
 const SIGNATURE: &str = "x-segue-fleet";
+/// The header that tells who answers.
+const ANSWERED_BY: &str = "x-segue-proxy";
 /// Lanes' logs asked for at one time, each up to 16 MiB.
 const LOGS_AT_ONCE: usize = 8;
 /// For a connection, and each piece of a log.
@@ -87,6 +89,8 @@ pub struct Peers {
     copier: Copier,
     meter: Arc<dyn Meter>,
     leaving: AtomicBool,
+    /// More addresses are found than may be asked, which was told.
+    too_many: AtomicBool,
 }
 
 impl Peers {
@@ -105,6 +109,7 @@ impl Peers {
             boot,
             clock,
             leaving: AtomicBool::new(false),
+            too_many: AtomicBool::new(false),
         }
     }
 
