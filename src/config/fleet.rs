@@ -72,6 +72,10 @@ impl Fleet {
 pub(super) fn check(config: &Config, report: &Report) {
     let Some(fleet) = &config.fleet else { return };
     let top = lines::Path::default().key("fleet");
+    if fleet.listen == config.admin {
+        let text = format!("address `{}` stands at admin already", fleet.listen);
+        report.error(&top.key("listen"), text);
+    }
     let alone = match &config.store {
         StoreSpec::Memory => Some("is of this process alone"),
         StoreSpec::Sqlite(_) => Some("is of this machine alone"),

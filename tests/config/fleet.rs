@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{POOLS, parse, said};
 
-const REDIS: &str = "store: \"redis://store:6379\"\n";
+const REDIS: &str = "store: \"redis://store:6379\"\ntoken_keys: [\"${KEY}\"]\n";
 
 fn with(more: &str) -> String {
     format!("{POOLS}{more}\n")
@@ -39,7 +39,10 @@ fn what_is_wrong_is_told_with_what_to_do() {
             "fleet: { advertise: \"0.0.0.0:1\" }",
             "fleet.advertise: `0.0.0.0:1` is no address that others can ask",
         ),
-        ("fleet: { listen: \"127.0.0.1:9090\" }", "address `127.0.0.1:9090` stands at"),
+        (
+            "fleet: { listen: \"127.0.0.1:9090\" }",
+            "fleet.listen: address `127.0.0.1:9090` stands at admin already",
+        ),
         (
             "listen: [\"0.0.0.0:8090\"]\nfleet: {}",
             "fleet.listen: address `0.0.0.0:8090` stands at listen[0] already",
@@ -82,11 +85,11 @@ fn check_says_how_it_is_understood() {
     for (keys, line) in [
         (
             format!("{REDIS}fleet: {{}}"),
-            "fleet     0.0.0.0:8090, found through the store, each fetches, signed with the store's key\n",
+            "fleet     0.0.0.0:8090, found through the store, each fetches, signed with token_keys\n",
         ),
         (
             format!(
-                "{REDIS}zone: az1\ntoken_keys: [\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"]\n\
+                "{REDIS}zone: az1\n\
                  fleet: {{ listen: \"10.0.0.1:1\", id: one, fetch: one_per_zone, peers: [\"10.0.0.2:1\", \"B:2\"] }}"
             ),
             "fleet     10.0.0.1:1, one, others at 10.0.0.2:1 b:2, one of a zone fetches, signed with token_keys\n",
@@ -95,6 +98,7 @@ fn check_says_how_it_is_understood() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("f.yaml"), with(&keys)).unwrap();
         let mut check = Command::new(env!("CARGO_BIN_EXE_segue"));
+        check.env("KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
         let output = check.args(["check", "--conf", "f.yaml"]).current_dir(dir.path()).output();
         let out = String::from_utf8(output.unwrap().stdout).unwrap();
         assert!(out.contains(line), "{out}");
