@@ -42,9 +42,6 @@ mod receiver;
 #[allow(dead_code, reason = "not all of it is of use in each")]
 #[path = "../redis/mod.rs"]
 mod redis;
-#[allow(dead_code, reason = "not all of it is of use here")]
-#[path = "../store/server.rs"]
-mod redis_server;
 mod script;
 mod serving;
 mod viewer;
