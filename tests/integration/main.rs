@@ -19,6 +19,7 @@
 
 mod borders;
 mod carried;
+mod cdn;
 mod cipher;
 mod content;
 mod dialect;
@@ -46,6 +47,7 @@ mod authorisation;
 mod authorisation_expiry;
 mod bad_playlists;
 mod bad_segments;
+mod behind_a_cdn;
 mod cached;
 mod capacity;
 mod clients;
