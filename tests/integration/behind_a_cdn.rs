@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use segue::model::names::ContentHash;
 use segue::model::watch::Rule;
 
+use crate::any_proxy::Pair;
 use crate::cdn::{Cdn, Program, Told};
 use crate::clients::token_keys;
 use crate::content::Container;
@@ -150,21 +151,8 @@ async fn varnish_gives_no_stale_byte_after_everything_was_lost() {
 async fn two_proxies_are_one(program: Program) {
     let a = packager("a").live();
     let b = packager("b").shifted(700).numbered_from(1000).live();
-    let dir = tempfile::tempdir().unwrap();
-    let shared = dir.path().display();
-    let start = || {
-        let proxy = Proxy::over(&[&a, &b])
-            .setting(&token_keys())
-            .setting(&format!("store: \"sqlite:{shared}/segue.db\""))
-            .setting(&format!("segments: {{ dir: \"{shared}/segments\" }}"))
-            .pool_setting("lanes_per_stream: 1");
-        proxy.start()
-    };
-    let mut one = start().await;
-    let other = start().await;
-    // The first opens the lane before the second is asked.
-    one.viewer("cam").await.more(1).await;
-    let cdn = Cdn::before(program, [one.port(), other.port()]).await;
+    let mut pair = Pair::over(&[&a, &b]).await;
+    let cdn = Cdn::before(program, [pair.one.port(), pair.other.port()]).await;
     let mut viewers = crowd(&cdn, "cam", VIEWERS).await;
     // Edges of two proxies may differ by half a target duration, and the cache asks either.
     for viewer in &mut viewers {
@@ -173,7 +161,7 @@ async fn two_proxies_are_one(program: Program) {
     play(&mut viewers, 4).await;
     let lane = viewers[0].token().to_owned();
     assert!(viewers.iter().all(|viewer| viewer.token() == lane), "they share one lane");
-    one.kill();
+    pair.one.kill();
     play(&mut viewers, 3).await;
     over_99_percent(program, &cdn);
     join_all(viewers.iter_mut().map(Viewer::check_all_listed)).await;

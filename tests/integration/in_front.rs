@@ -145,8 +145,7 @@ async fn readiness_does_not_hang_on_packagers() {
         .start()
         .await;
     a.kill().await;
-    let down =
-        || async { proxy.metric("segue_packager_up{packager=\"a\"}").await < 0.5 };
+    let down = || async { proxy.metric("segue_packager_up{packager=\"a\"}").await < 0.5 };
     wait_for("the packager to be down", Duration::from_secs(20), down).await.unwrap();
     assert_eq!(ask(&proxy, "/.segue/readyz", "").await.status, 200);
     let refused = ask(&proxy, "/cam/playlist.m3u8", "").await;

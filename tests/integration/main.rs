@@ -42,6 +42,7 @@ mod script;
 mod serving;
 mod viewer;
 
+mod any_proxy;
 mod audio_and_subtitles;
 mod authorisation;
 mod authorisation_expiry;
