@@ -11,14 +11,14 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::drains::Drains;
+use super::keys::{self, OwnKeys};
 use super::telling::Telling;
 use super::viewing::{self, Viewing};
-use super::{groups, parts, reported, tenants};
+use super::{fleet, groups, parts, reported, tenants};
 use crate::config::Config;
 use crate::front::{self, Front, Live, Stages};
 use crate::model::lane::{Splice, Step};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey};
-use crate::model::token::Keyring;
 use crate::model::viewers::log::Report;
 use crate::ops::{
     self, DrainError, Gauges, Metrics, Operations, PackagerGauge, PackagerState, StreamGauge,
@@ -26,8 +26,10 @@ use crate::ops::{
 use crate::origin::{Client, Meter, NameServers};
 use crate::packagers::discovery::{GroupState, Groups};
 use crate::packagers::{Health, Pools};
+use crate::peers::Peers;
 use crate::segments::Segments;
-use crate::stream::{self, Outcome, Streams, Verdict};
+use crate::store::LaneStore;
+use crate::stream::{self, CopiedFrom, Outcome, Streams, Verdict};
 
 /// Counts what happens, and has operators told of it.
 pub struct Counting(pub Arc<Metrics>, pub Arc<Telling>);
@@ -76,6 +78,15 @@ impl stream::Observer for Counting {
     fn store_failed(&self) {
         self.0.store_failed();
     }
+    fn split(&self, _stream: &StreamKey, _lane: &LaneId, _from: OutputMsn) {
+        self.0.fleet.split();
+    }
+    fn copied(&self, _lane: &LaneId, took: Option<Duration>) {
+        self.0.fleet.copied(took);
+    }
+    fn copied_from(&self, from: CopiedFrom, bytes: usize) {
+        self.0.fleet.copied_from(from.as_str(), bytes);
+    }
 }
 
 /// Counts what comes from packagers by the zones that it crosses.
@@ -101,6 +112,8 @@ pub struct Running {
     pub front: Arc<Front<Live>>,
     pub streams: Arc<Streams>,
     pub segments: Arc<Segments>,
+    /// None: alone.
+    pub fleet: Option<Arc<Peers>>,
     pub pools: Arc<Pools>,
     pub client: Arc<Client>,
     pub names: Arc<NameServers>,
@@ -112,23 +125,17 @@ pub struct Running {
     pub admin: Arc<ArcSwap<ops::Settings>>,
     /// Seconds after which a lane's log is dropped.
     pub lane_expires_s: Arc<AtomicU64>,
-    /// The key made for this installation, for when none is configured.
-    pub own_key: [u8; 32],
+    pub store: Arc<dyn LaneStore>,
+    /// The keys made for this installation, for when none is configured.
+    pub own_keys: Arc<OwnKeys>,
 }
 
 impl Running {
-    /// The keys of a configuration, or the installation's own.
-    pub fn keyring(config: &Config, own: &[u8; 32]) -> anyhow::Result<Keyring> {
-        let configured = config.token_keys.iter().map(|k| k.reveal().as_slice());
-        let own = config.token_keys.is_empty().then_some(own.as_slice());
-        Ok(Keyring::new(configured.chain(own))?)
-    }
-
     /// Takes the changed file: all of it, or nothing.
     pub fn reload_file(&self) -> Result<(), String> {
         let mut config = self.config.lock();
         let result = config.reload(&self.path).map_err(|e| e.to_string()).and_then(|changed| {
-            let keyring = Self::keyring(&changed, &self.own_key).map_err(|e| e.to_string())?;
+            let keyring = keys::keyring(&changed, &self.own_keys).map_err(|e| e.to_string())?;
             let specs = groups::specs(&changed);
             // The only step that can fail comes first.
             self.take_packagers(&changed, &self.groups.with(specs.clone()))?;
@@ -136,10 +143,15 @@ impl Running {
             self.names.reload(changed.dns.servers.clone());
             self.drains.requests.store(Arc::new(parts::requests(&changed)));
             self.front.reload(parts::front(&changed), keyring);
+            if let Some(peers) = &self.fleet {
+                peers.reload(fleet::keys(&changed, &self.own_keys));
+            }
             self.viewing.audience.reload(viewing::settings(&changed));
             self.admin.store(Arc::new(admin_settings(&changed)));
             self.telling.reload(&changed);
-            self.lane_expires_s.store(parts::lane_expires_s(&changed), Ordering::Relaxed);
+            let lane_expires_s = parts::lane_expires_s(&changed);
+            self.lane_expires_s.store(lane_expires_s, Ordering::Relaxed);
+            self.store.keep_lanes_for(Duration::from_secs(lane_expires_s));
             *config = changed;
             Ok(())
         });
@@ -195,6 +207,7 @@ impl Operations for Running {
         let on_packagers = status.iter().flat_map(|s| s.packagers.iter().map(move |p| (s, p)));
         Gauges {
             viewers: self.viewing.gauges(),
+            fleet_zones: self.fleet.as_ref().map(|peers| peers.zones()).unwrap_or_default(),
             ready: self.stages.ready(),
             in_flight: self.stages.in_flight() as u64,
             streams: streams as u64,
@@ -250,6 +263,7 @@ impl Operations for Running {
             "ready": self.stages.ready(),
             "pools": tenants::gauges(self),
             "packagers": packagers,
+            "fleet": self.fleet.as_ref().map(|peers| peers.status()),
             "groups": groups::status(&self.groups.all(), self.drains.clock.now()),
             "streams": self.streams.status(),
             "viewers": viewers,

@@ -134,6 +134,12 @@ impl<L: Lanes> Front<L> {
         self.known.clear();
     }
 
+    /// Takes other keys, from the next request on.
+    pub fn take_keys(&self, keyring: Keyring) {
+        self.keyring.store(Arc::new(keyring));
+        self.known.clear();
+    }
+
     /// Lines that the access log has dropped since the start.
     pub fn access_log_dropped(&self) -> u64 {
         self.access_log.as_ref().map_or(0, AccessLog::dropped)
@@ -251,7 +257,7 @@ impl<L: Lanes> Front<L> {
                 let wait = self.held_for(&lane);
                 let find = |lane: &L::Lane| lane.init(&rendition, short);
                 let (_, held) = self.heard(answers, lane, wait, find).await?;
-                answers.segment(request, &held, extension, &self.bytes(held).await?)
+                answers.segment(request, &held, extension, &self.asset(answers, held).await?)
             }
             Route::Shared { place, name } => {
                 context.kind = if name.starts_with("key-") { Kind::Key } else { Kind::Data };
@@ -259,7 +265,7 @@ impl<L: Lanes> Front<L> {
                 let wait = self.held_for(&lane);
                 let find = |lane: &L::Lane| lane.shared(name);
                 let (_, held) = self.heard(answers, lane, wait, find).await?;
-                answers.shared(request, &held, name, &self.bytes(held).await?)
+                answers.shared(request, &held, name, &self.asset(answers, held).await?)
             }
         }
     }
@@ -290,6 +296,15 @@ impl<L: Lanes> Front<L> {
         let _waiting = self.wait(&answers.tenant)?;
         let rendition = RenditionId::new(place.rendition);
         self.lanes.recall(lane, &rendition, msn).await.ok_or(Failure::SegmentLost)
+    }
+
+    /// An init segment, a key or session data: held here, or by another proxy.
+    async fn asset(&self, answers: &PoolAnswers, held: Held) -> Result<Bytes, Failure> {
+        if let Ok(bytes) = self.bytes(held).await {
+            return Ok(bytes);
+        }
+        let _waiting = self.wait(&answers.tenant)?;
+        self.lanes.bytes_elsewhere(held).await.ok_or(Failure::SegmentLost)
     }
 
     /// Bytes that are held, so that their lack is our fault.

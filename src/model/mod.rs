@@ -2,6 +2,7 @@
 
 pub mod align;
 pub mod discovery;
+pub mod fleet;
 pub mod health;
 pub mod lane;
 pub mod load;
@@ -13,6 +14,7 @@ pub mod paths;
 pub mod playlist;
 pub mod probe;
 pub mod query;
+pub mod redis_url;
 pub mod rendition;
 pub mod route;
 pub mod selection;

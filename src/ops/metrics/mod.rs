@@ -2,9 +2,11 @@
 //! happen; gauges are asked for when Prometheus comes by.
 
 mod auth;
+mod fleet;
 mod gauges;
 mod groups;
 mod reported;
+mod store;
 mod tenants;
 mod viewers;
 mod webhooks;
@@ -17,6 +19,7 @@ use prometheus::{
     Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, Registry, TextEncoder,
 };
 
+pub use fleet::Fleet;
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
 pub use groups::GroupGauge;
 pub use reported::ReportGauge;
@@ -61,6 +64,10 @@ pub struct Metrics {
     scraped: Mutex<Scraped>,
     /// Who is let in.
     pub auth: auth::Auth,
+    /// The store of lanes' logs.
+    pub store: store::Store,
+    /// The other proxies.
+    pub fleet: Fleet,
 }
 
 /// Requests of one kind, looked up once: this is on every request's way.
@@ -180,6 +187,8 @@ impl Metrics {
             reported: Reported::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
             auth: auth::Auth::new(&make)?,
+            store: store::Store::new(&make)?,
+            fleet: Fleet::new(&make)?,
             registry: make.0,
         })
     }
@@ -281,6 +290,7 @@ impl Metrics {
         self.tenants.set(&gauges.pools);
         self.grouped.set(&gauges.groups);
         self.reported.set(&gauges.reports);
+        self.fleet.set(&gauges.fleet_zones);
         let mut text = Vec::new();
         let mut families = self.registry.gather();
         families.extend(tenants::info(&gauges.pools).unwrap_or_default());
