@@ -2,36 +2,37 @@
 
 use std::time::Duration;
 
-use crate::clients::token_keys;
+use crate::fleet::{TOKEN_KEYS, sees};
 use crate::packager::Packager;
 use crate::proxy::Proxy;
+use crate::redis_server::Redis;
 use crate::wait_for;
 
-/// Two proxies over one store and one directory of segments.
+/// Two proxies of one zone over a real Redis, each with segments of its own.
 pub struct Pair {
     pub one: Proxy,
     pub other: Proxy,
-    _shared: tempfile::TempDir,
+    _store: Redis,
 }
 
 impl Pair {
     /// The lane of `cam` is open at both.
     pub async fn over(packagers: &[&Packager]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let shared = dir.path().display();
-        let start = || {
-            let proxy = Proxy::over(packagers)
-                .setting(&token_keys())
-                .setting(&format!("store: \"sqlite:{shared}/segue.db\""))
-                .setting(&format!("segments: {{ dir: \"{shared}/segments\" }}"))
-                .pool_setting("lanes_per_stream: 1");
-            proxy.start()
-        };
-        let (one, other) = (start().await, start().await);
-        // The first opens the lane before the second is asked.
+        let store = Redis::start();
+        let [one, other] = [(); 2].map(|()| {
+            Proxy::over(packagers)
+                .setting(TOKEN_KEYS)
+                .setting(&format!("store: \"redis://127.0.0.1:{}\"", store.port))
+                .pool_setting("lanes_per_stream: 1")
+        });
+        let peers = format!("peers: [\"{}\", \"{}\"]", one.fleet(), other.fleet());
+        let start = |proxy: Proxy, id| proxy.in_fleet(&format!("id: {id}, {peers}")).start();
+        let (one, other) = (start(one, "p-1").await, start(other, "p-2").await);
+        sees(&one, &["p-2"]).await;
+        sees(&other, &["p-1"]).await;
         one.viewer("cam").await.more(1).await;
         other.viewer("cam").await.refresh().await;
-        Self { one, other, _shared: dir }
+        Self { one, other, _store: store }
     }
 }
 
