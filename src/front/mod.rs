@@ -54,6 +54,7 @@ use audience::Teller;
 use known::Known;
 use request::{Want, want};
 use tenant::{Counted, Tenant};
+use unheard::held_for;
 
 use crate::model::lane::Held;
 use crate::model::names::{OutputMsn, PoolName, RenditionId, StreamKey};
@@ -254,7 +255,7 @@ impl<L: Lanes> Front<L> {
                 context.kind = Kind::Init;
                 let lane = self.lane(asked, place, context).await?;
                 let rendition = RenditionId::new(place.rendition);
-                let wait = self.held_for(&lane);
+                let wait = held_for(&*lane);
                 let find = |lane: &L::Lane| lane.init(&rendition, short);
                 let (_, held) = self.heard(answers, lane, wait, find).await?;
                 answers.segment(request, &held, extension, &self.asset(answers, held).await?)
@@ -262,7 +263,7 @@ impl<L: Lanes> Front<L> {
             Route::Shared { place, name } => {
                 context.kind = if name.starts_with("key-") { Kind::Key } else { Kind::Data };
                 let lane = self.lane(asked, place, context).await?;
-                let wait = self.held_for(&lane);
+                let wait = held_for(&*lane);
                 let find = |lane: &L::Lane| lane.shared(name);
                 let (_, held) = self.heard(answers, lane, wait, find).await?;
                 answers.shared(request, &held, name, &self.asset(answers, held).await?)

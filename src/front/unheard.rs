@@ -39,17 +39,12 @@ impl<L: Lanes> Front<L> {
         }
         let held = match lane.lies(&rendition, msn) {
             Whereabouts::Left => return Err(Refusal::NotListed.into()),
-            Whereabouts::Next => self.held_for(&lane),
+            Whereabouts::Next => held_for(&*lane),
             // Another segment under a number that is taken: the proxies are split.
             Whereabouts::Listed | Whereabouts::Beyond => Duration::ZERO,
         };
         let find = |lane: &L::Lane| lane.segment(&rendition, msn, short);
         self.heard(answers, lane, held, find).await
-    }
-
-    /// Half a target duration: within that a proxy lists what it has heard of.
-    pub(super) fn held_for(&self, lane: &L::Lane) -> Duration {
-        (lane.header().target() / 2).min(HELD_MAX)
     }
 
     /// What `find` finds in the lane, waiting for it up to `held`; and the lane as it is then, since another proxy
@@ -84,4 +79,9 @@ impl<L: Lanes> Front<L> {
             sleep(LOOK_EVERY).await;
         }
     }
+}
+
+/// Half a target duration: within that a proxy lists what it has heard of.
+pub fn held_for(lane: &impl ListedLane) -> Duration {
+    (lane.header().target() / 2).min(HELD_MAX)
 }

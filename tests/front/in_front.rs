@@ -53,6 +53,18 @@ fn every_answer_says_how_long_it_may_be_kept_and_errors_not_at_all() {
     assert!(all_kinds(&serving).iter().all(|(_, status)| !matches!(status, 502 | 504)));
 }
 
+/// CloudFront has an expired copy of a playlist that was there: it gives that for a 503, and not for a 404.
+#[test]
+fn a_stream_that_a_token_knows_is_503_where_nobody_has_it() {
+    let serving = Serving::start(Settings::default(), &[1000]);
+    serving.lanes.gone.store(true, std::sync::atomic::Ordering::SeqCst);
+    for (path, status) in all_kinds(&serving).iter().filter(|(path, _)| path.contains(&token())) {
+        let answer = get(serving.address, path, "");
+        assert_eq!(answer.status, 503, "{path}, otherwise {status}");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+}
+
 #[test]
 fn head_is_get_without_its_body() {
     let serving = Serving::start(Settings::default(), &[1000]);

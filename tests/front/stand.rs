@@ -50,6 +50,8 @@ pub struct StandLanes {
     pub lane_calls: AtomicUsize,
     /// The next call of `lane` is to wait as well.
     pub holds_lane: AtomicBool,
+    /// No packager has the stream any more.
+    pub gone: AtomicBool,
     /// Calls of `newer`, and the one that brings what was not heard of.
     pub newer_calls: AtomicUsize,
     pub heard_at_call: AtomicUsize,
@@ -110,6 +112,7 @@ impl StandLanes {
             bytes,
             lane_calls: AtomicUsize::new(0),
             holds_lane: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             newer_calls: AtomicUsize::new(0),
             heard_at_call: AtomicUsize::new(usize::MAX),
             release: Notify::new(),
@@ -182,6 +185,9 @@ impl Lanes for Behind {
     async fn lane(&self, _: &StreamKey, lane: &LaneId) -> Result<Arc<StandLane>, Refusal> {
         self.0.lane_calls.fetch_add(1, Ordering::SeqCst);
         assert_eq!(lane.as_str(), LANE, "the front asked for a lane that no token names");
+        if self.0.gone.load(Ordering::SeqCst) {
+            return Err(Refusal::NoStream);
+        }
         if self.0.holds_lane.swap(false, Ordering::SeqCst) {
             self.0.release.notified().await;
         }
