@@ -12,7 +12,7 @@ use crate::wait_for;
 pub struct Pair {
     pub one: Proxy,
     pub other: Proxy,
-    _store: Redis,
+    pub store: Redis,
 }
 
 impl Pair {
@@ -32,7 +32,7 @@ impl Pair {
         sees(&other, &["p-1"]).await;
         one.viewer("cam").await.more(1).await;
         other.viewer("cam").await.refresh().await;
-        Self { one, other, _store: store }
+        Self { one, other, store }
     }
 }
 

@@ -178,3 +178,22 @@ async fn two_proxies_behind_nginx_are_one() {
 async fn two_proxies_behind_varnish_are_one() {
     two_proxies_are_one(Program::Varnish).await;
 }
+
+/// The store forgets all lanes under two proxies that carry them.
+#[tokio::test]
+async fn a_fleet_whose_store_is_emptied_is_one_behind_varnish() {
+    let a = packager("a").live();
+    let b = packager("b").shifted(700).numbered_from(1000).live();
+    let mut pair = Pair::over(&[&a, &b]).await;
+    let cdn = Cdn::before(Program::Varnish, [pair.one.port(), pair.other.port()]).await;
+    let mut viewers = crowd(&cdn, "cam", VIEWERS).await;
+    for viewer in &mut viewers {
+        viewer.allowing(&[Rule::LastMsnFell, Rule::FirstMsnFell]);
+    }
+    play(&mut viewers, 2).await;
+    pair.store.restart(true);
+    play(&mut viewers, 4).await;
+    over_99_percent(Program::Varnish, &cdn);
+    join_all(viewers.iter_mut().map(Viewer::check_all_listed)).await;
+    no_foreign_byte(&viewers);
+}
