@@ -1,0 +1,179 @@
+//! A fleet: real proxies with one Redis, and HAProxy before them. Side by side on loopback, or each in a
+//! network namespace of its own.
+
+use std::time::Duration;
+
+use crate::balancer::Balancer;
+use crate::crowd;
+use crate::faults::FaultProxy;
+use crate::http;
+use crate::net::{Namespace, Net, Side};
+use crate::packagers::ENTRY;
+use crate::ports::Port;
+use crate::process::wait_until;
+use crate::proxy::{Place, Proxy, Shape, Told, Upstream};
+use crate::redis::Redis;
+use crate::stage::Stage;
+
+pub mod record;
+pub mod run;
+
+/// 32 bytes that all proxies have.
+const KEY: &str = "token_keys: [\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"]\n";
+
+/// The proxies of a fleet and what they share.
+pub struct Fleet {
+    pub balancer: Balancer,
+    pub proxies: Vec<Proxy>,
+    pub redis: Redis,
+    /// Where each proxy is, with those in namespaces.
+    pub namespaces: Vec<Namespace>,
+    /// Before the packagers, with those in namespaces: what reaches the packagers from there.
+    pub gates: Vec<FaultProxy>,
+    _ports: Vec<Port>,
+    /// Last: it is removed when nobody is there any more.
+    net: Option<Net>,
+}
+
+/// Where the proxies of a fleet are, and what they can reach.
+struct Ground {
+    places: Vec<(Place, String)>,
+    upstreams: Vec<Upstream>,
+    store: String,
+}
+
+impl Fleet {
+    /// `count` proxies on loopback.
+    pub fn start(stage: &Stage, count: usize) -> Self {
+        let redis = Redis::start(stage.folder());
+        let ports: Vec<Port> = (0..count).map(|_| Port::reserve()).collect();
+        let places = ports.iter().map(|port| (Place::loopback(), port.address()));
+        let ground = Ground {
+            places: places.collect(),
+            upstreams: stage.direct(),
+            store: format!("redis://{}/0", redis.address()),
+        };
+        Self::on(stage, redis, ground, |fleet| fleet._ports = ports)
+    }
+
+    /// `count` proxies, each in a network namespace.
+    pub fn start_apart(stage: &Stage, count: usize) -> Self {
+        let packagers = u8::try_from(stage.packagers.len()).unwrap();
+        let mut net = Net::make(packagers);
+        let namespaces: Vec<Namespace> = (0..count).map(|_| net.namespace()).collect();
+        let store = net.host(Side::Store);
+        let redis = Redis::start_at(stage.folder(), std::slice::from_ref(&store));
+        let gates: Vec<FaultProxy> = (0..)
+            .zip(&stage.packagers)
+            .map(|(n, p)| FaultProxy::at(&net.host(Side::Packager(n)), p.address()))
+            .collect();
+        let upstreams = gates.iter().zip(&stage.packagers);
+        let place = |n: &Namespace| (Place::within(n), format!("{}:8082", n.host));
+        let ground = Ground {
+            places: namespaces.iter().map(place).collect(),
+            upstreams: upstreams
+                .map(|(gate, p)| Upstream { id: p.id.clone(), url: gate.url() })
+                .collect(),
+            store: format!("redis://{}/0", redis.address_at(&store)),
+        };
+        Self::on(stage, redis, ground, |fleet| {
+            fleet.namespaces = namespaces;
+            fleet.gates = gates;
+            fleet.net = Some(net);
+        })
+    }
+
+    fn on(stage: &Stage, redis: Redis, ground: Ground, finish: impl FnOnce(&mut Self)) -> Self {
+        let peers: Vec<String> = ground.places.iter().map(|(_, at)| format!("\"{at}\"")).collect();
+        let peers = peers.join(", ");
+        let mut proxies = Vec::new();
+        for (i, (place, listen)) in ground.places.into_iter().enumerate() {
+            let zone = |i: usize| format!("az{}", i + 1);
+            let entries = ground.upstreams.iter().enumerate().map(|(i, u)| u.entry(&zone(i)));
+            let shape = Shape {
+                name: format!("p{}", i + 1),
+                store: Some(
+                    std::env::var("NOFLEET")
+                        .map(|_| format!("sqlite:{}", stage.folder().join("shared.db").display()))
+                        .unwrap_or(ground.store.clone()),
+                ),
+                // One zone, so that all viewers and judges share one lane.
+                zone: zone(0),
+                top: if std::env::var("NOFLEET").is_ok() {
+                    KEY.to_owned()
+                } else {
+                    format!(
+                        "{KEY}fleet: {{ listen: \"{listen}\", id: \"p{}\", peers: [{peers}] }}\n",
+                        i + 1
+                    )
+                },
+                pool: "    hosts: [\"*\"]\n    lanes_per_stream: 1\n".to_owned(),
+                packagers: entries.collect(),
+            };
+            proxies.push(Proxy::placed(stage.folder(), &shape, place));
+        }
+        let addresses: Vec<String> = proxies.iter().map(Proxy::address).collect();
+        let balancer = Balancer::before(&addresses, stage.folder());
+        let (namespaces, gates, net) = (Vec::new(), Vec::new(), None);
+        let mut fleet =
+            Self { balancer, proxies, redis, namespaces, gates, _ports: Vec::new(), net };
+        finish(&mut fleet);
+        fleet.wait();
+        fleet
+    }
+
+    /// Waits until each proxy prints the lane that viewers are given.
+    fn wait(&self) {
+        let media = self.media_playlists();
+        for url in &media {
+            wait_until(&format!("{url} lists the lane"), Duration::from_secs(30), || {
+                let answer = http::get(url, Duration::from_secs(8));
+                answer.is_ok_and(|a| a.status == 200 && a.text().contains("#EXTINF"))
+            });
+        }
+    }
+
+    /// The lane's first rendition through the balancer, and then at each proxy.
+    pub fn media_playlists(&self) -> Vec<String> {
+        let mut first = None;
+        wait_until("the balancer gives a lane", Duration::from_secs(30), || {
+            first = crowd::media_playlist(&self.balancer.url()).ok();
+            first.is_some()
+        });
+        let (_, path) = http::split(&first.unwrap());
+        let hosts = self.proxies.iter().map(Proxy::address);
+        let all = std::iter::once(self.balancer.address()).chain(hosts);
+        all.map(|host| format!("http://{host}{path}")).collect()
+    }
+
+    /// What players are given at one proxy.
+    pub fn entry_at(&self, proxy: usize) -> String {
+        format!("http://{}{ENTRY}", self.proxies[proxy].address())
+    }
+
+    /// The splices that any proxy tells of now, each once.
+    pub fn splices(&self) -> Vec<Told> {
+        let mut all: Vec<Told> = Vec::new();
+        for told in self.proxies.iter().flat_map(Proxy::splices) {
+            if !all.iter().any(|t| (&t.lane, t.msn) == (&told.lane, told.msn)) {
+                all.push(told);
+            }
+        }
+        all
+    }
+
+    /// The packager that the lanes are on, by the first proxy that tells.
+    pub fn serving(&self) -> Option<String> {
+        self.proxies.iter().find_map(Proxy::serving)
+    }
+
+    /// All proxies see that packager move.
+    pub fn see_moving(&self, packager: &str) -> bool {
+        self.proxies.iter().all(|p| p.sees_moving(packager))
+    }
+
+    /// This machine's address for that, as namespaces see it.
+    pub fn host(&self, side: Side) -> String {
+        self.net.as_ref().expect("a fleet in namespaces").host(side)
+    }
+}
