@@ -20,7 +20,7 @@ mod list;
 mod recording;
 mod watched;
 
-pub use list::{Map, Segment, attribute};
+pub use list::{List, Map, Segment, attribute};
 pub use recording::{Kind, Listed, Recording, Rendition, Resource, Stretch};
 use watched::Watched;
 

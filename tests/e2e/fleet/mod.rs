@@ -1,16 +1,18 @@
 //! A fleet: real proxies with one Redis, and HAProxy before them. Side by side on loopback, or each in a
 //! network namespace of its own.
 
+use std::collections::BTreeMap;
+use std::thread;
 use std::time::Duration;
 
 use crate::balancer::Balancer;
 use crate::crowd;
 use crate::faults::FaultProxy;
 use crate::http;
+use crate::laws::{List, Segment};
 use crate::net::{Namespace, Net, Side};
-use crate::packagers::ENTRY;
 use crate::ports::Port;
-use crate::process::wait_until;
+use crate::process::{now_ms, wait_until};
 use crate::proxy::{Place, Proxy, Shape, Told, Upstream};
 use crate::redis::Redis;
 use crate::stage::Stage;
@@ -146,9 +148,19 @@ impl Fleet {
         all.map(|host| format!("http://{host}{path}")).collect()
     }
 
-    /// What players are given at one proxy.
-    pub fn entry_at(&self, proxy: usize) -> String {
-        format!("http://{}{ENTRY}", self.proxies[proxy].address())
+    /// Waits until all proxies list the same: one edge, and the same lines for each number.
+    pub fn wait_until_lists_are_one(&self) {
+        let urls = &self.media_playlists()[1..];
+        let mut told = String::new();
+        let begun = now_ms();
+        while let Err(why) = lists_are_one(urls) {
+            assert!(now_ms() - begun < 20_000, "proxies print different logs: {why}");
+            told = why;
+            thread::sleep(Duration::from_millis(200));
+        }
+        if !told.is_empty() {
+            eprintln!("    lists are one after {} ms; before: {told}", now_ms() - begun);
+        }
     }
 
     /// The splices that any proxy tells of now, each once.
@@ -176,4 +188,28 @@ impl Fleet {
     pub fn host(&self, side: Side) -> String {
         self.net.as_ref().expect("a fleet in namespaces").host(side)
     }
+}
+
+/// All that several lists have in common is the same, and they end with the same number.
+fn lists_are_one(urls: &[String]) -> Result<(), String> {
+    let mut lists = Vec::new();
+    for url in urls {
+        let answer = http::get(url, Duration::from_secs(8)).map_err(|e| format!("{url}: {e}"))?;
+        let list = List::read(&answer.text());
+        let each = (list.first..).zip(list.segments).collect::<BTreeMap<u64, Segment>>();
+        lists.push((url, each));
+    }
+    for pair in lists.windows(2) {
+        let [(one, a), (other, b)] = pair else { continue };
+        for (msn, segment) in a.iter().filter(|(msn, _)| b.contains_key(msn)) {
+            if b[msn] != *segment {
+                return Err(format!("MSN {msn}: {segment:?} at {one}, {:?} at {other}", b[msn]));
+            }
+        }
+        let (end, other_end) = (a.keys().next_back(), b.keys().next_back());
+        if end != other_end {
+            return Err(format!("{one} ends with {end:?}, {other} with {other_end:?}"));
+        }
+    }
+    Ok(())
 }

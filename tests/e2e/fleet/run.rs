@@ -138,6 +138,14 @@ impl FleetRun {
         self.stage.packager(id).start();
     }
 
+    /// Every packager lists enough to be spliced to, and all proxies see it move.
+    pub fn both_are_well(&self) -> bool {
+        self.stage.packagers.iter().all(|p| {
+            let listed = p.listed().is_some_and(|(_, uris)| uris.len() >= 3);
+            listed && self.fleet.see_moving(&p.id)
+        })
+    }
+
     /// The packager that serves; the other one is well.
     pub fn serving(&self) -> String {
         self.fleet.serving().expect("a packager that serves")

@@ -10,6 +10,11 @@ use crate::process::wait_until;
 use crate::proxy::Which;
 use crate::stage::Stage;
 
+mod network;
+mod store;
+mod upgrade;
+mod window;
+
 /// The stall that nobody calls one.
 const STALL_MS_MAX: u64 = 1000;
 /// A fault, its healing, and what comes of both.
@@ -20,6 +25,11 @@ const AWAY: Duration = Duration::from_secs(4);
 /// Only Segue makes a fleet.
 fn is_segue() -> bool {
     Which::chosen() == Which::Segue
+}
+
+/// Both packagers list enough, and all proxies see them move: whatever comes next is one fault.
+fn wait_until_both_are_well(run: &mut FleetRun) {
+    wait_until("both packagers are well", Duration::from_secs(60), || run.both_are_well());
 }
 
 /// The short one, for every `make test`: under load a proxy is killed and comes back, then the packager that

@@ -90,7 +90,7 @@ fn random_faults_go_unnoticed() {
         let (part, what) = draw.fault();
         // What has just come back is left in peace until all see it well: two faults at once are not asked
         // for.
-        if part == Part::Packager && !both_are_well(&run) {
+        if part == Part::Packager && !run.both_are_well() {
             continue;
         }
         strike(&mut run, part, what);
@@ -99,13 +99,6 @@ fn random_faults_go_unnoticed() {
     record.seed = Some(seed);
     record.publish("soak", &[]);
     record.assert_unnoticed(STALL_MS_MAX);
-}
-
-fn both_are_well(run: &FleetRun) -> bool {
-    run.stage.packagers.iter().all(|p| {
-        let listed = p.listed().is_some_and(|(_, uris)| uris.len() >= 3);
-        listed && run.fleet.see_moving(&p.id)
-    })
 }
 
 fn strike(run: &mut FleetRun, part: Part, what: What) {
