@@ -82,3 +82,49 @@ impl Balancer {
 fn program() -> &'static str {
     if Path::new("/usr/sbin/haproxy").exists() { "/usr/sbin/haproxy" } else { "haproxy" }
 }
+
+/// Three servers: one is killed, one frozen. Each request is answered with 200, in time.
+#[test]
+fn a_server_that_dies_or_freezes_costs_a_viewer_little() {
+    use crate::nginx;
+    use crate::process::Signal;
+
+    let _alone = crate::scenarios::alone();
+    let folder = tempfile::tempdir().unwrap();
+    let ports: Vec<Port> = (0..3).map(|_| Port::reserve()).collect();
+    let mut servers = Vec::new();
+    for (i, port) in ports.iter().enumerate() {
+        let name = format!("server-{i}");
+        let config = format!(
+            "http {{ {} server {{ listen {}; location / {{ return 200 here; }} }} }}\n",
+            nginx::HTTP_TEMP_PATHS,
+            port.address()
+        );
+        servers.push(Some(nginx::start(&name, &folder.path().join(&name), &config)));
+        let address = port.address();
+        wait_until("nginx", Duration::from_secs(5), || {
+            http::connect(&address, Duration::from_secs(1)).is_ok()
+        });
+    }
+    let addresses: Vec<String> = ports.iter().map(Port::address).collect();
+    let balancer = Balancer::before(&addresses, folder.path());
+    let slowest = |count: usize| {
+        let each = (0..count).map(|_| {
+            let begun = std::time::Instant::now();
+            let answer = http::get(&balancer.url(), Duration::from_secs(10)).unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            begun.elapsed()
+        });
+        each.max().unwrap()
+    };
+    servers[0] = None;
+    assert!(slowest(30) < Duration::from_secs(2), "no answer is waited for");
+    let frozen = servers[1].as_ref().unwrap();
+    frozen.signal(Signal::Stop);
+    // One after another: each third goes there, until the checks have found out.
+    let waited = slowest(30);
+    assert!(waited > Duration::from_secs(1), "it was asked: {waited:?}");
+    assert!(waited < Duration::from_secs(4), "one patience, and the next proxy answers: {waited:?}");
+    assert!(slowest(30) < Duration::from_secs(2), "it is out");
+    frozen.signal(Signal::Cont);
+}
