@@ -129,6 +129,12 @@ impl<L: Lanes> Front<L> {
         self.known.clear();
     }
 
+    /// Takes other keys, from the next request on.
+    pub fn take_keys(&self, keyring: Keyring) {
+        self.keyring.store(Arc::new(keyring));
+        self.known.clear();
+    }
+
     /// Lines that the access log has dropped since the start.
     pub fn access_log_dropped(&self) -> u64 {
         self.access_log.as_ref().map_or(0, AccessLog::dropped)

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::broadcast;
 
 use super::schema::error;
-use crate::model::lane::{FORMAT, Header, Step};
+use crate::model::lane::{Header, Step};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
+use crate::store::text::{damaged, read_header, read_step, to_text};
 use crate::store::{Appended, Change, Changed, StoreError, StoredLane, TARGETS_MAX, refuse_hole};
 
 /// The open file, used by one thread.
@@ -354,7 +353,7 @@ fn steps_after(
     };
     let mut steps: Vec<Step> = Vec::new();
     for (msn, text) in read().map_err(|e| error(&e))? {
-        let step: Step = from_text(lane, &text, |step: &Step| step.format)?;
+        let step = read_step(lane, &text)?;
         let expected = steps.last().map_or(step.msn, |last| last.msn.next());
         if step.msn != to_msn(lane, msn)? || step.msn != expected {
             return Err(damaged(lane, "its steps have a hole"));
@@ -362,39 +361,6 @@ fn steps_after(
         steps.push(step);
     }
     Ok(steps)
-}
-
-fn read_header(lane: &LaneId, text: &str) -> Result<Header, StoreError> {
-    from_text(lane, text, |header: &Header| header.format)
-}
-
-fn from_text<T: DeserializeOwned>(
-    lane: &LaneId,
-    text: &str,
-    format: impl Fn(&T) -> u16,
-) -> Result<T, StoreError> {
-    // Asked first: a newer format may not even parse, and the operator should hear why.
-    #[derive(serde::Deserialize)]
-    struct Versioned {
-        format: u16,
-    }
-    let parsed: Result<T, _> = serde_json::from_str(text);
-    let written = parsed
-        .as_ref()
-        .map_or_else(|_| serde_json::from_str(text).map_or(0, |v: Versioned| v.format), format);
-    if written > FORMAT {
-        let why = format!("format {written} is of a newer Segue, this one knows up to {FORMAT}");
-        return Err(damaged(lane, &why));
-    }
-    parsed.map_err(|e| damaged(lane, &e.to_string()))
-}
-
-fn damaged(lane: &LaneId, why: &str) -> StoreError {
-    StoreError::Unreadable(format!("lane {lane}: {why}"))
-}
-
-fn to_text(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|e| StoreError::Unreadable(e.to_string()))
 }
 
 fn to_i64(number: u64) -> Result<i64, StoreError> {
