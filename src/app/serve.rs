@@ -11,8 +11,8 @@ use pingora::services::background::background_service;
 
 use super::chores::Chores;
 use super::drains::Drains;
-use super::lifecycle::{self, Settings};
 use super::keys::{self, KeyKeeper, OwnKeys};
+use super::lifecycle::{self, Settings};
 use super::operate::{Counting, Metering, Running, admin_settings};
 use super::storing::{Counted, if_reached};
 use super::telling::Telling;
@@ -216,7 +216,8 @@ fn observed(front: Front<Live>, config: &Config) -> anyhow::Result<Arc<Front<Liv
 
 /// The installation's own token key: made once and kept in the store.
 fn own_keys(store: &dyn LaneStore) -> anyhow::Result<Arc<OwnKeys>> {
-    let fresh = "the installation's token key is not known: without token_keys a fresh one signs meanwhile";
+    let fresh =
+        "the installation's token key is not known: without token_keys a fresh one signs meanwhile";
     let stored = if_reached(wait(OwnKeys::of(store))?, fresh).context("store")?;
     Ok(Arc::new(OwnKeys::new(stored)))
 }

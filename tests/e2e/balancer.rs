@@ -124,7 +124,10 @@ fn a_server_that_dies_or_freezes_costs_a_viewer_little() {
     // One after another: each third goes there, until the checks have found out.
     let waited = slowest(30);
     assert!(waited > Duration::from_secs(1), "it was asked: {waited:?}");
-    assert!(waited < Duration::from_secs(4), "one patience, and the next proxy answers: {waited:?}");
+    assert!(
+        waited < Duration::from_secs(4),
+        "one patience, and the next proxy answers: {waited:?}"
+    );
     assert!(slowest(30) < Duration::from_secs(2), "it is out");
     frozen.signal(Signal::Cont);
 }

@@ -94,11 +94,7 @@ impl Fleet {
             let entries = ground.upstreams.iter().enumerate().map(|(i, u)| u.entry(&zone(i)));
             let shape = Shape {
                 name: format!("p{}", i + 1),
-                store: Some(
-                    std::env::var("NOFLEET")
-                        .map(|_| format!("sqlite:{}", stage.folder().join("shared.db").display()))
-                        .unwrap_or(ground.store.clone()),
-                ),
+                store: Some(ground.store.clone()),
                 // One zone, so that all viewers and judges share one lane.
                 zone: zone(0),
                 top: if std::env::var("NOFLEET").is_ok() {
