@@ -24,10 +24,10 @@ pub struct Database {
 }
 
 /// A lane's row, without the header's text.
-struct Row {
-    number: i64,
+pub(super) struct Row {
+    pub(super) number: i64,
     first_msn: OutputMsn,
-    tail: Option<OutputMsn>,
+    pub(super) tail: Option<OutputMsn>,
 }
 
 impl Database {
@@ -72,7 +72,7 @@ impl Database {
         };
         let (made, standing) = self.write(write)?;
         if made {
-            self.tell(Some(changed(&header.lane)));
+            self.tell(Some(changed(&header.lane, None)));
         }
         read_header(&header.lane, &standing)
     }
@@ -135,7 +135,7 @@ impl Database {
         };
         write(&transaction).map_err(|e| error(&e))?;
         transaction.commit().map_err(|e| error(&e))?;
-        self.tell(Some(Changed { lane: lane.clone(), tail: Some(last.msn) }));
+        self.tell(Some(changed(lane, Some(last.msn))));
         Ok(Appended::Done)
     }
 
@@ -191,7 +191,7 @@ impl Database {
         })?;
         let count = u64::try_from(gone.len()).unwrap_or(u64::MAX);
         for lane in &gone {
-            self.tell(Some(changed(lane)));
+            self.tell(Some(changed(lane, None)));
         }
         Ok(count)
     }
@@ -257,16 +257,21 @@ impl Database {
         }
         // Read before the lanes: what is written in between is told twice rather than not at all.
         let (revision, expired) = (self.counter("revision")?, self.counter("expired")?);
-        let lanes: Vec<LaneId> = self
+        let read = |row: &rusqlite::Row<'_>| {
+            // One that is no number is of a damaged lane: whoever looks is told.
+            let tail = row.get::<_, Option<i64>>(1)?.and_then(|tail| u64::try_from(tail).ok());
+            Ok((read_lane_id(row)?, tail.map(OutputMsn)))
+        };
+        let lanes: Vec<(LaneId, Option<OutputMsn>)> = self
             .connection
-            .prepare_cached("SELECT id FROM lanes WHERE revision > ?1 ORDER BY revision")?
-            .query_map([self.revision], read_lane_id)?
+            .prepare_cached("SELECT id, tail FROM lanes WHERE revision > ?1 ORDER BY revision")?
+            .query_map([self.revision], read)?
             .collect::<rusqlite::Result<_>>()?;
         if expired != self.expired {
             self.tell(None);
         }
-        for lane in lanes {
-            self.tell(Some(changed(&lane)));
+        for (lane, tail) in lanes {
+            self.tell(Some(changed(&lane, tail)));
         }
         (self.data_version, self.revision, self.expired) = (data_version, revision, expired);
         Ok(())
@@ -296,18 +301,17 @@ impl Database {
         write().map_err(|e| error(&e))
     }
 
-    fn tell(&self, change: Change) {
+    pub(super) fn tell(&self, change: Change) {
         // An error means that nobody listens.
         let _ = self.changes.send(change);
     }
 }
 
-/// Its tail has to be looked up.
-fn changed(lane: &LaneId) -> Changed {
-    Changed { lane: lane.clone(), tail: None }
+pub(super) fn changed(lane: &LaneId, tail: Option<OutputMsn>) -> Changed {
+    Changed { lane: lane.clone(), tail }
 }
 
-fn next_revision(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+pub(super) fn next_revision(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
     transaction
         .prepare_cached(
             "UPDATE counters SET value = value + 1 WHERE name = 'revision' RETURNING value",
@@ -319,9 +323,9 @@ fn read_lane_id(row: &rusqlite::Row<'_>) -> rusqlite::Result<LaneId> {
     Ok(LaneId::new(row.get::<_, String>(0)?))
 }
 
-fn find(transaction: &Transaction<'_>, lane: &LaneId) -> Result<Option<Row>, StoreError> {
+pub(super) fn find(connection: &Connection, lane: &LaneId) -> Result<Option<Row>, StoreError> {
     let read = || {
-        transaction
+        connection
             .prepare_cached("SELECT number, first_msn, tail FROM lanes WHERE id = ?1")?
             .query_row([lane.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()
@@ -363,7 +367,7 @@ fn steps_after(
     Ok(steps)
 }
 
-fn to_i64(number: u64) -> Result<i64, StoreError> {
+pub(super) fn to_i64(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number)
         .map_err(|_| StoreError::Unreadable(format!("{number} is beyond what SQLite holds")))
 }
