@@ -97,14 +97,10 @@ impl Fleet {
                 store: Some(ground.store.clone()),
                 // One zone, so that all viewers and judges share one lane.
                 zone: zone(0),
-                top: if std::env::var("NOFLEET").is_ok() {
-                    KEY.to_owned()
-                } else {
-                    format!(
-                        "{KEY}fleet: {{ listen: \"{listen}\", id: \"p{}\", peers: [{peers}] }}\n",
-                        i + 1
-                    )
-                },
+                top: format!(
+                    "{KEY}fleet: {{ listen: \"{listen}\", id: \"p{}\", peers: [{peers}] }}\n",
+                    i + 1
+                ),
                 pool: "    hosts: [\"*\"]\n    lanes_per_stream: 1\n".to_owned(),
                 packagers: entries.collect(),
             };

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -28,11 +29,6 @@ pub struct Done {
 }
 
 impl Done {
-    /// What a viewer missed or saw twice at its splices, milliseconds.
-    pub fn gap_ms(&self) -> u64 {
-        self.splices.iter().map(|s| s.gap_ms.unsigned_abs()).sum()
-    }
-
     /// For the terminal.
     pub fn line(&self) -> String {
         let stalls: Vec<String> = self.stalls.iter().map(|(p, ms)| format!("{p} {ms}")).collect();
@@ -89,6 +85,21 @@ impl Record {
         let text = self.text();
         std::fs::write(file(".txt"), &text).unwrap();
         let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+
+    /// Keeps the logs of the proxies and of what stands around them beside it.
+    pub fn keep_logs(&self, folder: &str, stage: &Path) {
+        let to = report::folder().join(folder).join(format!("{}-logs", self.name));
+        let _ = std::fs::remove_dir_all(&to);
+        std::fs::create_dir_all(&to).unwrap();
+        for file in std::fs::read_dir(stage).unwrap().flatten() {
+            let name = file.file_name();
+            let text = name.to_string_lossy();
+            let ours = ["segue-", "haproxy", "redis"].iter().any(|begin| text.starts_with(begin));
+            if ours && text.ends_with(".log") {
+                std::fs::copy(file.path(), to.join(&name)).unwrap();
+            }
+        }
     }
 
     fn text(&self) -> String {

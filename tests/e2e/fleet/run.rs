@@ -179,6 +179,7 @@ impl FleetRun {
         };
         let metrics = self.fleet.proxies.iter().map(|p| p.metrics()).collect::<Vec<_>>();
         record.publish(folder, &metrics);
+        record.keep_logs(folder, self.stage.folder());
         record
     }
 }
