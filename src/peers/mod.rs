@@ -11,6 +11,8 @@ mod find;
 mod identity;
 mod lane;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::net::SocketAddr;
@@ -111,11 +113,6 @@ impl Peers {
         self.asker.reload(keys);
     }
 
-    /// This one is on its way out: others give it nothing new to do.
-    pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
-    }
-
     /// What this one is in the fleet.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
@@ -155,7 +152,7 @@ impl Peers {
             })
         });
         serde_json::json!({
-            "id": self.settings.id, "zone": self.settings.zone,
+            "id": self.settings.id, "zone": self.settings.zone, "version": env!("CARGO_PKG_VERSION"),
             "fetch": if self.settings.one_per_zone { "one_per_zone" } else { "each" },
             "proxies": shown.collect::<Vec<_>>(),
         })

@@ -38,6 +38,9 @@ mod pollers;
 mod programme;
 mod proxy;
 mod receiver;
+#[allow(dead_code, reason = "not all of it is of use here")]
+#[path = "../store/server.rs"]
+mod redis_server;
 mod script;
 mod serving;
 mod viewer;
