@@ -47,6 +47,8 @@ const PREFIX: &str = "/.segue/fleet/1/";
 const SIGNATURE: &str = "x-segue-fleet";
 /// Lanes' logs asked for at one time, each up to 16 MiB.
 const LOGS_AT_ONCE: usize = 8;
+/// How long the first question to the others may take before it is decided without them.
+const MEETING: Duration = Duration::from_secs(1);
 /// For a connection, and each piece of a log.
 const LOG_PIECE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -87,6 +89,8 @@ pub struct Peers {
     copier: Copier,
     meter: Arc<dyn Meter>,
     leaving: AtomicBool,
+    /// Who is known was asked once.
+    met: tokio::sync::watch::Sender<bool>,
 }
 
 impl Peers {
@@ -105,6 +109,7 @@ impl Peers {
             boot,
             clock,
             leaving: AtomicBool::new(false),
+            met: tokio::sync::watch::Sender::new(false),
         }
     }
 
@@ -169,6 +174,11 @@ fn unix_s() -> u64 {
 impl Fleet for Peers {
     fn own_id(&self) -> Option<&ProxyId> {
         Some(&self.settings.id)
+    }
+
+    async fn met(&self) {
+        let mut met = self.met.subscribe();
+        let _ = tokio::time::timeout(MEETING, met.wait_for(|met| *met)).await;
     }
 
     fn others(&self) -> usize {

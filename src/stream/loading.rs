@@ -20,6 +20,8 @@ const OTHERS_ANSWER: Duration = Duration::from_millis(500);
 impl Worker {
     /// Carries a lane on that the store has, or another proxy carries.
     pub(super) async fn load(&mut self, id: &LaneId) -> Option<&Carried> {
+        // A process that has just begun would list only what it holds itself.
+        self.deps.fleet.met().await;
         let (stored, unsaved) = match self.deps.store.load(id).await {
             Ok(Some(stored)) => (stored, 0),
             Ok(None) => self.log_of_another(id).await?,

@@ -60,7 +60,9 @@ impl Watched {
             shared.breach(4, format!("TARGETDURATION {target}, then {}", list.target));
         }
         let end = list.first + list.segments.len() as u64;
-        if list.first + shared.apart < self.first || end + shared.apart < self.last {
+        // What a proxy lists besides the packager's window depends on when it began with the lane.
+        let heads_apart = 3 * shared.apart;
+        if list.first + heads_apart < self.first || end + shared.apart < self.last {
             let (was, is) = ((self.first, self.last), (list.first, end));
             shared.breach(2, format!("MSN fell: first and end {was:?}, then {is:?}"));
         }
