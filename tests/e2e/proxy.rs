@@ -351,6 +351,13 @@ impl Proxy {
         }
     }
 
+    /// The packager that this lane is on.
+    pub fn serving_of(&self, lane: &str) -> Option<String> {
+        let status = self.status()?;
+        let lane = lanes(&status).into_iter().find(|l| l["lane"] == lane)?;
+        lane["packager"].as_str().map(str::to_owned)
+    }
+
     /// Polls the readiness that a load balancer would see.
     fn wait_ready(&mut self) {
         let url = format!("{}/.segue/readyz", self.base());

@@ -32,6 +32,8 @@ pub struct Fleet {
     pub namespaces: Vec<Namespace>,
     /// Before the packagers, with those in namespaces: what reaches the packagers from there.
     pub gates: Vec<FaultProxy>,
+    /// The first rendition of the lane that the first viewers got: through the balancer, then at each proxy.
+    pub media: Vec<String>,
     _ports: Vec<Port>,
     /// Last: it is removed when nobody is there any more.
     net: Option<Net>,
@@ -109,17 +111,25 @@ impl Fleet {
         let addresses: Vec<String> = proxies.iter().map(Proxy::address).collect();
         let balancer = Balancer::before(&addresses, stage.folder());
         let (namespaces, gates, net) = (Vec::new(), Vec::new(), None);
-        let mut fleet =
-            Self { balancer, proxies, redis, namespaces, gates, _ports: Vec::new(), net };
+        let mut fleet = Self {
+            balancer,
+            proxies,
+            redis,
+            namespaces,
+            gates,
+            media: Vec::new(),
+            _ports: Vec::new(),
+            net,
+        };
         finish(&mut fleet);
+        fleet.media = fleet.media_playlists();
         fleet.wait();
         fleet
     }
 
     /// Waits until each proxy prints the lane that viewers are given.
     fn wait(&self) {
-        let media = self.media_playlists();
-        for url in &media {
+        for url in &self.media {
             wait_until(&format!("{url} lists the lane"), Duration::from_secs(30), || {
                 let answer = http::get(url, Duration::from_secs(8));
                 answer.is_ok_and(|a| a.status == 200 && a.text().contains("#EXTINF"))
@@ -127,8 +137,8 @@ impl Fleet {
         }
     }
 
-    /// The lane's first rendition through the balancer, and then at each proxy.
-    pub fn media_playlists(&self) -> Vec<String> {
+    /// What a viewer who comes now is given, in the same order.
+    fn media_playlists(&self) -> Vec<String> {
         let mut first = None;
         wait_until("the balancer gives a lane", Duration::from_secs(30), || {
             first = crowd::media_playlist(&self.balancer.url()).ok();
@@ -142,7 +152,7 @@ impl Fleet {
 
     /// Waits until all proxies list the same: one edge, and the same lines for each number.
     pub fn wait_until_lists_are_one(&self) {
-        let urls = &self.media_playlists()[1..];
+        let urls = &self.media[1..];
         let mut told = String::new();
         let begun = now_ms();
         while let Err(why) = lists_are_one(urls) {
@@ -166,9 +176,15 @@ impl Fleet {
         all
     }
 
-    /// The packager that the lanes are on, by the first proxy that tells.
+    /// The id of that lane.
+    pub fn lane(&self) -> &str {
+        // `cam~VERSION.KEY.LANE.MAC`
+        self.media[0].split('~').nth(1).and_then(|token| token.split('.').nth(2)).expect("a token")
+    }
+
+    /// The packager that it is on, by the first proxy that tells.
     pub fn serving(&self) -> Option<String> {
-        self.proxies.iter().find_map(Proxy::serving)
+        self.proxies.iter().find_map(|p| p.serving_of(self.lane()))
     }
 
     /// All proxies see that packager move.

@@ -60,9 +60,10 @@ impl Watched {
             shared.breach(4, format!("TARGETDURATION {target}, then {}", list.target));
         }
         let end = list.first + list.segments.len() as u64;
-        // What a proxy lists besides the packager's window depends on when it began with the lane.
-        let heads_apart = 3 * shared.apart;
-        if list.first + heads_apart < self.first || end + shared.apart < self.last {
+        // How much older content a proxy lists depends on when it began with the lane: between proxies heads
+        // differ by some segments, and each is held to its own by who watches it alone.
+        let head_fell = shared.apart == 0 && list.first < self.first;
+        if head_fell || end + shared.apart < self.last {
             let (was, is) = ((self.first, self.last), (list.first, end));
             shared.breach(2, format!("MSN fell: first and end {was:?}, then {is:?}"));
         }

@@ -65,7 +65,7 @@ fn the_holder_and_the_packager_die_after_an_append() {
     let fleet = Fleet::start(&stage, 3);
     let name = "the_holder_and_the_packager_die_after_an_append";
     let mut run = FleetRun::begin(name, stage, fleet, &["mpv"], 10);
-    let urls = run.fleet.media_playlists();
+    let urls = run.fleet.media.clone();
     let proxies = &urls[1..];
     let mut second_ms = Vec::new();
     for _ in 0..STEPS {
