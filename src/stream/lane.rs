@@ -230,6 +230,10 @@ impl Lane {
     pub fn is_next(&self, rendition: &RenditionId, msn: OutputMsn) -> bool {
         let index = self.index.read();
         let Ok(r) = self.rendition(rendition) else { return false };
+        // It has just been opened by another, and nothing of it is known here.
+        if index.next.is_none() {
+            return true;
+        }
         let known = index.renditions.get(r).map_or(0, |of| of.first + of.slots.len() as u64);
         (known..known.saturating_add(AHEAD)).contains(&msn.0)
     }
@@ -352,7 +356,8 @@ impl Lane {
         self.rendition(id).ok()
     }
 
-    fn index(&self, log: &Log) {
+    /// What the log holds can be asked for by name, whether it is listed here yet or not.
+    pub(super) fn index(&self, log: &Log) {
         let Some(first) = log.first() else { return };
         let mut index = self.index.write();
         index.renditions.resize_with(self.header.renditions.len(), Numbered::default);

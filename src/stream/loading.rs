@@ -54,6 +54,7 @@ impl Worker {
         }
         self.expect_bytes(&mut lane).await;
         tracing::info!(lane = %id, stream = %self.key, steps = lane.log.steps().len(), "lane loaded");
+        shared.index(&lane.log);
         self.slot.remember(id, shared, self.deps.lane_room_anyway());
         self.lanes.insert(id.clone(), lane);
         self.lanes.get(id)

@@ -19,6 +19,9 @@ const EVERY: Duration = Duration::from_secs(10);
 /// How long what was killed or frozen stays so.
 const AWAY: Duration = Duration::from_secs(4);
 const STALL_MS_MAX: u64 = 1000;
+/// Within its first minute a proxy is killed and another frozen, a packager killed, and the store killed and
+/// frozen.
+const SEED: u64 = 5;
 /// How long a run lasts where nobody says so.
 const SECONDS: u64 = 60;
 
@@ -74,7 +77,7 @@ fn random_faults_go_unnoticed() {
         return;
     }
     let seconds = setting("SEGUE_SOAK_SECONDS", SECONDS);
-    let seed = setting("SEGUE_SOAK_SEED", 1);
+    let seed = setting("SEGUE_SOAK_SEED", SEED);
     let stage = if seconds > SECONDS * 4 {
         Stage::nginx_rtmp_for_long(3)
     } else {
