@@ -45,6 +45,8 @@ use lane::Wanted;
 const PREFIX: &str = "/.segue/fleet/1/";
 /// The header that a question and a signed answer carry.
 const SIGNATURE: &str = "x-segue-fleet";
+/// The header that tells who answers.
+const ANSWERED_BY: &str = "x-segue-proxy";
 /// Lanes' logs asked for at one time, each up to 16 MiB.
 const LOGS_AT_ONCE: usize = 8;
 /// How long the first question to the others may take before it is decided without them.
@@ -91,6 +93,8 @@ pub struct Peers {
     leaving: AtomicBool,
     /// Who is known was asked once.
     met: tokio::sync::watch::Sender<bool>,
+    /// More addresses are found than may be asked, which was told.
+    too_many: AtomicBool,
 }
 
 impl Peers {
@@ -110,6 +114,7 @@ impl Peers {
             clock,
             leaving: AtomicBool::new(false),
             met: tokio::sync::watch::Sender::new(false),
+            too_many: AtomicBool::new(false),
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::lane::{self, Wanted};
-use super::{PREFIX, Peers, SIGNATURE, unix_s};
+use super::{ANSWERED_BY, PREFIX, Peers, SIGNATURE, unix_s};
 use crate::model::fleet::Verified;
 use crate::model::lane::Held;
 use crate::model::names::{ContentHash, LaneId, StreamKey};
@@ -160,12 +160,14 @@ impl Serving {
             Ok(_) if method != "GET" => (Reply::line("no", 405, "GET alone is answered"), false),
             Ok(by) => (self.answer(Asked::read(&target), &by).await, true),
         };
-        if !known {
+        // What nobody reads stands between this question and the next.
+        let goes_on = known && session.is_body_empty();
+        if !goes_on {
             session.set_keepalive(None);
         }
         self.peers.meter.answered(reply.kind, reply.status);
-        self.write(session, reply).await?;
-        known.then_some(())
+        self.write(session, reply, known).await?;
+        goes_on.then_some(())
     }
 
     async fn answer(&self, asked: Asked, by: &Verified) -> Reply {
@@ -214,13 +216,16 @@ impl Serving {
         }
     }
 
-    async fn write(&self, session: &mut ServerSession, reply: Reply) -> Option<()> {
-        let head = ResponseHeader::build(reply.status, Some(6)).and_then(|mut head| {
+    async fn write(&self, session: &mut ServerSession, reply: Reply, known: bool) -> Option<()> {
+        let head = ResponseHeader::build(reply.status, Some(8)).and_then(|mut head| {
             head.insert_header(header::CONTENT_TYPE, reply.content_type)?;
             head.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
             head.insert_header(header::CACHE_CONTROL, "no-store")?;
             if reply.status == 503 {
                 head.insert_header(header::RETRY_AFTER, "1")?;
+            }
+            if known {
+                head.insert_header(ANSWERED_BY, self.peers.settings.id.as_str())?;
             }
             if let Some(signature) = reply.signature {
                 head.insert_header(SIGNATURE, signature)?;

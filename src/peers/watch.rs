@@ -90,7 +90,7 @@ impl Peers {
         let mut roster = self.roster.lock();
         let refused = roster.name(now, addresses);
         self.asker.forget_others(|at| roster.members().any(|(known, _)| known == at));
-        if refused > 0 {
+        if !self.too_many.swap(refused > 0, Ordering::Relaxed) && refused > 0 {
             tracing::warn!(
                 refused,
                 "more than {PROXIES_MAX} addresses of proxies are known: the others are not asked"

@@ -7,7 +7,7 @@ use crate::fleet::{SOON, TOKEN_KEYS, sees};
 use crate::http;
 use crate::packager::Packager;
 use crate::proxy::Proxy;
-use crate::redis_server::Redis;
+use crate::redis::Redis;
 use crate::wait_for;
 
 fn a_proxy(packager: &Packager) -> Proxy {
@@ -212,4 +212,40 @@ async fn silent_is_left(proxy: &Proxy) {
     let status = proxy.status().await["fleet"].clone();
     let answering = status["proxies"].as_array().unwrap().iter().filter(|p| p["answers"] == true);
     assert_eq!(answering.count(), 1, "{status}");
+}
+
+#[tokio::test]
+async fn an_upgrade_in_place_is_the_same_proxy() {
+    let a = Packager::fake("a").segments_of(2000, 2).live();
+    let [one, two] = [(); 2].map(|()| a_proxy(&a));
+    let peers = list(&[&one, &two]);
+    let mut one = one.in_fleet(&peers).start().await;
+    let two = two.in_fleet(&format!("id: p-2, {peers}")).start().await;
+    let id = one.status().await["fleet"]["id"].as_str().unwrap().to_owned();
+    sees(&two, &[&id]).await;
+    sees(&one, &["p-2"]).await;
+    one.upgrade().await;
+    sees(&one, &["p-2"]).await;
+    sees(&two, &[&id]).await;
+    assert_eq!(one.status().await["fleet"]["id"], id.as_str());
+    assert_eq!(two.logged(&["does not answer any more"]), Vec::<String>::new());
+    assert_eq!(one.logged(&["has this proxy's id"]), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn one_that_is_told_to_end_says_so_and_goes() {
+    let a = Packager::fake("a").segments_of(2000, 2).live();
+    let server =
+        "server: { threads: 2, upgrade_sock: \"run/upgrade.sock\", drain_delay_seconds: 4 }";
+    let [one, two] = [a_proxy(&a).setting(server), a_proxy(&a)];
+    let peers = list(&[&one, &two]);
+    let mut one = one.in_fleet(&format!("id: p-1, {peers}")).start().await;
+    let two = two.in_fleet(&format!("id: p-2, {peers}")).start().await;
+    sees(&two, &["p-1"]).await;
+    one.signal("TERM");
+    let leaves = || async { two.status().await["fleet"]["proxies"][0]["leaving"] == true };
+    wait_for("it to say that it leaves", SOON, leaves).await.unwrap();
+    sees(&two, &["p-1"]).await;
+    one.ends().await;
+    sees(&two, &[]).await;
 }
