@@ -2,7 +2,8 @@
 //!
 //! `parts` the configuration to what each module is told; `serve` the running proxy; `operate`
 //! what operators see and do, `reported` what packagers say of themselves, `viewing` how many watch; `telling`
-//! what operators are told, `webhooks` whether it arrives; `drains` packagers taken out, `groups` those that come
+//! what operators are told, `webhooks` whether it arrives; `storing` the store
+//! at the start, `keys` the installation's own token key; `drains` packagers taken out, `groups` those that come
 //! and go; `chores` what runs beside; `logs`, `listen` and `lifecycle` the process; `tenants` what each pool takes;
 //! `demonstrate` the same behind `segue demo`.
 
@@ -11,6 +12,7 @@ mod chores;
 mod demonstrate;
 mod drains;
 mod groups;
+mod keys;
 pub mod lifecycle;
 pub mod listen;
 pub mod logs;
@@ -18,6 +20,7 @@ mod operate;
 mod parts;
 mod reported;
 mod serve;
+mod storing;
 mod telling;
 mod tenants;
 mod viewing;

@@ -49,9 +49,10 @@ pub fn measure() -> Vec<(&'static str, f64, f64)> {
     let (skim, all) = (read(&newest), read(&Limits::default()));
     let prints = |log: &Log| {
         let first = log.first().unwrap_or(OutputMsn(0));
+        let edge = log.tail().map_or(first, |tail| tail.msn);
         // What is listed on demand is named once, when it is appended.
         let named = |_| Some(*b"0123abcd");
-        us(&mut || black_box(print_with(log, 0, first, &named)).is_some())
+        us(&mut || black_box(print_with(log, 0, first..=edge, &named)).is_some())
     };
     vec![
         ("reading the newest 512", skim.0, skim.1),

@@ -1,5 +1,5 @@
 //! What runs beside requests: old segments and lanes go, streams look again when a packager's health
-//! changes, and packagers that were taken out by another process are followed.
+//! changes, packagers that were taken out by another process are followed, and the store has the token key.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +10,7 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
 use super::drains::Drains;
+use super::keys::KeyKeeper;
 use crate::packagers::Pools;
 use crate::segments::Segments;
 use crate::store::LaneStore;
@@ -29,6 +30,8 @@ pub struct Chores {
     pub clock: Clock,
     /// A lane whose last step is older than so many seconds is dropped from the store.
     pub lane_expires_s: Arc<AtomicU64>,
+    /// Where no keys are configured.
+    pub key_keeper: Option<KeyKeeper>,
 }
 
 impl Chores {
@@ -50,6 +53,9 @@ impl BackgroundService for Chores {
                     self.segments.sweep(now);
                     if let Err(error) = self.drains.follow().await {
                         tracing::debug!(%error, "who is drained is not known anew");
+                    }
+                    if let Some(keeper) = &self.key_keeper {
+                        keeper.put_back(&*self.store).await;
                     }
                     if sweeps.is_multiple_of(EXPIRE_EVERY)
                         && let Err(error) = self.store.expire(now.minus(self.lane_expires())).await

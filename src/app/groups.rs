@@ -48,6 +48,8 @@ pub fn file(config: &Config) -> Option<PathBuf> {
     match &config.store {
         config::StoreSpec::Memory => None,
         config::StoreSpec::Sqlite(path) => Some(path.with_extension("groups")),
+        // Not in it: that it can be reached is not sure.
+        config::StoreSpec::Redis(_) => Some(config.server.upgrade_sock.with_file_name("segue.groups")),
     }
 }
 

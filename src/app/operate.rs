@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::drains::Drains;
+use super::keys::{self, OwnKeys};
 use super::telling::Telling;
 use super::viewing::{self, Viewing};
 use super::{groups, parts, reported, tenants};
@@ -18,7 +19,6 @@ use crate::config::Config;
 use crate::front::{self, Front, Live, Stages};
 use crate::model::lane::{Splice, Step};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey};
-use crate::model::token::Keyring;
 use crate::model::viewers::log::Report;
 use crate::ops::{
     self, DrainError, Gauges, Metrics, Operations, PackagerGauge, PackagerState, StreamGauge,
@@ -27,6 +27,7 @@ use crate::origin::{Client, Meter, NameServers};
 use crate::packagers::discovery::{GroupState, Groups};
 use crate::packagers::{Health, Pools};
 use crate::segments::Segments;
+use crate::store::LaneStore;
 use crate::stream::{self, Outcome, Streams, Verdict};
 
 /// Counts what happens, and has operators told of it.
@@ -112,23 +113,17 @@ pub struct Running {
     pub admin: Arc<ArcSwap<ops::Settings>>,
     /// Seconds after which a lane's log is dropped.
     pub lane_expires_s: Arc<AtomicU64>,
-    /// The key made for this installation, for when none is configured.
-    pub own_key: [u8; 32],
+    pub store: Arc<dyn LaneStore>,
+    /// The keys made for this installation, for when none is configured.
+    pub own_keys: Arc<OwnKeys>,
 }
 
 impl Running {
-    /// The keys of a configuration, or the installation's own.
-    pub fn keyring(config: &Config, own: &[u8; 32]) -> anyhow::Result<Keyring> {
-        let configured = config.token_keys.iter().map(|k| k.reveal().as_slice());
-        let own = config.token_keys.is_empty().then_some(own.as_slice());
-        Ok(Keyring::new(configured.chain(own))?)
-    }
-
     /// Takes the changed file: all of it, or nothing.
     pub fn reload_file(&self) -> Result<(), String> {
         let mut config = self.config.lock();
         let result = config.reload(&self.path).map_err(|e| e.to_string()).and_then(|changed| {
-            let keyring = Self::keyring(&changed, &self.own_key).map_err(|e| e.to_string())?;
+            let keyring = keys::keyring(&changed, &self.own_keys).map_err(|e| e.to_string())?;
             let specs = groups::specs(&changed);
             // The only step that can fail comes first.
             self.take_packagers(&changed, &self.groups.with(specs.clone()))?;
@@ -139,7 +134,9 @@ impl Running {
             self.viewing.audience.reload(viewing::settings(&changed));
             self.admin.store(Arc::new(admin_settings(&changed)));
             self.telling.reload(&changed);
-            self.lane_expires_s.store(parts::lane_expires_s(&changed), Ordering::Relaxed);
+            let lane_expires_s = parts::lane_expires_s(&changed);
+            self.lane_expires_s.store(lane_expires_s, Ordering::Relaxed);
+            self.store.keep_lanes_for(Duration::from_secs(lane_expires_s));
             *config = changed;
             Ok(())
         });

@@ -16,13 +16,20 @@ use crate::packagers::{
     Advancing, CheckSpec, KindSpec, Login, PackagerSpec, PoolSpec, Reads, ReportSpec, Spread,
 };
 use crate::segments;
-use crate::store::StoreSpec;
+use crate::store::{RedisSettings, StoreSpec};
 use crate::stream::{Capacity, PoolSettings};
 
 pub fn store(config: &Config) -> StoreSpec {
     match &config.store {
         config::StoreSpec::Memory => StoreSpec::Memory,
         config::StoreSpec::Sqlite(path) => StoreSpec::Sqlite(path.clone()),
+        config::StoreSpec::Redis(url) => StoreSpec::Redis(RedisSettings {
+            url: url.clone(),
+            ca: config.redis.ca.clone(),
+            prefix: config.redis.prefix.clone(),
+            timeout: config.redis.timeout,
+            lane_expires: Duration::from_secs(lane_expires_s(config)),
+        }),
     }
 }
 

@@ -12,7 +12,9 @@ use pingora::services::background::background_service;
 use super::chores::Chores;
 use super::drains::Drains;
 use super::lifecycle::{self, Settings};
+use super::keys::{self, KeyKeeper, OwnKeys};
 use super::operate::{Counting, Metering, Running, admin_settings};
+use super::storing::{Counted, if_reached};
 use super::telling::Telling;
 use super::viewing::{self, Doorkeeper, Room, Rounds, Viewing};
 use super::{groups, listen, parts};
@@ -107,8 +109,9 @@ fn assemble(
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<(Running, Chores)> {
     let clock = Clock::system();
-    let store = store::open(&parts::store(&config)).context("store")?;
-    let own_key = own_key(&*store)?;
+    let counted = Arc::new(Counted(metrics.clone()));
+    let store = store::open(&parts::store(&config), counted).context("store")?;
+    let own_keys = own_keys(&*store)?;
     let segments = Segments::open(parts::segments(&config), clock.now()).context("segments")?;
     let segments = Arc::new(segments);
     let Origins { names, groups, packagers, pools, client } = origins(&config, metrics, clock)?;
@@ -137,24 +140,27 @@ fn assemble(
         requests: ArcSwap::from_pointee(parts::requests(&config)),
         one: tokio::sync::Mutex::default(),
     });
-    wait(drains.follow())?.context("store")?;
+    let nobody = "which packagers are drained is not known yet";
+    if_reached(wait(drains.follow())?, nobody).context("store")?;
     let live = Live { pools: pools.clone(), streams: streams.clone(), segments: segments.clone() };
     let audience = wait(viewing::remembered(&config, &*store))?.context("store")?;
     let doorkeeper = Arc::new(Doorkeeper { audience: audience.clone(), clock });
-    let keyring = Running::keyring(&config, &own_key).context("token_keys")?;
+    let keyring = keys::keyring(&config, &own_keys).context("token_keys")?;
     let front = Front::new(live.clone(), keyring, parts::front(&config), stages.clone());
     let front = observed(front.observed_by(counting).counted_by(doorkeeper), &config)?;
     let of = (metrics.clone(), Room::of(&config));
     let viewing = Arc::new(Viewing::new(live, front.clone(), audience, store.clone(), of, clock));
+    let key_keeper = KeyKeeper { own: own_keys.clone(), front: front.clone() };
     let lane_expires_s = Arc::new(AtomicU64::new(parts::lane_expires_s(&config)));
     let chores = Chores {
         drains: drains.clone(),
         streams: streams.clone(),
         pools: pools.clone(),
         segments: segments.clone(),
-        store,
+        store: store.clone(),
         clock,
         lane_expires_s: lane_expires_s.clone(),
+        key_keeper: config.token_keys.is_empty().then_some(key_keeper),
     };
     let running = Running {
         path: options.path.clone(),
@@ -172,7 +178,8 @@ fn assemble(
         stages: stages.clone(),
         telling,
         lane_expires_s,
-        own_key,
+        store,
+        own_keys,
     };
     Ok((running, chores))
 }
@@ -208,8 +215,10 @@ fn observed(front: Front<Live>, config: &Config) -> anyhow::Result<Arc<Front<Liv
 }
 
 /// The installation's own token key: made once and kept in the store.
-fn own_key(store: &dyn LaneStore) -> anyhow::Result<[u8; 32]> {
-    wait(store.secret("token_key", rand::random()))?.context("store")
+fn own_keys(store: &dyn LaneStore) -> anyhow::Result<Arc<OwnKeys>> {
+    let fresh = "the installation's token key is not known: without token_keys a fresh one signs meanwhile";
+    let stored = if_reached(wait(OwnKeys::of(store))?, fresh).context("store")?;
+    Ok(Arc::new(OwnKeys::new(stored)))
 }
 
 /// Nothing runs yet that could be kept waiting.

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
+use super::storing::if_reached;
 use crate::audience::{self, Audience, Whereabouts};
 use crate::config::Config;
 use crate::front::{self, Admission, Front, Full, Live};
@@ -45,7 +46,8 @@ pub async fn remembered(
     config: &Config,
     store: &dyn LaneStore,
 ) -> Result<Arc<Audience>, StoreError> {
-    let records = store.kept(RowName::PREFIX).await?;
+    let none = "how many watched before is not known";
+    let records = if_reached(store.kept(RowName::PREFIX).await, none)?.unwrap_or_default();
     Ok(Arc::new(Audience::new(settings(config), audience::from_records(&records))))
 }
 

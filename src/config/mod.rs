@@ -3,7 +3,7 @@
 //! `section` reads the file key by key, collects every problem and knows which keys there are;
 //! `environment` puts environment variables in; `values` and `hosts` are the kinds of values; `pool` and this
 //! file hold what a configuration says, its defaults and its bounds; `check` what must hold between
-//! keys, `tenants` between a pool and the proxy; `lines` finds the line of a key; `error` is what is told of a bad file.
+//! keys, `store` where lanes' logs are kept, `tenants` between a pool and the proxy; `lines` finds the line of a key; `error` is what is told of a bad file.
 //! Every key and default stands in `conf/segue.yaml`; a test holds the two together.
 
 mod check;
@@ -14,6 +14,7 @@ mod hosts;
 mod lines;
 mod pool;
 mod section;
+mod store;
 mod tenants;
 mod values;
 mod webhook;
@@ -31,8 +32,9 @@ pub use pool::{
     Answers, Auth, Credentials, Group, GroupSource, HealthChecks, OriginLimits, Packager,
     PackagerKind, Pool, PoolLimits, Reports, Selection, Viewers,
 };
+pub use store::{Redis, StoreSpec};
 pub use tenants::Allowed;
-pub use values::{ByteSize, OriginSecret, PackagerUrl, Secret, StoreSpec};
+pub use values::{ByteSize, OriginSecret, PackagerUrl, Secret};
 pub use webhook::Webhook;
 
 use section::Section;
@@ -55,6 +57,8 @@ pub struct Config {
     pub zone: String,
     /// Where lanes' logs are kept.
     pub store: StoreSpec,
+    /// What is set of a store in Redis.
+    pub redis: Redis,
     /// Where segments are held.
     pub segments: Segments,
     /// Keys of tokens: the first signs, all verify. Empty: one is made and kept in the store.
@@ -241,6 +245,7 @@ impl Config {
             store: section
                 .parsed("store", StoreSpec::parse)
                 .unwrap_or(StoreSpec::Sqlite(PathBuf::from("segue.db"))),
+            redis: section.section("redis", Redis::read),
             segments: section.section("segments", Segments::read),
             token_keys: section.parsed_list("token_keys", &[], |_, text| values::token_key(text)),
             dns: section.section("dns", Dns::read),

@@ -1,7 +1,6 @@
 //! The kinds of values a configuration holds, each with how it is read and what is said of a bad one.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -115,45 +114,6 @@ pub(super) fn secret_text(text: &str, shortest: usize) -> Result<Secret<String>,
         return Err(format!("has {} letters and wants {shortest} or more", text.len()));
     }
     Ok(Secret::new(text.to_owned()))
-}
-
-/// Where lanes' logs are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreSpec {
-    /// In memory: lost when the process ends.
-    Memory,
-    /// In this `SQLite` file, of one proxy.
-    Sqlite(PathBuf),
-}
-
-impl StoreSpec {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        if text == "memory" {
-            return Ok(Self::Memory);
-        }
-        if let Some(path) = text.strip_prefix("sqlite:") {
-            return if path.is_empty() || path.starts_with("//") {
-                Err("wants a file, such as sqlite:segue.db or sqlite:/var/lib/segue/segue.db"
-                    .to_owned())
-            } else {
-                Ok(Self::Sqlite(PathBuf::from(path)))
-            };
-        }
-        if ["redis:", "rediss:", "valkey:"].iter().any(|scheme| text.starts_with(scheme)) {
-            return Err("a store for several proxies comes with a later version; use sqlite:PATH"
-                .to_owned());
-        }
-        Err(format!("`{text}` is no store; write sqlite:PATH or memory"))
-    }
-}
-
-impl fmt::Display for StoreSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory => f.write_str("memory"),
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-        }
-    }
 }
 
 /// Where a packager answers: `http://HOST[:PORT]` or `https://…`.

@@ -57,6 +57,11 @@ pub trait Lanes: Send + Sync + 'static {
     fn in_memory(&self, hash: ContentHash) -> Option<Bytes>;
     /// A segment's bytes, from memory or disk, verified.
     fn bytes(&self, held: Held) -> impl Future<Output = Option<Bytes>> + Send;
+    /// The same from another proxy, for what no packager is asked for again: init segments and keys.
+    fn bytes_elsewhere(&self, held: Held) -> impl Future<Output = Option<Bytes>> + Send {
+        let _ = held;
+        std::future::ready(None)
+    }
     /// The bytes of a segment that is listed and not held, from a packager that has them.
     fn recall(
         &self,
@@ -140,6 +145,9 @@ impl Lanes for Live {
     }
     async fn bytes(&self, held: Held) -> Option<Bytes> {
         self.segments.get(held).await
+    }
+    async fn bytes_elsewhere(&self, held: Held) -> Option<Bytes> {
+        self.streams.bytes_elsewhere(held).await
     }
     async fn recall(&self, lane: &Lane, rendition: &RenditionId, msn: OutputMsn) -> Recalled {
         self.streams.recall(lane, rendition, msn).await

@@ -129,6 +129,12 @@ impl<L: Lanes> Front<L> {
         self.known.clear();
     }
 
+    /// Takes other keys, from the next request on.
+    pub fn take_keys(&self, keyring: Keyring) {
+        self.keyring.store(Arc::new(keyring));
+        self.known.clear();
+    }
+
     /// Lines that the access log has dropped since the start.
     pub fn access_log_dropped(&self) -> u64 {
         self.access_log.as_ref().map_or(0, AccessLog::dropped)
@@ -243,13 +249,13 @@ impl<L: Lanes> Front<L> {
                 context.kind = Kind::Init;
                 let lane = self.lane(asked, place, context).await?;
                 let held = lane.init(&RenditionId::new(place.rendition), short)?;
-                answers.segment(request, &held, extension, &self.bytes(held).await?)
+                answers.segment(request, &held, extension, &self.asset(answers, held).await?)
             }
             Route::Shared { place, name } => {
                 context.kind = if name.starts_with("key-") { Kind::Key } else { Kind::Data };
                 let lane = self.lane(asked, place, context).await?;
                 let held = lane.shared(name)?;
-                answers.shared(request, &held, name, &self.bytes(held).await?)
+                answers.shared(request, &held, name, &self.asset(answers, held).await?)
             }
         }
     }
@@ -301,6 +307,15 @@ impl<L: Lanes> Front<L> {
         let _waiting = self.wait(&answers.tenant)?;
         let rendition = RenditionId::new(place.rendition);
         self.lanes.recall(lane, &rendition, msn).await.ok_or(Failure::SegmentLost)
+    }
+
+    /// An init segment, a key or session data: held here, or by another proxy.
+    async fn asset(&self, answers: &PoolAnswers, held: Held) -> Result<Bytes, Failure> {
+        if let Ok(bytes) = self.bytes(held).await {
+            return Ok(bytes);
+        }
+        let _waiting = self.wait(&answers.tenant)?;
+        self.lanes.bytes_elsewhere(held).await.ok_or(Failure::SegmentLost)
     }
 
     /// Bytes that are held, so that their lack is our fault.

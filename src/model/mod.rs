@@ -13,6 +13,7 @@ pub mod paths;
 pub mod playlist;
 pub mod probe;
 pub mod query;
+pub mod redis_url;
 pub mod rendition;
 pub mod route;
 pub mod selection;

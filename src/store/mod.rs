@@ -12,11 +12,16 @@ use crate::model::lane::{Header, Step};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
 
 mod memory;
+mod observed;
+mod redis;
 mod spec;
 mod sqlite;
+mod text;
 
+pub use self::redis::{Names, RedisSettings, RedisStore, SystemNames};
 pub use memory::MemoryStore;
-pub use spec::{SpecError, StoreSpec};
+pub use observed::{Observed, StoreObserver, Unobserved};
+pub use spec::StoreSpec;
 pub use sqlite::SqliteStore;
 
 /// Changes that a slow receiver may leave unread before it is told `Lagged` and looks at all.
@@ -25,16 +30,25 @@ const CHANGES_QUEUED_MAX: usize = 1024;
 /// Streams whose highest target duration is remembered; beyond, the first noted is forgotten.
 const TARGETS_MAX: usize = 100_000;
 
-/// Opens the store that the configuration names. Touches the disk: for start-up.
+/// Opens the store that the configuration names. Touches the disk: for start-up. Redis is connected to beside,
+/// so that viewers are served also where it cannot be reached.
 ///
 /// # Errors
 /// [`StoreError::Unreachable`] if the file cannot be opened, [`StoreError::Unreadable`] if it is
 /// none of ours or was written by a newer Segue.
-pub fn open(spec: &StoreSpec) -> Result<Arc<dyn LaneStore>, StoreError> {
-    Ok(match spec {
+pub fn open(
+    spec: &StoreSpec,
+    observer: Arc<dyn StoreObserver>,
+) -> Result<Arc<dyn LaneStore>, StoreError> {
+    let store: Arc<dyn LaneStore> = match spec {
         StoreSpec::Memory => Arc::new(MemoryStore::new()),
         StoreSpec::Sqlite(path) => Arc::new(SqliteStore::open(path)?),
-    })
+        StoreSpec::Redis(settings) => Arc::new(RedisStore::open(settings, observer.clone())?),
+    };
+    if !matches!(spec, StoreSpec::Redis(_)) {
+        observer.up(true);
+    }
+    Ok(Arc::new(Observed::new(store, observer)))
 }
 
 /// A lane as the store holds it.
@@ -136,6 +150,8 @@ pub trait LaneStore: Send + Sync {
     async fn trim(&self, lane: &LaneId, keep_from: OutputMsn) -> Result<(), StoreError>;
     /// Drops lanes whose last step (or opening, without one) is older than `before`; returns how many.
     async fn expire(&self, before: UnixMs) -> Result<u64, StoreError>;
+    /// From now on lanes go by themselves so long after their last step, in a store that can do so.
+    fn keep_lanes_for(&self, _idle: Duration) {}
     /// Notes that viewers of the caller want these renditions of a lane (places in its header) at `now`, by
     /// the caller's clock, and tells which were wanted by anybody's viewers within `within` before: whatever
     /// one proxy appends must do for the viewers of all. One that was not wanted before is a change.

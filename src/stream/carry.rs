@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Lane;
+use super::following::{Coming, leave_to_others};
 use super::recall::Spot;
 use super::source::Source;
 use super::status::{Decided, PackagerStatus};
@@ -54,9 +55,24 @@ pub struct Carried {
     pub since: UnixMs,
     /// When what is listed was last told to be kept.
     pub kept_at: UnixMs,
-    /// Per rendition: when another process last held it. Whatever one process appends must do
-    /// for the viewers of all: a step that does not hold it is a hole in their playlists.
-    pub held_elsewhere: Vec<UnixMs>,
+    /// The newest step that is listed.
+    pub edge: Option<OutputMsn>,
+    /// It was loaded, and nothing is listed before what is missing up to here was brought, or has had its time:
+    /// lists of other proxies are further.
+    pub catching_up: Option<OutputMsn>,
+    /// The newest step that can be asked for.
+    pub indexed: Option<OutputMsn>,
+    /// Steps of other proxies whose bytes are on their way.
+    pub coming: BTreeMap<OutputMsn, Coming>,
+    /// When another proxy's step of the tail's run was last heard of.
+    pub elsewhere: Option<UnixMs>,
+    /// Per rendition: when it was last known to be wanted at another process. Whatever one process appends
+    /// must do for the viewers of all: a step that does not hold it is a hole in their playlists.
+    pub wanted_elsewhere: Vec<UnixMs>,
+    /// What other proxies were last told to be wanted here, and when.
+    pub told: Vec<bool>,
+    /// See `told`.
+    pub told_at: UnixMs,
     /// When another process's steps were last looked for.
     pub looked_at: UnixMs,
     /// Listed on demand when it opened, and near enough to the edge to be held: still to be
@@ -82,7 +98,7 @@ impl Carried {
         // packager to be seen before a sibling is tried.
         let before = if log.tail().is_some() { log.header().target() / 2 } else { Duration::ZERO };
         let held = |r: usize| log.tail().is_some_and(|t| t.carries(r));
-        let held_elsewhere = (0..n).map(|r| if held(r) { now } else { UnixMs(0) }).collect();
+        let wanted_elsewhere = (0..n).map(|r| if held(r) { now } else { UnixMs(0) }).collect();
         let from = log.first().unwrap_or(log.header().first_msn);
         Self {
             shared,
@@ -96,7 +112,14 @@ impl Carried {
             listed: Duration::ZERO,
             since: now.minus(before),
             kept_at: UnixMs(0),
-            held_elsewhere,
+            edge: log.tail().map(|t| t.msn),
+            catching_up: None,
+            indexed: None,
+            coming: BTreeMap::new(),
+            elsewhere: None,
+            wanted_elsewhere,
+            told: vec![false; n],
+            told_at: UnixMs(0),
             looked_at: UnixMs(0),
             backlog: Vec::new(),
             relations: Relations::default(),
@@ -109,7 +132,7 @@ impl Carried {
     /// Per rendition: its bytes are held before a step is appended.
     pub(super) fn wanted(&self, since: UnixMs) -> Vec<bool> {
         let mut wanted = self.shared.asked_since(since);
-        for (w, at) in wanted.iter_mut().zip(&self.held_elsewhere) {
+        for (w, at) in wanted.iter_mut().zip(&self.wanted_elsewhere) {
             *w |= *at >= since.max(UnixMs(1));
         }
         // Something has to move by which subtitles and I-frames are placed.
@@ -179,32 +202,35 @@ impl Worker {
 
     async fn carry(&mut self, id: &LaneId) -> UnixMs {
         self.save(id).await;
-        let mut changed = false;
+        self.share_wanted_if_due(id).await;
+        self.look_if_late(id).await;
         let mut wake = self.deps.clock.now().plus(Duration::from_secs(1));
         let matched = self.matched(id);
         for _ in 0..APPENDS {
             self.relate(id, &matched);
             let Some(decision) = self.decide(id, &matched) else { break };
             let now = self.deps.clock.now();
-            wake = decision.wake;
-            let Some(lane) = self.lanes.get_mut(id) else { break };
+            let Some(lane) = self.lanes.get(id) else { break };
             let target = lane.target();
+            let decision = match self.left_to_others(id) {
+                Some((packager, late)) => leave_to_others(decision, &packager, late),
+                None => decision,
+            };
+            wake = decision.wake;
+            self.fetch(&decision.wants, &matched, target);
             match decision.action {
-                Action::Append(steps) => {
-                    changed = true;
-                    self.fetch(&decision.wants, &matched, target);
-                    self.append(id, steps).await;
-                }
+                Action::Append(steps) => self.append(id, self.held_here(steps)).await,
                 Action::Wait => {
                     self.note(id, now, decision.why.to_owned());
-                    self.fetch(&decision.wants, &matched, target);
                     break;
                 }
             }
         }
-        self.list(id, changed).await;
+        self.bring_missing(id);
+        let (due, moved) = self.advance(id);
+        self.list(id, moved).await;
         self.fetch_backlog(id);
-        wake
+        due.map_or(wake, |due| wake.min(due))
     }
 
     /// Keeps a decision that is another than the last, with what each packager showed.
@@ -268,6 +294,8 @@ impl Worker {
             log: &lane.log,
             wanted: &wanted,
             carried_since: lane.since,
+            elsewhere: lane.elsewhere,
+            fleet: self.deps.fleet.others() > 0,
             candidates: &candidates,
             end_after: self.settings.end_after,
             overlap: self.settings.overlap,
@@ -297,15 +325,18 @@ impl Worker {
         // more and more.
         let listed = lane.log.tail().and_then(|t| self.sources.get(&t.packager));
         let listed = listed.filter(|_| self.settings.window.is_none()).map(Source::listed);
-        let window = lane.log.window_first(now, listed.unwrap_or_default());
-        let Some(window) = window else { return };
+        let Some(edge) = lane.edge.filter(|_| lane.catching_up.is_none()) else { return };
+        let Some(window) = lane.log.window_first(now, listed.unwrap_or_default(), edge) else {
+            return;
+        };
         let asked = lane.shared.asked_since(idle);
-        let mut moved = changed;
+        let tail = lane.log.tail().map(|t| t.msn);
+        let mut moved = changed || lane.indexed != tail;
         for (r, first) in lane.first.iter_mut().enumerate() {
             let Some(floor) = lane.floor.get_mut(r) else { continue };
             let held_from = lane.held_from.get(r).copied().unwrap_or(window);
             let from = held_from.max(window).max(*floor);
-            let listable = lane.log.get(from).is_some_and(|s| !s.end);
+            let listable = from <= edge && lane.log.get(from).is_some_and(|s| !s.end);
             let wanted = asked.get(r) == Some(&true) || first.is_some();
             let new = (listable && wanted).then_some(from);
             *floor = new.unwrap_or(*floor);
@@ -319,8 +350,9 @@ impl Worker {
             }
             return;
         }
+        lane.indexed = tail;
         let first = lane.first.clone();
-        lane.shared.publish(&lane.log, &first);
+        lane.shared.publish(&lane.log, &first, edge);
         let lowest = first.iter().flatten().min().copied().unwrap_or(window).min(window);
         let listed = lane.log.from(lowest).map(Step::duration).sum();
         if lane.left.back().is_none_or(|(m, _)| *m < lowest) {

@@ -1,13 +1,39 @@
-//! Following another process: what it appended to a lane is taken over, and its bytes are found.
+//! Following other proxies: what one of them appended to a lane is taken over when it is heard of, its bytes are
+//! brought here (`bringing`), and then it is listed. So the edge, the newest step that is listed here, may be
+//! behind the tail, by half a target duration at the most.
 
 use std::time::Duration;
 
+use super::carry::Carried;
 use super::worker::Worker;
-use crate::model::lane::Step;
-use crate::model::names::LaneId;
+use crate::model::lane::{Action, Decision, Entry, Held, Share, Step, Want};
+use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 
-/// Another process's steps are looked for this often at the most, whoever asks.
+/// Other processes' steps are looked for this often at the most when viewers ask for what is not known.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// What viewers want is told to the other proxies this often at the least.
+const TELL_WANTED: Duration = Duration::from_secs(10);
+/// And at most so often when another proxy tells something.
+const ASK_WANTED: Duration = Duration::from_secs(1);
+
+/// A step of another proxy whose bytes are on their way.
+#[derive(Clone, Debug)]
+pub struct Coming {
+    /// When it was heard of.
+    pub heard: UnixMs,
+    /// What is not held yet.
+    pub missing: Vec<Held>,
+    /// It was listed all the same: its bytes are asked of whoever holds them when somebody wants them.
+    pub late: bool,
+}
+
+impl Coming {
+    /// Something that this entry is played with is missing.
+    fn needs(&self, entry: &Entry) -> bool {
+        let mut held = entry.held.into_iter().chain(entry.assets());
+        held.any(|held| self.missing.contains(&held))
+    }
+}
 
 impl Worker {
     /// Another process went on with this lane. Where its steps do not follow (it was opened anew
@@ -18,8 +44,7 @@ impl Worker {
             lane.log.tail().is_none() || steps.first().map(|s| s.msn) == Some(lane.log.next_msn());
         if follows {
             for step in steps {
-                self.find_bytes(id, &step).await;
-                self.take_step(id, step, false);
+                self.hear(id, step).await;
             }
             return;
         }
@@ -34,31 +59,210 @@ impl Worker {
         }
     }
 
-    /// Takes over what another process appended since: during an upgrade two of them answer on the
-    /// same sockets, and what one listed the other is asked for.
-    pub(super) async fn take_newer(&mut self, id: &LaneId) {
+    /// Takes one step of another process into the log; it is listed once its bytes are held.
+    async fn hear(&mut self, id: &LaneId, step: Step) {
         let now = self.deps.clock.now();
-        let Some(lane) = self.lanes.get_mut(id).filter(|l| l.unsaved == 0) else { return };
-        if now.since(lane.looked_at) < LOOK_AGAIN {
+        let missing = self.missing(id, &step).await;
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let step = self.skew.by_our_clock(now, lane.apart.inward(&lane.log, step));
+        let msn = step.msn;
+        if missing.is_empty() {
+            if self.deps.fleet.own_id().is_some() {
+                self.deps.observer.copied(id, Some(Duration::ZERO));
+            }
+        } else {
+            lane.coming.insert(msn, Coming { heard: now, missing, late: false });
+        }
+        self.take_step(id, step, false);
+        self.bring_missing(id);
+    }
+
+    /// What of a step is neither held nor in the directory that two processes may have in common.
+    async fn missing(&self, id: &LaneId, step: &Step) -> Vec<Held> {
+        let Some(lane) = self.lanes.get(id) else { return Vec::new() };
+        let keep = self.kept_until(lane);
+        let mut missing: Vec<Held> = Vec::new();
+        for held in step.held() {
+            if !missing.contains(&held) && !self.deps.segments.find(held, keep).await {
+                missing.push(held);
+            }
+        }
+        missing
+    }
+
+    /// Until when what is listed now is kept at the least.
+    pub(super) fn kept_until(&self, lane: &Carried) -> UnixMs {
+        let header = lane.log.header();
+        let held = header.window.min(header.depth_held);
+        self.deps.clock.now().plus(held.saturating_add(header.target() * 10))
+    }
+
+    /// Another proxy changed this lane: `tail` is its tail now, where that was told.
+    pub(super) async fn take_change(&mut self, id: &LaneId, tail: Option<OutputMsn>) {
+        let Some(lane) = self.lanes.get(id) else { return };
+        if tail.is_some() && lane.log.tail().map(|t| t.msn) >= tail {
             return;
         }
+        self.look_for_newer(id).await;
+        if tail.is_none() {
+            self.share_wanted(id, ASK_WANTED).await;
+        }
+    }
+
+    /// A viewer asks for what another process may have listed: during an upgrade two of them answer on the same
+    /// sockets, and of a fleet any may be asked.
+    pub(super) async fn take_newer(&mut self, id: &LaneId) {
+        let now = self.deps.clock.now();
+        if self.lanes.get(id).is_some_and(|lane| now.since(lane.looked_at) >= LOOK_AGAIN) {
+            self.look_for_newer(id).await;
+        }
+    }
+
+    /// Changes may be missed: a lane that should have gone on is looked for in the store.
+    pub(super) async fn look_if_late(&mut self, id: &LaneId) {
+        let now = self.deps.clock.now();
+        let Some(lane) = self.lanes.get(id) else { return };
+        let Some(tail) = lane.log.tail().filter(|t| !t.end) else { return };
+        let late = now.since(tail.listed_at) > lane.target();
+        if late && self.in_fleet() && now.since(lane.looked_at) > lane.target() / 2 {
+            self.look_for_newer(id).await;
+        }
+    }
+
+    async fn look_for_newer(&mut self, id: &LaneId) {
+        let now = self.deps.clock.now();
+        let Some(lane) = self.lanes.get_mut(id).filter(|l| l.unsaved == 0) else { return };
         lane.looked_at = now;
         let tail = lane.log.tail().map(|t| t.msn);
         let Ok(newer) = self.deps.store.newer(id, tail).await else { return };
         if !newer.is_empty() {
             self.take_over(id, newer).await;
+            self.advance(id);
             self.list(id, true).await;
         }
     }
 
-    /// The bytes of another process's step are in the directory that both have.
-    async fn find_bytes(&self, id: &LaneId, step: &Step) {
-        let Some(lane) = self.lanes.get(id) else { return };
-        let header = lane.log.header();
-        let keep =
-            self.deps.clock.now().plus(header.window.min(header.depth_held) + header.target() * 10);
-        for held in step.held() {
-            self.deps.segments.find(held, keep).await;
+    /// Several proxies carry the lanes of this store.
+    pub(super) fn in_fleet(&self) -> bool {
+        self.deps.fleet.own_id().is_some()
+    }
+
+    /// Moves the edge up to the last step that can be listed. Returns when to look again, and whether it moved.
+    pub(super) fn advance(&mut self, id: &LaneId) -> (Option<UnixMs>, bool) {
+        let now = self.deps.clock.now();
+        let others = self.deps.fleet.others() > 0;
+        let Some(lane) = self.lanes.get_mut(id) else { return (None, false) };
+        let before = lane.edge;
+        let (target, segments) = (lane.target(), &self.deps.segments);
+        lane.coming.retain(|_, coming| {
+            coming.missing.retain(|held| !segments.has(held.hash));
+            if coming.missing.is_empty() {
+                self.deps.observer.copied(id, Some(now.since(coming.heard)));
+            }
+            let given_up = coming.late && now.since(coming.heard) > target * 3;
+            !(coming.missing.is_empty() || given_up)
+        });
+        let mut wake = None;
+        let first = before.map_or_else(|| lane.log.first(), |edge| Some(edge.next()));
+        for step in first.into_iter().flat_map(|first| lane.log.from(first)) {
+            if let Some(coming) = lane.coming.get_mut(&step.msn) {
+                // Somebody else has to have them by then, or the list would name what nobody can give.
+                let due = coming.heard.plus(if others { target / 2 } else { target });
+                if now < due {
+                    wake = Some(due);
+                    break;
+                }
+                let was_late = std::mem::replace(&mut coming.late, true);
+                if lane.catching_up.is_some_and(|to| step.msn <= to) {
+                    // Of what was listed before this process carried the lane nobody else may hold it.
+                    let shares = step.shares.iter().zip(&mut lane.held_from);
+                    let of = |share: &Share| share.entries.iter().any(|e| coming.needs(e));
+                    shares.filter(|(share, _)| of(share)).for_each(|(_, at)| *at = step.msn.next());
+                } else if !was_late {
+                    self.deps.observer.copied(id, None);
+                    tracing::info!(lane = %id, msn = %step.msn, packager = %step.packager, "listed before it is held: served through its holder");
+                }
+            }
+            lane.edge = Some(step.msn);
+        }
+        lane.catching_up = lane.catching_up.filter(|to| lane.edge.is_none_or(|edge| edge < *to));
+        (wake, lane.edge != before)
+    }
+
+    /// Tells the other proxies which renditions are wanted here, and hears what is wanted there. `every`: where
+    /// nothing has changed here.
+    pub(super) async fn share_wanted(&mut self, id: &LaneId, every: Duration) {
+        if !self.in_fleet() {
+            return;
+        }
+        let now = self.deps.clock.now();
+        let within = self.settings.idle_after;
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let wanted = lane.shared.asked_since(now.minus(within));
+        let told = now.since(lane.told_at);
+        let new = wanted.iter().zip(&lane.told).any(|(wanted, told)| *wanted && !told);
+        if told < every && !(new && told >= LOOK_AGAIN) {
+            return;
+        }
+        lane.told_at = now;
+        lane.told.clone_from(&wanted);
+        let places: Vec<usize> =
+            wanted.iter().enumerate().filter(|(_, w)| **w).map(|(r, _)| r).collect();
+        let answer = self.deps.store.want(id, &places, now, within).await;
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        // While nobody can be asked, what was wanted is.
+        let known = |r: &usize| lane.wanted_elsewhere.get(*r).is_some_and(|at| at.0 > 0);
+        let all = answer.unwrap_or_else(|_| (0..wanted.len()).filter(known).collect());
+        for r in all {
+            if let Some(at) = lane.wanted_elsewhere.get_mut(r) {
+                *at = now;
+            }
         }
     }
+
+    /// The same, when it is due.
+    pub(super) async fn share_wanted_if_due(&mut self, id: &LaneId) {
+        self.share_wanted(id, TELL_WANTED).await;
+    }
+
+    /// Another proxy of the zone fetches this stream for all of them, and steps do come: what is new is left to
+    /// others until it is late.
+    pub(super) fn left_to_others(&self, id: &LaneId) -> Option<(PackagerId, UnixMs)> {
+        let now = self.deps.clock.now();
+        let lane = self.lanes.get(id)?;
+        let tail = lane.log.tail()?;
+        self.deps.fleet.fetcher(&self.key)?;
+        let heard = lane.elsewhere.filter(|heard| now.since(*heard) < lane.target() * 2)?;
+        let late = tail.listed_at.max(heard).plus(lane.target() * 23 / 20);
+        (now < late).then(|| (tail.packager.clone(), late))
+    }
+
+    /// Steps that this proxy is about to append name it as their holder.
+    pub(super) fn held_here(&self, mut steps: Vec<Step>) -> Vec<Step> {
+        if let Some(own) = self.deps.fleet.own_id() {
+            for step in &mut steps {
+                step.holders = vec![own.clone()];
+            }
+        }
+        steps
+    }
+}
+
+/// What is new of the lane's packager is fetched and appended by others.
+pub(super) fn leave_to_others(
+    mut decision: Decision,
+    packager: &PackagerId,
+    late: UnixMs,
+) -> Decision {
+    if let Action::Append(steps) = &decision.action
+        && steps.iter().any(|step| step.splice.is_some())
+    {
+        return decision;
+    }
+    decision.action = Action::Wait;
+    decision.why = "another proxy of the zone fetches it";
+    let theirs = |want: &Want| want.packager == *packager && want.what.is_segment();
+    decision.wants.retain(|want| !theirs(want));
+    decision.wake = decision.wake.min(late);
+    decision
 }

@@ -267,20 +267,21 @@ impl Lane {
         self.header.renditions.iter().position(|r| r.id == *id).ok_or(Refusal::NoRendition)
     }
 
-    /// Prints what the log holds for each rendition from its `first` on (none: nothing to list
-    /// yet), and lets those who wait know.
-    pub(super) fn publish(&self, log: &Log, first: &[Option<OutputMsn>]) {
+    /// Prints what the log holds for each rendition from its `first` (none: nothing to list yet) to the
+    /// `edge`, and lets those who wait know. What comes after the edge can be asked for by who has seen it
+    /// at another proxy.
+    pub(super) fn publish(&self, log: &Log, first: &[Option<OutputMsn>], edge: OutputMsn) {
         self.index(log);
         for (slot, (r, first)) in self.printed.iter().zip(first.iter().enumerate()) {
             let known = |msn| self.on_demand(r, msn);
-            match first.and_then(|f| print_with(log, r, f, &known)) {
+            match first.and_then(|f| print_with(log, r, f..=edge, &known)) {
                 Some(text) if slot.load().as_ref().is_some_and(|p| p.body == text) => {}
                 Some(text) => slot.store(Some(Arc::new(Printed::new(text)))),
                 // Nobody had asked for it for long, so nothing is held: the next to ask waits.
                 None => slot.store(None),
             }
         }
-        let until = match log.tail() {
+        let until = match log.get(edge) {
             Some(tail) if tail.end => u64::MAX,
             Some(tail) => tail.listed_at.plus(self.header.target() * LAST_GOOD).0,
             None => return,

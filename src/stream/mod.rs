@@ -8,12 +8,14 @@
 //! `reading`), opens lanes (`choosing` where, `opening`, `frozen`), carries them on (`carry`, `fetching`, `taking`;
 //! `inside` looks into what came; `barring` says with whom not),
 //! fetches again what is listed and not held (`recall`), keeps the store's copy of the logs
-//! (`saving`) and follows what other proxies append (`following`, with the bytes of its `fleet`); `admission` asks whether a viewer is let in; `lane` what viewers' requests read; `status` what
+//! (`saving`) and follows what other proxies append (`hearing`, `following`, `bringing`, with the bytes of its
+//! `fleet`; `loading` for lanes that others opened); `admission` asks whether a viewer is let in; `lane` what viewers' requests read; `status` what
 //! operators see, `usage` what each pool takes.
 
 mod admission;
 mod asking;
 mod barring;
+mod bringing;
 mod carry;
 mod choosing;
 mod clock;
@@ -21,8 +23,10 @@ mod fetching;
 mod fleet;
 mod following;
 mod frozen;
+mod hearing;
 mod inside;
 mod lane;
+mod loading;
 mod observer;
 mod opening;
 mod pace;
@@ -31,6 +35,7 @@ mod recall;
 mod saving;
 mod scouting;
 mod settings;
+mod siblings;
 mod source;
 mod status;
 mod streams;

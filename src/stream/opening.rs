@@ -14,13 +14,18 @@ use super::usage::LaneRoom;
 use super::worker::{Answer, Worker};
 use super::{Lane, Refusal};
 
-use crate::model::lane::{EMPTY_SUBTITLES, Entry, Header, Held, Log};
-use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
+use crate::model::lane::{EMPTY_SUBTITLES, Header, Log};
+use crate::model::names::{LaneId, PackagerId, UnixMs};
 use crate::model::playlist::Extent;
 use crate::model::rendition::{Kind, Rendition};
 
 /// Stored lanes that are looked at when new viewers come: the newest.
 const RECOLLECTED: usize = 8;
+
+/// Lanes that other proxies may have opened meanwhile are looked for so often at the most.
+const LOOK_FOR_LANES: Duration = Duration::from_secs(1);
+/// Lanes that opened for the same viewers at the same moment, at two proxies: the first is for all.
+const SAME_MOMENT: Duration = Duration::from_secs(20);
 
 /// A lane, or why there is none, and the packager that it is on.
 type Admitted = (Result<Arc<Lane>, Refusal>, Option<PackagerId>);
@@ -38,8 +43,7 @@ impl Worker {
             self.reopen(now, &choice, &zone).await;
         }
         let zones: BTreeSet<Arc<str>> = self.joining.iter().map(|j| j.zone.clone()).collect();
-        if !zones.is_empty() && !self.recollected {
-            self.recollected = true;
+        if zones.iter().any(|zone| !self.has_lane(zone)) && !self.recollected_since(now) {
             self.recollect().await;
         }
         for zone in zones {
@@ -56,13 +60,43 @@ impl Worker {
         let waited = since.map_or(Duration::ZERO, |since| now.since(since));
         let late = waited >= PATIENCE;
         match self.choose_new(now, waited, zone) {
-            Choice::Wait => late.then_some((Err(Refusal::NoPackager), None)),
-            Choice::Refuse(refusal) => Some((Err(refusal), None)),
+            Choice::Wait if !late => None,
+            Choice::Wait => Some(self.carried_by_others(now, zone, Refusal::NoPackager)),
+            Choice::Refuse(refusal) => Some(self.carried_by_others(now, zone, refusal)),
             Choice::Open(id) => match self.open_on(now, &id, zone, waited).await {
                 Some(result) => Some((result, Some(id))),
                 None => late.then_some((Err(Refusal::NotReady), None)),
             },
         }
+    }
+
+    /// No packager can be reached from here, and yet a lane goes on, by proxies that can.
+    fn carried_by_others(&self, now: UnixMs, zone: &str, refusal: Refusal) -> Admitted {
+        let goes_on = |lane: &&Carried| {
+            let header = lane.log.header();
+            let tail = lane.log.tail().filter(|t| !t.end);
+            let recent = tail.is_some_and(|t| now.since(t.listed_at) < header.target() * 3);
+            header.zone == zone && recent && self.place(zone).is_of(&header.multivariant)
+        };
+        let lane = self.lanes.values().filter(|_| self.in_fleet()).find(goes_on);
+        match lane {
+            Some(lane) => {
+                let on = lane.log.tail().map(|t| t.packager.clone());
+                (Ok(lane.shared.clone()), on)
+            }
+            None => (Err(refusal), None),
+        }
+    }
+
+    /// There is a lane here that new viewers of the zone could join.
+    fn has_lane(&self, zone: &str) -> bool {
+        self.sources.keys().any(|id| self.open_lane(id, zone).is_some())
+    }
+
+    /// The lanes of other processes were looked for: once, and of a fleet a moment ago.
+    fn recollected_since(&self, now: UnixMs) -> bool {
+        let recent = |at: UnixMs| !self.in_fleet() || now.since(at) < LOOK_FOR_LANES;
+        self.recollected_at.is_some_and(recent)
     }
 
     fn answer(
@@ -109,6 +143,13 @@ impl Worker {
         if self.siblings_pending(waited) || incomplete || source.is_some_and(Source::shallow) {
             return None;
         }
+        // Another proxy may have opened one since.
+        if self.in_fleet() && !self.recollected_since(now) {
+            self.recollect().await;
+            if let Some(lane) = self.open_lane(id, zone) {
+                return Some(Ok(lane.shared.clone()));
+            }
+        }
         let lane = LaneId::new(format!("{id}-{:08x}", self.deps.random_u32()));
         let header = match self.header(now, id, lane, zone, false).await {
             Ok(header) => header?,
@@ -137,6 +178,7 @@ impl Worker {
 
     /// The lanes that an earlier process opened, and that new viewers could join still.
     async fn recollect(&mut self) {
+        self.recollected_at = Some(self.deps.clock.now());
         let Ok(lanes) = self.deps.store.lanes_of(&self.key).await else { return };
         for id in lanes.iter().rev().take(RECOLLECTED) {
             if self.lanes.contains_key(id) {
@@ -165,12 +207,16 @@ impl Worker {
     ) -> Result<Arc<Lane>, Refusal> {
         let header = match self.deps.store.create(&header).await {
             Ok(header) => header,
+            // Viewers are served on; the store gets it with its first steps once it answers.
             Err(error) => {
-                tracing::warn!(stream = %self.key, %error, "no lane can be opened");
+                tracing::warn!(stream = %self.key, lane = %header.lane, %error, "a lane opens without the store");
                 self.deps.observer.store_failed();
-                return Err(Refusal::NotReady);
+                header
             }
         };
+        if let Some(first) = self.opened_by_another(&header).await {
+            return Ok(first);
+        }
         let header = Arc::new(header);
         let now = self.deps.clock.now();
         let shared = Arc::new(Lane::new(header.clone(), self.deps.clock));
@@ -197,8 +243,39 @@ impl Worker {
         Ok(shared)
     }
 
+    /// Two proxies open a lane for the same viewers at the same moment: the one that the store took first is for
+    /// the viewers of both, and nobody ever hears of the other.
+    async fn opened_by_another(&mut self, own: &Header) -> Option<Arc<Lane>> {
+        if !self.in_fleet() || own.reopened() {
+            return None;
+        }
+        let lanes = self.deps.store.lanes_of(&self.key).await.ok()?;
+        let at = lanes.iter().position(|id| *id == own.lane)?;
+        let before = lanes.get(at.saturating_sub(RECOLLECTED)..at)?;
+        for id in before.iter().filter(|id| opened_on(id) == opened_on(&own.lane)) {
+            if self.lanes.contains_key(id) {
+                continue;
+            }
+            let Ok(Some(stored)) = self.deps.store.load(id).await else { continue };
+            let header = &stored.header;
+            let apart = header.opened_at.signed_since(own.opened_at).unsigned_abs();
+            let same = header.zone == own.zone
+                && header.multivariant == own.multivariant
+                && Duration::from_millis(apart) < SAME_MOMENT
+                && stored
+                    .steps
+                    .last()
+                    .is_none_or(|t| !t.end && opened_on(id).as_ref() == Some(&t.packager));
+            if same && let Some(lane) = self.load(id).await {
+                lane.shared.ask(0);
+                return Some(lane.shared.clone());
+            }
+        }
+        None
+    }
+
     /// What stands in for subtitles has to be held like all that is listed.
-    async fn hold_empty_subtitles(&self, header: &Header) {
+    pub(super) async fn hold_empty_subtitles(&self, header: &Header) {
         if header.renditions.iter().any(|r| r.traits.kind == Kind::Subtitles) {
             let until = self.deps.clock.now().plus(header.target() * 20);
             let bytes = Bytes::from_static(EMPTY_SUBTITLES);
@@ -225,81 +302,6 @@ impl Worker {
         let now = self.deps.clock.now();
         self.reopening.entry(id.clone()).or_insert(now);
         self.slot.wait_for(id, answer);
-    }
-
-    pub(super) async fn load(&mut self, id: &LaneId) -> Option<&Carried> {
-        let stored = match self.deps.store.load(id).await {
-            Ok(stored) => stored?,
-            Err(error) => {
-                tracing::warn!(lane = %id, %error, "its log cannot be read");
-                return None;
-            }
-        };
-        if stored.header.stream != self.key {
-            return None;
-        }
-        let header = Arc::new(stored.header);
-        let mut log = Log::new(header.clone());
-        for step in stored.steps {
-            if let Err(error) = log.push(step) {
-                tracing::warn!(lane = %id, %error, "its log is damaged");
-                return None;
-            }
-        }
-        self.hold_empty_subtitles(&header).await;
-        let shared = Arc::new(Lane::new(header, self.deps.clock));
-        let mut lane = Carried::new(shared.clone(), log, opened_on(id), self.deps.clock.now());
-        self.find_assets(&lane.log).await;
-        for r in 0..lane.held_from.len() {
-            let from = self.held_from(&lane.log, r).await;
-            if let Some(slot) = lane.held_from.get_mut(r) {
-                *slot = from;
-            }
-        }
-        tracing::info!(lane = %id, stream = %self.key, steps = lane.log.steps().len(), "lane loaded");
-        self.slot.remember(id, shared, self.deps.lane_room_anyway());
-        self.lanes.insert(id.clone(), lane);
-        self.lanes.get(id)
-    }
-
-    /// Init segments, keys and session resources that another process put into the directory.
-    async fn find_assets(&self, log: &Log) {
-        let header = log.header();
-        let held = header.window.min(header.depth_held);
-        let keep = self.deps.clock.now().plus(held + header.target() * 10);
-        let mut assets: Vec<Held> = header.resources.iter().map(|r| r.held).collect();
-        let entries = log.steps().flat_map(|s| &s.shares).flat_map(|share| &share.entries);
-        assets.extend(entries.flat_map(Entry::assets));
-        assets.sort_unstable_by_key(|held| held.hash);
-        assets.dedup();
-        for held in assets {
-            self.deps.segments.find(held, keep).await;
-        }
-    }
-
-    /// The first step from which on this process holds every one of a rendition.
-    async fn held_from(&self, log: &Log, r: usize) -> OutputMsn {
-        let mut from = log.next_msn();
-        let held = log.header().window.min(log.header().depth_held);
-        let keep = self.deps.clock.now().plus(held + log.header().target() * 10);
-        let held_first = log.held_first();
-        for step in log.steps().rev() {
-            if step.end {
-                continue;
-            }
-            if !step.lists(r) {
-                break;
-            }
-            // What lies deeper is fetched when it is asked for.
-            let held = step.entries(r).iter().filter_map(|e| e.held);
-            for held in held.filter(|_| Some(step.msn) >= held_first) {
-                if !self.deps.segments.find(held, keep).await {
-                    return from;
-                }
-            }
-            from = step.msn;
-        }
-        from
     }
 
     /// Opens lanes anew whose logs are lost, and tells those who wait for them.
@@ -331,6 +333,6 @@ impl Worker {
 }
 
 /// The packager that a lane opened on, as its id says.
-fn opened_on(id: &LaneId) -> Option<PackagerId> {
+pub(super) fn opened_on(id: &LaneId) -> Option<PackagerId> {
     id.as_str().rsplit_once('-').map(|(packager, _)| PackagerId::new(packager))
 }

@@ -2,31 +2,28 @@
 //! packager that listed them, and where it cannot give them of a sibling that has the same
 //! content. Best effort: a packager keeps as much as it likes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::fetching::{looks_right, outcome};
-use super::reading::{self, Place};
+use super::siblings::{Alike, Found, Sibling};
 use super::source::Source;
 use super::worker::{Event, Worker};
 use super::{Deps, inside};
-use crate::model::lane::{
-    Cut, Header, Held, Listed, Part, Resource, Source as At, Step, Track, What,
-};
-use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, PackagerMsn, UnixMs};
-use crate::model::playlist::{Extent, Limits, Variables};
+use crate::model::lane::{Cut, Header, Held, Part, Resource, Source as At, Step, Track, What};
+use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, ProxyId, UnixMs};
+use crate::model::playlist::{Extent, Limits};
 
 /// Segments that are fetched at once for one stream; who asks for more is told to come again.
 const PENDING_MAX: usize = 64;
 /// One packager's time to answer: two have to fit into what players wait.
-const DEADLINE: Duration = Duration::from_secs(4);
+pub(super) const DEADLINE: Duration = Duration::from_secs(4);
+/// Proxies have it in memory, or not at all.
+const PROXY_DEADLINE: Duration = Duration::from_secs(2);
 /// What was fetched is held so long for those who ask next.
 const KEPT: Duration = Duration::from_secs(120);
-/// Two segments whose ends and lengths are no further apart are cut alike.
-const ALIKE: Duration = Duration::from_millis(400);
 
 /// Of what was listed when a lane opened so many segments are fetched at a time, so that it takes
 /// nothing from what plays.
@@ -53,7 +50,7 @@ pub struct Spot {
 }
 
 /// All that is needed to get one segment again.
-struct Recall {
+pub(super) struct Recall {
     /// Where the log says that it came from.
     from: PackagerId,
     what: What,
@@ -66,6 +63,8 @@ struct Recall {
     /// How the entry is made of it, and what it must be then.
     tail: Option<(Cut, Held)>,
     siblings: Vec<Sibling>,
+    /// The entry's bytes, and the proxies that hold them.
+    held: Option<(Held, Vec<ProxyId>)>,
 }
 
 /// Whether the run that listed a segment is still the packager's: after a restart the same names
@@ -76,32 +75,6 @@ enum Run {
     If(Resource, Held),
     /// Nobody can tell any more.
     Unknown,
-}
-
-/// Another packager that may have the same content.
-struct Sibling {
-    id: PackagerId,
-    hosts: Vec<String>,
-    /// Its media playlist of the rendition.
-    path: String,
-    entry: Arc<str>,
-    variables: Variables,
-    by: Alike,
-}
-
-/// How the same content is found on another packager.
-enum Alike {
-    /// Both have one recording: the segment of that number and length, once another of it (number
-    /// and bytes) has proven that they have.
-    Number(PackagerMsn, Duration, Option<(PackagerMsn, Held)>),
-    /// By when it ended, told by when the sibling's own segment of that number did.
-    Moment { ended: UnixMs, length: Duration, anchor: (PackagerMsn, UnixMs) },
-}
-
-/// What stands on a sibling in the place of a segment.
-struct Found {
-    resource: Resource,
-    map: Option<Resource>,
 }
 
 impl Worker {
@@ -146,7 +119,7 @@ impl Worker {
         }
     }
 
-    fn recall(&self, spot: &Spot) -> Option<Recall> {
+    pub(super) fn recall(&self, spot: &Spot) -> Option<Recall> {
         let lane = self.lanes.get(&spot.lane)?;
         let header = lane.log.header();
         let (step, at) = lane.log.find(spot.rendition, spot.msn)?;
@@ -169,7 +142,8 @@ impl Worker {
         let siblings = siblings.collect();
         let run = if expected.is_some() { Run::GoesOn } else { self.run_of(header, step, spot) };
         let map = entry.map.as_ref().map(|m| m.held);
-        Some(Recall { from: step.packager.clone(), what, expected, run, map, tail, siblings })
+        let held = entry.held.map(|held| (held, step.holders.clone()));
+        Some(Recall { from: step.packager.clone(), what, expected, run, map, tail, siblings, held })
     }
 
     fn sibling(
@@ -288,7 +262,37 @@ impl Worker {
 }
 
 impl Recall {
+    /// Of an init segment or a key.
+    pub(super) const fn of_asset(from: PackagerId, at: Resource, held: Held) -> Self {
+        Self {
+            from,
+            what: What::Asset { at, key_of_16: false },
+            expected: Some(held),
+            run: Run::GoesOn,
+            map: None,
+            tail: None,
+            siblings: Vec::new(),
+            held: None,
+        }
+    }
+
+    /// What its packager gives, where that is what it was.
+    pub(super) async fn of_packager(&self, deps: &Deps, deadline: Duration) -> Option<Bytes> {
+        let bytes = self.bytes_of(deps, &self.from, &self.what);
+        let bytes = tokio::time::timeout(deadline, bytes).await.ok()??;
+        self.cut(deps, bytes).await
+    }
+
+    /// What another proxy holds of it.
+    async fn of_proxy(&self, deps: &Deps) -> Option<Bytes> {
+        let (held, holders) = self.held.as_ref().filter(|_| deps.fleet.others() > 0)?;
+        deps.fleet.bytes(*held, holders, PROXY_DEADLINE).await
+    }
+
     async fn get(self, deps: &Deps, limits: &Limits) -> (Recalled, Learnt) {
+        if let Some(bytes) = self.of_proxy(deps).await {
+            return (keep(deps, bytes).await, Learnt::new());
+        }
         let goes_on = match &self.run {
             Run::GoesOn => true,
             Run::If(at, held) => {
@@ -366,53 +370,4 @@ async fn keep(deps: &Deps, bytes: Bytes) -> Recalled {
         let _ = deps.segments.put(bytes.clone(), deps.clock.now().plus(KEPT)).await;
     }
     Some((held, bytes))
-}
-
-impl Sibling {
-    async fn find(&self, deps: &Deps, limits: &Limits) -> Option<Found> {
-        let answer = deps.playlist(&self.id, &self.path, DEADLINE / 2).await.ok()?;
-        let place = Place {
-            base: &self.path,
-            hosts: &self.hosts,
-            entry: &self.entry,
-            variables: &self.variables,
-        };
-        let read = reading::read(&answer.body, &place, limits, true).ok()?;
-        let all = read.deep.unwrap_or_default().into_iter().chain(read.snapshot.segments);
-        let all: Vec<Listed> = all.collect();
-        if let Alike::Number(_, _, Some((msn, held))) = &self.by {
-            let proof = all.iter().find(|l| l.segment.msn == *msn)?;
-            let hash = deps.hash_of(&self.id, &proof.resource, DEADLINE / 2).await;
-            if hash != Some(held.hash) {
-                return None;
-            }
-        }
-        self.by.among(&all)
-    }
-}
-
-impl Alike {
-    fn among(&self, all: &[Listed]) -> Option<Found> {
-        let found = |l: &Listed| Found { resource: l.resource.clone(), map: l.map.clone() };
-        let near = |a: Duration, b: Duration| a.abs_diff(b) <= ALIKE;
-        match *self {
-            Self::Number(msn, length, _) => {
-                let same = |l: &&Listed| l.segment.msn == msn && near(l.segment.duration, length);
-                all.iter().find(same).map(found)
-            }
-            Self::Moment { ended, length, anchor: (msn, at) } => {
-                let anchor = all.iter().position(|l| l.segment.msn == msn)?;
-                let mut end = at;
-                // Back from the anchor, whose end is known.
-                for listed in all.iter().take(anchor + 1).rev() {
-                    let apart = Duration::from_millis(end.signed_since(ended).unsigned_abs());
-                    if apart <= ALIKE && near(listed.segment.duration, length) {
-                        return Some(found(listed));
-                    }
-                    end = end.minus(listed.segment.duration);
-                }
-                None
-            }
-        }
-    }
 }

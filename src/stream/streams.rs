@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
@@ -14,10 +15,12 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
 
 use super::admission::Lately;
+use super::hearing::{Carriers, hear};
 use super::recall::{Recalled, Spot};
 use super::usage::{Counted, LaneRoom, PoolUse, Usage};
 use super::worker::{Answer, Event, Worker};
 use super::{Capacity, Clock, Fleet, Lane, Observer, PoolSettings, Refusal, StreamStatus};
+use crate::model::lane::Held;
 use crate::model::names::{
     LaneId, OutputMsn, PackagerId, PoolName, RenditionId, StreamKey, UnixMs,
 };
@@ -30,6 +33,11 @@ use crate::store::{LaneStore, StoredLane};
 const INBOX: usize = 1024;
 /// A lane found for one new viewer is given to others for this long without asking again.
 const OPEN_FOR: Duration = Duration::from_secs(1);
+
+/// What is not held here other proxies give within so long.
+const ELSEWHERE: Duration = Duration::from_secs(2);
+/// And then it is kept for so long.
+const KEPT: Duration = Duration::from_secs(120);
 
 /// What streams are carried with.
 pub struct Parts {
@@ -74,6 +82,8 @@ pub(super) struct Deps {
     settings: Arc<ArcSwap<HashMap<PoolName, Arc<PoolSettings>>>>,
     hosts: Arc<ArcSwap<HashMap<PackagerId, Vec<String>>>>,
     rng: Arc<Mutex<StdRng>>,
+    /// Who carries each lane: hears of what others append to it.
+    carriers: Arc<Carriers>,
     /// Of all pools.
     lanes: Arc<AtomicUsize>,
     /// Of this pool.
@@ -136,9 +146,11 @@ impl Slot {
     }
     pub fn remember(&self, id: &LaneId, lane: Arc<Lane>, room: LaneRoom) {
         self.lanes.insert(id.clone(), (lane, room));
+        self.deps.carriers.insert(id.clone(), self.inbox.clone());
     }
     pub fn forget(&self, id: &LaneId) {
         self.lanes.remove(id);
+        self.deps.carriers.remove(id);
         self.open.clear();
     }
     pub fn wait_for(&self, id: LaneId, answer: Answer) {
@@ -177,6 +189,8 @@ pub struct Streams {
     pub(super) lately: Lately,
     /// As many as there were in the configuration.
     pools: DashMap<PoolName, Arc<PoolUse>>,
+    /// What other processes do is listened to, from the first stream on.
+    hears: AtomicBool,
 }
 
 impl Streams {
@@ -197,6 +211,7 @@ impl Streams {
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             hosts: Arc::new(ArcSwap::from_pointee(parts.hosts)),
             rng: Arc::new(Mutex::new(StdRng::seed_from_u64(parts.seed))),
+            carriers: Arc::default(),
             lanes: Arc::default(),
             own_lanes: Arc::default(),
         };
@@ -205,6 +220,7 @@ impl Streams {
             slots: DashMap::new(),
             lately: Lately::default(),
             pools: DashMap::new(),
+            hears: AtomicBool::new(false),
         })
     }
 
@@ -286,6 +302,18 @@ impl Streams {
         recalled.await.ok()?
     }
 
+    /// Bytes that are listed and not held here, from another proxy: init segments and keys of a step that was
+    /// heard of. They are kept for those who ask next.
+    pub async fn bytes_elsewhere(&self, held: Held) -> Option<Bytes> {
+        let fleet = &self.deps.fleet;
+        if fleet.others() == 0 {
+            return None;
+        }
+        let bytes = fleet.bytes(held, &[], ELSEWHERE).await?;
+        let _ = self.deps.segments.put(bytes.clone(), self.deps.clock.now().plus(KEPT)).await;
+        Some(bytes)
+    }
+
     /// How many streams are watched, and how many lanes carried.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
@@ -331,6 +359,9 @@ impl Streams {
         self.slots.retain(|_, s| !s.closed.load(Ordering::Acquire));
         if self.slots.len() >= self.deps.capacity.streams {
             return Err(Refusal::Limit("limits.streams"));
+        }
+        if !self.hears.swap(true, Ordering::AcqRel) {
+            tokio::spawn(hear(self.deps.store.changes(), self.deps.carriers.clone()));
         }
         let slot = self.slots.entry(stream.clone());
         let slot = slot.or_insert_with(|| Self::start(stream, &pool.deps, watching));

@@ -30,19 +30,29 @@ impl Worker {
             self.tell_splice(id, &step, splice, own);
         }
         self.tell_gaps(id, &step);
+        let fleet = self.in_fleet();
         let Some(lane) = self.lanes.get_mut(id) else { return };
+        let brought = lane.coming.contains_key(&msn);
+        if !own {
+            lane.elsewhere = Some(now);
+        } else if step.splice.is_some() {
+            lane.elsewhere = None;
+        }
         for (r, share) in step.shares.iter().enumerate() {
             let segments = &self.deps.segments;
             let has = |e: &Entry| {
                 let bytes = e.held.map_or(e.listed(), |h| segments.has(h.hash));
                 bytes && e.assets().all(|held| segments.has(held.hash))
             };
-            let held = share.entries.iter().all(has);
+            // What another proxy holds is brought here before it is listed.
+            let comes = |e: &Entry| brought && e.listed();
+            let held = share.entries.iter().all(|e| has(e) || comes(e));
             if let Some(from) = lane.held_from.get_mut(r).filter(|_| !held) {
                 *from = msn.next();
             }
-            let given = held && !share.entries.is_empty();
-            if let Some(at) = lane.held_elsewhere.get_mut(r).filter(|_| given && !own) {
+            // Proxies of a fleet tell each other what they want.
+            let given = held && !share.entries.is_empty() && !own && !fleet;
+            if let Some(at) = lane.wanted_elsewhere.get_mut(r).filter(|_| given) {
                 *at = now;
             }
         }

@@ -4,7 +4,7 @@
 //! A turn: take what came, refresh what is due, let each lane go on (`carry`), open what was
 //! asked for (`opening`), sleep until something is due.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use super::recall::{Learnt, Recalled, Spot};
 use super::source::{Session, Source};
 use super::usage::Counted;
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
-use crate::model::lane::{Observed, SessionResource};
+use crate::model::lane::{Observed, SessionResource, Skew};
 use crate::model::media::Keyframe;
-use crate::model::names::{ContentHash, LaneId, PackagerId, StreamKey, UnixMs};
+use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
 use crate::packagers::CarriedLane;
 use crate::store::StoredLane;
@@ -69,6 +69,10 @@ pub enum Event {
     Recalled(Spot, Recalled, Learnt),
     /// Another process may have appended to this lane.
     Newer(LaneId, oneshot::Sender<()>),
+    /// Another process changed this lane, and its tail is this now, where that was told.
+    Changed(LaneId, Option<OutputMsn>),
+    /// The bytes of another proxy's step are held, or nobody gave them.
+    Brought(ContentHash),
     /// Another proxy asks for a lane's log.
     Log(LaneId, oneshot::Sender<Option<StoredLane>>),
     /// Somebody asked for something: look again.
@@ -93,14 +97,18 @@ pub struct Worker {
     pub(super) scouted: Vec<PackagerId>,
     /// Who did not work when it was watched last, and when.
     pub(super) unfit: BTreeMap<PackagerId, UnixMs>,
-    /// The lanes of an earlier process were looked for.
-    pub(super) recollected: bool,
+    /// When the lanes of other processes were last looked for.
+    pub(super) recollected_at: Option<UnixMs>,
     /// What is being fetched, with the runs that each rendition was in when it began.
     pub(super) fetching: HashMap<Fetch, Vec<(usize, u32)>>,
     /// Packagers that have proven to have the file that a rendition of a lane is, and until when
     /// that is believed.
     pub(super) same_files: HashMap<(LaneId, usize, PackagerId), UnixMs>,
     pub(super) recalls: HashMap<Spot, Vec<oneshot::Sender<Recalled>>>,
+    /// What is on its way from other proxies, or from packagers because of them.
+    pub(super) bringing: HashSet<ContentHash>,
+    /// By how much the clocks of other proxies are off.
+    pub(super) skew: Skew,
     pub(super) asked_at: UnixMs,
     /// A store that failed is left alone until then.
     pub(super) store_retry_at: UnixMs,
@@ -132,10 +140,12 @@ impl Worker {
             expected: None,
             scouted: Vec::new(),
             unfit: BTreeMap::new(),
-            recollected: false,
+            recollected_at: None,
             fetching: HashMap::new(),
             same_files: HashMap::new(),
             recalls: HashMap::new(),
+            bringing: HashSet::new(),
+            skew: Skew::default(),
             rng,
         }
     }
@@ -235,6 +245,8 @@ impl Worker {
                 self.take_newer(&id).await;
                 let _ = answer.send(());
             }
+            Event::Changed(id, tail) => self.take_change(&id, tail).await,
+            Event::Brought(hash) => self.take_brought(hash),
             Event::Log(id, answer) => {
                 let _ = answer.send(self.lanes.get(&id).map(Carried::stored));
             }

@@ -25,9 +25,9 @@ fn with_example(line: &str) -> Option<String> {
     before.trim().is_empty().then(|| format!("{before}{rest}"))
 }
 
-/// Lists whose default is empty.
+/// Lists whose default is empty, and what is of two kinds.
 fn has_default_and_example(line: &str) -> bool {
-    let lists = ["#token_keys", "#trusted_proxies", "#auth_queries", "#auth_headers"];
+    let lists = ["#store", "#token_keys", "#trusted_proxies", "#auth_queries", "#auth_headers"];
     lists.iter().any(|list| line.trim_start().starts_with(list))
 }
 

@@ -227,6 +227,8 @@ impl Bench {
             wanted: &vec![true; self.held_from.len()],
             candidates: &candidates,
             carried_since: self.log.header().opened_at,
+            elsewhere: None,
+            fleet: false,
             end_after: Duration::from_secs(600),
             overlap: false,
         })
@@ -259,7 +261,8 @@ impl Bench {
     }
 
     fn watch(&mut self) {
-        let Some(window) = self.log.window_first(self.at(), Duration::ZERO) else { return };
+        let Some(edge) = self.log.tail().map(|t| t.msn) else { return };
+        let Some(window) = self.log.window_first(self.at(), Duration::ZERO, edge) else { return };
         for r in 0..self.held_from.len() {
             let first = window.max(self.held_from[r]).max(self.first[r]);
             let Some(text) = print(&self.log, r, first) else { continue };

@@ -11,6 +11,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::JoinSet;
 
 use crate::fixture::{FIRST, before, header, step, stream};
+use crate::server::HUNG;
 
 type Store = Arc<dyn LaneStore>;
 
@@ -127,17 +128,48 @@ pub async fn many_writers_have_one_winner_per_number(one: Store, two: Store) {
     }
 }
 
-pub async fn lanes_come_in_the_order_of_opening(one: Store, two: Store) {
-    for (lane, opened_at) in [("z", 5), ("b", 7), ("a", 7), ("y", 6)] {
+/// Whatever clocks say, which may differ between proxies.
+pub async fn lanes_come_in_the_order_of_taking(one: Store, two: Store) {
+    for (n, (lane, opened_at)) in (0..).zip([("z", 5), ("b", 7), ("a", 7), ("y", 6)]) {
         let mut h = header(lane);
         h.opened_at = UnixMs(opened_at);
-        one.create(&h).await.unwrap();
+        if n % 2 == 0 { &one } else { &two }.create(&h).await.unwrap();
     }
+    // Asked to be opened once more, it keeps its place.
+    two.create(&header("z")).await.unwrap();
     let mut other = header("other");
     other.stream = stream("/live/other/playlist.m3u8");
     two.create(&other).await.unwrap();
-    let lanes = two.lanes_of(&header("z").stream).await.unwrap();
-    assert_eq!(lanes, ["z", "y", "b", "a"].map(LaneId::new));
+    for store in [one, two] {
+        let lanes = store.lanes_of(&header("z").stream).await.unwrap();
+        assert_eq!(lanes, ["z", "b", "a", "y"].map(LaneId::new));
+        assert_eq!(store.lanes_of(&other.stream).await.unwrap(), [LaneId::new("other")]);
+    }
+}
+
+pub async fn what_is_wanted_is_known_to_all(one: Store, two: Store) {
+    let mut h = header("a-1");
+    h.renditions = vec![h.renditions[0].clone(); 3];
+    let refused = one.want(&h.lane, &[0], UnixMs(0), HUNG).await;
+    assert!(matches!(refused, Err(StoreError::NoLane(l)) if l == h.lane));
+    let lane = one.create(&h).await.unwrap().lane;
+    let now = h.opened_at;
+    assert!(one.want(&lane, &[], now, HUNG).await.unwrap().is_empty());
+    let mut heard = two.changes();
+    // A place that the header has not is no rendition.
+    assert_eq!(one.want(&lane, &[2, 3], now, HUNG).await.unwrap(), [2]);
+    until(&mut heard, |c| is_of(c, &lane)).await;
+    assert_eq!(two.want(&lane, &[0], now, HUNG).await.unwrap(), [0, 2]);
+    assert_eq!(one.want(&lane, &[], now, HUNG).await.unwrap(), [0, 2]);
+    // Once it is long enough ago, by whichever clock the store goes, others are forgotten.
+    let mut later = now;
+    loop {
+        later = later.plus(Duration::from_millis(1));
+        let wanted = two.want(&lane, &[1], later, Duration::from_micros(100)).await.unwrap();
+        if wanted == [1] {
+            return;
+        }
+    }
 }
 
 pub async fn trimming_keeps_the_tail(one: Store, two: Store) {
@@ -236,6 +268,10 @@ pub async fn changes_are_told_to_all(one: Store, two: Store) {
             until(changes, |c| is_of(c, &lane)).await;
         }
     }
+    // Who has the tail already need not look.
+    let mut heard = two.changes();
+    two.append(&lane, before(3), &[step(3, "a")]).await.unwrap();
+    until(&mut heard, |c| c.as_ref().is_some_and(|c| c.tail == Some(OutputMsn(FIRST + 3)))).await;
 }
 
 pub async fn an_expired_lane_is_told_to_all(one: Store, two: Store) {
@@ -250,9 +286,6 @@ pub async fn an_expired_lane_is_told_to_all(one: Store, two: Store) {
 fn is_of(change: &Change, lane: &LaneId) -> bool {
     change.as_ref().is_some_and(|changed| changed.lane == *lane)
 }
-
-/// Ends a test that would hang; no test waits for it to pass.
-const HUNG: Duration = Duration::from_secs(60);
 
 async fn until(changes: &mut Receiver<Change>, wanted: impl Fn(&Change) -> bool) {
     let heard = tokio::time::timeout(HUNG, until_heard(changes, wanted)).await;

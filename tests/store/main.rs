@@ -1,7 +1,8 @@
-//! One conformance suite for every `LaneStore`, and what only the SQLite store promises: two
-//! processes on one file, `kill -9`, old formats, damage.
+//! One conformance suite for every `LaneStore`; what only the SQLite store promises: two processes on one
+//! file, `kill -9`, old formats, damage; and what only the one in Redis does: a server that fails.
 //!
-//! `laws` the suite; `fixture` lanes and steps to fill stores with; `file` the SQLite file.
+//! `laws` the suite; `fixture` lanes and steps to fill stores with; `file` the SQLite file; `server` a real
+//! redis-server.
 
 #![allow(
     missing_docs,
@@ -29,9 +30,12 @@
 
 use segue::store::{MemoryStore, SqliteStore};
 
+use server::Redis;
+
 mod file;
 mod fixture;
 mod laws;
+mod server;
 
 /// Runs each function of `laws` over each store.
 macro_rules! every_store_keeps {
@@ -62,6 +66,21 @@ macro_rules! every_store_keeps {
                 super::laws::$law(one, two).await;
             })+
         }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $law() {
+                let server = super::Redis::start();
+                let store = server.store().await;
+                super::laws::$law(store.clone(), store).await;
+            })+
+        }
+        mod two_redis_stores_on_one_server {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $law() {
+                let server = super::Redis::start();
+                super::laws::$law(server.store().await, server.store().await).await;
+            })+
+        }
     };
 }
 
@@ -73,9 +92,10 @@ every_store_keeps!(
     holes_are_refused,
     an_unknown_lane_is_told_apart,
     many_writers_have_one_winner_per_number,
-    lanes_come_in_the_order_of_opening,
+    lanes_come_in_the_order_of_taking,
     trimming_keeps_the_tail,
     idle_lanes_expire,
+    what_is_wanted_is_known_to_all,
     the_first_secret_stays,
     the_target_duration_never_falls,
     who_is_drained_is_known_to_all,

@@ -136,17 +136,23 @@ impl Log {
     /// The first step that a playlist printed at `now` lists: the head leaves by content (the
     /// window is full without it) and by time (it was listed for a window), so that a catch-up
     /// lengthens the list for a while (RFC 8216, 6.2.2: at least three target durations stay).
-    /// `listed`: as much as the packager lists now, if that is what the window follows.
+    /// `listed`: as much as the packager lists now, if that is what the window follows. `edge`: the newest
+    /// step that is listed.
     #[must_use]
-    pub fn window_first(&self, now: UnixMs, listed: Duration) -> Option<OutputMsn> {
+    pub fn window_first(
+        &self,
+        now: UnixMs,
+        listed: Duration,
+        edge: OutputMsn,
+    ) -> Option<OutputMsn> {
         let window = self.header.window.max(listed);
         // Nothing leaves what only grows, or is whole (RFC 8216, 4.3.3.5).
         if self.header.extent != Extent::Sliding {
             return self.first();
         }
         let mut after = Duration::ZERO;
-        let mut first = self.tail()?.msn;
-        for step in self.steps.iter().rev() {
+        let mut first = self.tail()?.msn.min(edge);
+        for step in self.steps.iter().rev().skip_while(|step| step.msn > edge) {
             let full = after >= window;
             let listed_long = now.since(step.listed_at) >= window;
             if full && listed_long {

@@ -17,6 +17,7 @@ mod cutting;
 mod dates;
 mod depth;
 mod draining;
+mod elsewhere;
 mod header;
 mod leaving;
 mod log;
@@ -32,6 +33,7 @@ mod relations;
 mod seen;
 mod session;
 mod situation;
+mod skew;
 mod splice;
 mod standing;
 mod step;
@@ -47,6 +49,7 @@ pub use print::{GAP_SHORT, init_name, key_name, print, print_with, segment_name,
 pub use relations::Relations;
 pub use seen::{Asset, Cutting, Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot};
 pub use situation::{Action, Candidate, Decision, Situation, Want, What};
+pub use skew::Skew;
 pub use step::{
     ByteRange, Cut, Entry, Held, Init, Key, KeyUri, Mark, Media, Part, Share, Source, Step,
 };

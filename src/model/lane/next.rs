@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::depth;
 use super::draining::{Draining, drain};
+use super::elsewhere::may_go_on;
 use super::leaving::{Leaving, leave, overdue};
 use super::looking::looks;
 use super::making::{Making, append, append_all};
@@ -141,7 +142,7 @@ fn opening_start(s: &Situation, track: &Track) -> Option<usize> {
 
 fn going_on(s: &Situation, tail: &Step) -> Decision {
     let Some(c) = s.candidates.iter().find(|c| *c.id == tail.packager) else {
-        return leave(s, tail, Leaving::by(SpliceReason::Drained), Vec::new());
+        return left(s, tail, None, Leaving::by(SpliceReason::Drained), Vec::new());
     };
     match standing(s, c, tail) {
         Standing::Unseen => {
@@ -149,7 +150,7 @@ fn going_on(s: &Situation, tail: &Step) -> Decision {
             overdue(s, tail, Leaving::by(reason), Vec::new())
         }
         Standing::Prove(wants) => overdue(s, tail, Leaving::by(SpliceReason::Failed), wants),
-        Standing::Left(reason) => leave(s, tail, Leaving::by(reason), Vec::new()),
+        Standing::Left(reason) => left(s, tail, Some(c), Leaving::by(reason), Vec::new()),
         Standing::At(r, at) => follow(s, tail, c, r, at),
     }
 }
@@ -256,7 +257,7 @@ fn carry_on(
         let leaving = Leaving { reason: SpliceReason::SegmentLost, missing };
         let wants = std::mem::take(&mut ready.wants);
         let late = if ready.lost() {
-            leave(s, tail, leaving, wants)
+            left(s, tail, Some(c), leaving, wants)
         } else {
             overdue(s, tail, leaving, wants)
         };
@@ -272,9 +273,23 @@ fn carry_on(
         return late;
     }
     if let Some(reason) = failure(c) {
-        return leave(s, tail, Leaving::by(reason), Vec::new());
+        return left(s, tail, Some(c), Leaving::by(reason), Vec::new());
     }
     overdue(s, tail, Leaving::by(SpliceReason::Stalled), Vec::new())
+}
+
+/// As far as is seen here the lane has to leave: at once, unless another proxy may carry it on.
+fn left(
+    s: &Situation,
+    tail: &Step,
+    c: Option<&Candidate>,
+    leaving: Leaving,
+    wants: Vec<Want>,
+) -> Decision {
+    if may_go_on(s, tail, c) {
+        return overdue(s, tail, leaving, wants);
+    }
+    leave(s, tail, leaving, wants)
 }
 
 /// The packager marked one of these with EXT-X-DISCONTINUITY.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::elsewhere::is_blind;
 use super::{Action, Decision, Situation, Step, Want};
 
 /// How late the lane is: since its tail was listed.
@@ -22,9 +23,10 @@ fn due(s: &Situation) -> Duration {
     target.max(last.min(target * 9 / 8))
 }
 
-/// A quarter after that.
+/// A quarter after that; a little more where another proxy sees more of the packager, which has its turn first.
 pub(super) fn leave_after(s: &Situation) -> Duration {
-    due(s) + s.log.header().target() / 4
+    let target = s.log.header().target();
+    due(s) + if is_blind(s) { target * 2 / 5 } else { target / 4 }
 }
 
 /// Where nothing is lost or repeated by it a lane leaves sooner: players that keep close to the edge run
@@ -32,6 +34,9 @@ pub(super) fn leave_after(s: &Situation) -> Duration {
 /// nothing.
 pub(super) fn leave_exactly_after(s: &Situation) -> Duration {
     const LATE: Duration = Duration::from_millis(400);
+    if is_blind(s) {
+        return leave_after(s);
+    }
     (due(s) + LATE.max(s.log.header().target() / 8)).min(leave_after(s))
 }
 

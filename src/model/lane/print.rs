@@ -1,6 +1,7 @@
 //! A log to a media playlist: nothing but the newest steps, printed.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use super::{Entry, Init, Key, KeyUri, Log, Step};
 use crate::model::multivariant::NO_RENDITION;
@@ -49,19 +50,22 @@ pub fn key_name(name: &str) -> String {
 /// to list. Every step from `first` to the tail must be listable for this rendition.
 #[must_use]
 pub fn print(log: &Log, rendition: usize, first: OutputMsn) -> Option<String> {
-    print_with(log, rendition, first, &|_| None)
+    let tail = log.tail()?.msn;
+    print_with(log, rendition, first..=tail, &|_| None)
 }
 
-/// The same, where `known` may tell what [`short_on_demand`] gives: of a window of hours, working
-/// it out for every entry costs more than all the rest.
+/// The same of the steps from the first of `listed` to its last, the edge: what comes after is not listed yet.
+/// `known` may tell what [`short_on_demand`] gives: of a window of hours, working it out for every entry
+/// costs more than all the rest.
 #[must_use]
 pub fn print_with(
     log: &Log,
     rendition: usize,
-    first: OutputMsn,
+    listed: RangeInclusive<OutputMsn>,
     known: &dyn Fn(OutputMsn) -> Option<[u8; 8]>,
 ) -> Option<String> {
     let header = log.header();
+    let (first, edge) = listed.into_inner();
     let head = log.get(first).filter(|s| !s.end)?;
     let mut out = String::with_capacity(4096);
     out.push_str("#EXTM3U\n");
@@ -88,7 +92,7 @@ pub fn print_with(
     }
     let mut printer = Printer { out, known, map: None, keys: &[], discontinuities: before_head };
     let mut listed = false;
-    for step in log.from(first) {
+    for step in log.from(first).take_while(|step| step.msn <= edge) {
         if step.end {
             printer.out.push_str("#EXT-X-ENDLIST\n");
             break;

@@ -18,6 +18,11 @@ pub struct Situation<'a> {
     pub candidates: &'a [Candidate<'a>],
     /// Since when this process has been able to carry the lane on: it is not late before.
     pub carried_since: UnixMs,
+    /// When another proxy's step of the tail's run was last heard of: the packager goes on for that one,
+    /// whatever is seen of it here.
+    pub elsewhere: Option<UnixMs>,
+    /// Other proxies answer now: what fails here may go on for them.
+    pub fleet: bool,
     /// A stream that every packager calls gone or ended for this long is over.
     pub end_after: Duration,
     /// Where no keyframe fits a splice the earlier one is taken, and content repeated, instead of
@@ -97,6 +102,11 @@ pub enum What {
 }
 
 impl What {
+    /// A whole segment.
+    #[must_use]
+    pub const fn is_segment(&self) -> bool {
+        matches!(self, Self::Segment { .. })
+    }
     /// Where it is.
     #[must_use]
     pub const fn resource(&self) -> &Resource {

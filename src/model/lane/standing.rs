@@ -1,5 +1,6 @@
 //! Where a lane's tail stands in what its packager shows now.
 
+use super::elsewhere::not_seen_yet;
 use super::moment::same_moment;
 use super::readiness::wants;
 use super::{Candidate, Entry, Seen, Situation, SpliceReason, Step, Track, Want};
@@ -32,6 +33,9 @@ pub(super) fn standing(s: &Situation, c: &Candidate, tail: &Step) -> Standing {
         let named = |o: usize| tail.entries(o).last().is_some_and(|e| !e.source.path.is_empty());
         let shown = |o: usize| track_of(c, o).is_some_and(|t| !t.segments().is_empty());
         if !(0..c.tracks.len()).any(|o| named(o) && shown(o)) {
+            return Standing::Unseen;
+        }
+        if not_seen_yet(s, c, tail, r) {
             return Standing::Unseen;
         }
         // In the first run that this process saw the tail never stood: it was away for long.

@@ -34,6 +34,8 @@ struct Doubt {
 #[derive(Clone, Debug, Default)]
 pub struct Track {
     run: u32,
+    /// When the run that is on was first seen.
+    pub(super) run_since: Option<UnixMs>,
     segments: VecDeque<Seen>,
     /// EXT-X-MEDIA-SEQUENCE as last seen.
     first_listed: u64,
@@ -371,6 +373,7 @@ impl Track {
 
     fn begin_run(&mut self, now: UnixMs, list: Snapshot) {
         self.run = self.run.saturating_add(1);
+        self.run_since = Some(now);
         self.segments.clear();
         self.assets.clear();
         self.cuts.clear();

@@ -5,6 +5,7 @@ mod auth;
 mod gauges;
 mod groups;
 mod reported;
+mod store;
 mod tenants;
 mod viewers;
 mod webhooks;
@@ -61,6 +62,8 @@ pub struct Metrics {
     scraped: Mutex<Scraped>,
     /// Who is let in.
     pub auth: auth::Auth,
+    /// The store of lanes' logs.
+    pub store: store::Store,
 }
 
 /// Requests of one kind, looked up once: this is on every request's way.
@@ -180,6 +183,7 @@ impl Metrics {
             reported: Reported::new(&make)?,
             scraped: Mutex::new(Scraped::new(&make)?),
             auth: auth::Auth::new(&make)?,
+            store: store::Store::new(&make)?,
             registry: make.0,
         })
     }

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::broadcast;
 
 use super::schema::error;
-use crate::model::lane::{FORMAT, Header, Step};
+use crate::model::lane::{Header, Step};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
+use crate::store::text::{damaged, read_header, read_step, to_text};
 use crate::store::{Appended, Change, Changed, StoreError, StoredLane, TARGETS_MAX, refuse_hole};
 
 /// The open file, used by one thread.
@@ -25,10 +24,10 @@ pub struct Database {
 }
 
 /// A lane's row, without the header's text.
-struct Row {
-    number: i64,
+pub(super) struct Row {
+    pub(super) number: i64,
     first_msn: OutputMsn,
-    tail: Option<OutputMsn>,
+    pub(super) tail: Option<OutputMsn>,
 }
 
 impl Database {
@@ -73,7 +72,7 @@ impl Database {
         };
         let (made, standing) = self.write(write)?;
         if made {
-            self.tell(Some(changed(&header.lane)));
+            self.tell(Some(changed(&header.lane, None)));
         }
         read_header(&header.lane, &standing)
     }
@@ -136,7 +135,7 @@ impl Database {
         };
         write(&transaction).map_err(|e| error(&e))?;
         transaction.commit().map_err(|e| error(&e))?;
-        self.tell(Some(Changed { lane: lane.clone(), tail: Some(last.msn) }));
+        self.tell(Some(changed(lane, Some(last.msn))));
         Ok(Appended::Done)
     }
 
@@ -192,7 +191,7 @@ impl Database {
         })?;
         let count = u64::try_from(gone.len()).unwrap_or(u64::MAX);
         for lane in &gone {
-            self.tell(Some(changed(lane)));
+            self.tell(Some(changed(lane, None)));
         }
         Ok(count)
     }
@@ -258,16 +257,21 @@ impl Database {
         }
         // Read before the lanes: what is written in between is told twice rather than not at all.
         let (revision, expired) = (self.counter("revision")?, self.counter("expired")?);
-        let lanes: Vec<LaneId> = self
+        let read = |row: &rusqlite::Row<'_>| {
+            // One that is no number is of a damaged lane: whoever looks is told.
+            let tail = row.get::<_, Option<i64>>(1)?.and_then(|tail| u64::try_from(tail).ok());
+            Ok((read_lane_id(row)?, tail.map(OutputMsn)))
+        };
+        let lanes: Vec<(LaneId, Option<OutputMsn>)> = self
             .connection
-            .prepare_cached("SELECT id FROM lanes WHERE revision > ?1 ORDER BY revision")?
-            .query_map([self.revision], read_lane_id)?
+            .prepare_cached("SELECT id, tail FROM lanes WHERE revision > ?1 ORDER BY revision")?
+            .query_map([self.revision], read)?
             .collect::<rusqlite::Result<_>>()?;
         if expired != self.expired {
             self.tell(None);
         }
-        for lane in lanes {
-            self.tell(Some(changed(&lane)));
+        for (lane, tail) in lanes {
+            self.tell(Some(changed(&lane, tail)));
         }
         (self.data_version, self.revision, self.expired) = (data_version, revision, expired);
         Ok(())
@@ -297,18 +301,17 @@ impl Database {
         write().map_err(|e| error(&e))
     }
 
-    fn tell(&self, change: Change) {
+    pub(super) fn tell(&self, change: Change) {
         // An error means that nobody listens.
         let _ = self.changes.send(change);
     }
 }
 
-/// Its tail has to be looked up.
-fn changed(lane: &LaneId) -> Changed {
-    Changed { lane: lane.clone(), tail: None }
+pub(super) fn changed(lane: &LaneId, tail: Option<OutputMsn>) -> Changed {
+    Changed { lane: lane.clone(), tail }
 }
 
-fn next_revision(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+pub(super) fn next_revision(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
     transaction
         .prepare_cached(
             "UPDATE counters SET value = value + 1 WHERE name = 'revision' RETURNING value",
@@ -320,9 +323,9 @@ fn read_lane_id(row: &rusqlite::Row<'_>) -> rusqlite::Result<LaneId> {
     Ok(LaneId::new(row.get::<_, String>(0)?))
 }
 
-fn find(transaction: &Transaction<'_>, lane: &LaneId) -> Result<Option<Row>, StoreError> {
+pub(super) fn find(connection: &Connection, lane: &LaneId) -> Result<Option<Row>, StoreError> {
     let read = || {
-        transaction
+        connection
             .prepare_cached("SELECT number, first_msn, tail FROM lanes WHERE id = ?1")?
             .query_row([lane.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()
@@ -354,7 +357,7 @@ fn steps_after(
     };
     let mut steps: Vec<Step> = Vec::new();
     for (msn, text) in read().map_err(|e| error(&e))? {
-        let step: Step = from_text(lane, &text, |step: &Step| step.format)?;
+        let step = read_step(lane, &text)?;
         let expected = steps.last().map_or(step.msn, |last| last.msn.next());
         if step.msn != to_msn(lane, msn)? || step.msn != expected {
             return Err(damaged(lane, "its steps have a hole"));
@@ -364,40 +367,7 @@ fn steps_after(
     Ok(steps)
 }
 
-fn read_header(lane: &LaneId, text: &str) -> Result<Header, StoreError> {
-    from_text(lane, text, |header: &Header| header.format)
-}
-
-fn from_text<T: DeserializeOwned>(
-    lane: &LaneId,
-    text: &str,
-    format: impl Fn(&T) -> u16,
-) -> Result<T, StoreError> {
-    // Asked first: a newer format may not even parse, and the operator should hear why.
-    #[derive(serde::Deserialize)]
-    struct Versioned {
-        format: u16,
-    }
-    let parsed: Result<T, _> = serde_json::from_str(text);
-    let written = parsed
-        .as_ref()
-        .map_or_else(|_| serde_json::from_str(text).map_or(0, |v: Versioned| v.format), format);
-    if written > FORMAT {
-        let why = format!("format {written} is of a newer Segue, this one knows up to {FORMAT}");
-        return Err(damaged(lane, &why));
-    }
-    parsed.map_err(|e| damaged(lane, &e.to_string()))
-}
-
-fn damaged(lane: &LaneId, why: &str) -> StoreError {
-    StoreError::Unreadable(format!("lane {lane}: {why}"))
-}
-
-fn to_text(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|e| StoreError::Unreadable(e.to_string()))
-}
-
-fn to_i64(number: u64) -> Result<i64, StoreError> {
+pub(super) fn to_i64(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number)
         .map_err(|_| StoreError::Unreadable(format!("{number} is beyond what SQLite holds")))
 }

@@ -2,7 +2,7 @@
 //! blocks; callers wait for its answer. Two processes share the file during an upgrade.
 //!
 //! `schema` the file's layout and opening; `lanes` what is read and written, one transaction each; `kept`
-//! the same of other records.
+//! and `wanted` the same of other records, and of what viewers want.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +22,7 @@ use lanes::Database;
 mod kept;
 mod lanes;
 mod schema;
+mod wanted;
 
 /// Commands that wait for the thread at once; further callers wait before they get in.
 const QUEUE_MAX: usize = 256;
@@ -144,6 +145,17 @@ impl LaneStore for SqliteStore {
 
     async fn expire(&self, before: UnixMs) -> Result<u64, StoreError> {
         self.ask(move |db| db.expire(before)).await
+    }
+
+    async fn want(
+        &self,
+        lane: &LaneId,
+        renditions: &[usize],
+        now: UnixMs,
+        within: Duration,
+    ) -> Result<Vec<usize>, StoreError> {
+        let (lane, renditions) = (lane.clone(), renditions.to_vec());
+        self.ask(move |db| db.want(&lane, &renditions, now, within)).await
     }
 
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {

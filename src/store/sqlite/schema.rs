@@ -53,6 +53,10 @@ CREATE TABLE IF NOT EXISTS drained (
   packager TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS kept (
   name TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS wanted (
+  lane INTEGER NOT NULL REFERENCES lanes (number) ON DELETE CASCADE,
+  rendition INTEGER NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY (lane, rendition)) WITHOUT ROWID;
 ";
 
 /// A `StoreError` of what SQLite says: a damaged file cannot be read, all else may pass.
