@@ -168,7 +168,11 @@ impl Judge {
     }
 
     pub fn note(&mut self, now: u64, line: &str) {
-        self.trace.push(format!("{:>7}.{:03} {line}", now / 1000, now % 1000));
+        let line = format!("{:>7}.{:03} {line}", now / 1000, now % 1000);
+        if std::env::var_os("SEGUE_LIVE").is_some() {
+            println!("{line}");
+        }
+        self.trace.push(line);
     }
 
     pub fn broken(&mut self, now: u64, law: &str) {
