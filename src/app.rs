@@ -4,13 +4,15 @@
 //! what operators see and do, `reported` what packagers say of themselves, `viewing` how many watch; `telling`
 //! what operators are told, `webhooks` whether it arrives; `storing` the store
 //! at the start, `keys` the installation's own token key; `drains` packagers taken out, `groups` those that come
-//! and go; `chores` what runs beside; `logs`, `listen` and `lifecycle` the process; `tenants` what each pool takes;
+//! and go; `fleet` the other proxies; `chores` what runs beside; `logs`, `listen` and `lifecycle` the process;
+//! `tenants` what each pool takes;
 //! `demonstrate` the same behind `segue demo`.
 
 mod auth;
 mod chores;
 mod demonstrate;
 mod drains;
+mod fleet;
 mod groups;
 mod keys;
 pub mod lifecycle;

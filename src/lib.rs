@@ -11,6 +11,7 @@ pub mod ops;
 pub mod origin;
 mod outside;
 pub mod packagers;
+pub mod peers;
 pub mod probe;
 pub mod segments;
 pub mod store;

@@ -49,7 +49,9 @@ pub fn file(config: &Config) -> Option<PathBuf> {
         config::StoreSpec::Memory => None,
         config::StoreSpec::Sqlite(path) => Some(path.with_extension("groups")),
         // Not in it: that it can be reached is not sure.
-        config::StoreSpec::Redis(_) => Some(config.server.upgrade_sock.with_file_name("segue.groups")),
+        config::StoreSpec::Redis(_) => {
+            Some(config.server.upgrade_sock.with_file_name("segue.groups"))
+        }
     }
 }
 

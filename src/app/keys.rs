@@ -7,7 +7,9 @@ use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::front::{Front, Live};
+use crate::model::fleet::FleetKeys;
 use crate::model::token::{Keyring, KeyringError};
+use crate::peers::Peers;
 use crate::store::{LaneStore, StoreError};
 
 /// What it is called in the store.
@@ -45,6 +47,11 @@ impl OwnKeys {
         Ok(true)
     }
 
+    /// All of them, the one that signs first.
+    pub fn all(&self) -> Vec<Key> {
+        self.0.lock().clone()
+    }
+
     /// The first signs, all verify.
     pub fn keyring(&self) -> Result<Keyring, KeyringError> {
         Keyring::new(self.0.lock().iter())
@@ -55,6 +62,8 @@ impl OwnKeys {
 pub struct KeyKeeper {
     pub own: Arc<OwnKeys>,
     pub front: Arc<Front<Live>>,
+    /// The other proxies, and the keys of questions to them where these are derived from this one.
+    pub fleet: Option<Arc<Peers>>,
 }
 
 impl KeyKeeper {
@@ -68,7 +77,12 @@ impl KeyKeeper {
                      verify here; set token_keys, so that all proxies know all tokens"
                 );
                 match self.own.keyring() {
-                    Ok(keyring) => self.front.take_keys(keyring),
+                    Ok(keyring) => {
+                        self.front.take_keys(keyring);
+                        if let Some(peers) = &self.fleet {
+                            peers.reload(FleetKeys::new(self.own.all()));
+                        }
+                    }
                     Err(error) => tracing::error!(%error, "the store's token key is not taken"),
                 }
             }

@@ -1,4 +1,4 @@
-//! The listening services: viewers and operators. Binding is tried beforehand, since Pingora
+//! The listening services: viewers, operators and other proxies. Binding is tried beforehand, since Pingora
 //! panics in one task, and lives on, when it fails.
 
 use std::io;
@@ -12,6 +12,7 @@ use pingora::services::listening::Service;
 
 use crate::front::{Connections, Front, Lanes};
 use crate::ops::{Admin, Operations};
+use crate::peers::Serving;
 
 /// A connection's read buffer; the default would be 64 KiB for each idle viewer.
 const READ_BUFFER_BYTES: usize = 4096;
@@ -65,6 +66,14 @@ pub fn viewers<L: Lanes>(
 pub fn admin<O: Operations>(admin: Admin<O>, address: &str) -> Service<Admin<O>> {
     let mut service = Service::new("admin".to_owned(), admin);
     service.threads = Some(1);
+    service.add_tcp(address);
+    service
+}
+
+/// The service for other proxies on `address`.
+#[must_use]
+pub fn fleet(serving: Serving, address: &str) -> Service<Serving> {
+    let mut service = Service::new("proxies".to_owned(), serving);
     service.add_tcp(address);
     service
 }

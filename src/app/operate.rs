@@ -14,7 +14,7 @@ use super::drains::Drains;
 use super::keys::{self, OwnKeys};
 use super::telling::Telling;
 use super::viewing::{self, Viewing};
-use super::{groups, parts, reported, tenants};
+use super::{fleet, groups, parts, reported, tenants};
 use crate::config::Config;
 use crate::front::{self, Front, Live, Stages};
 use crate::model::lane::{Splice, Step};
@@ -26,9 +26,10 @@ use crate::ops::{
 use crate::origin::{Client, Meter, NameServers};
 use crate::packagers::discovery::{GroupState, Groups};
 use crate::packagers::{Health, Pools};
+use crate::peers::Peers;
 use crate::segments::Segments;
 use crate::store::LaneStore;
-use crate::stream::{self, Outcome, Streams, Verdict};
+use crate::stream::{self, CopiedFrom, Outcome, Streams, Verdict};
 
 /// Counts what happens, and has operators told of it.
 pub struct Counting(pub Arc<Metrics>, pub Arc<Telling>);
@@ -77,6 +78,15 @@ impl stream::Observer for Counting {
     fn store_failed(&self) {
         self.0.store_failed();
     }
+    fn split(&self, _stream: &StreamKey, _lane: &LaneId, _from: OutputMsn) {
+        self.0.fleet.split();
+    }
+    fn copied(&self, _lane: &LaneId, took: Option<Duration>) {
+        self.0.fleet.copied(took);
+    }
+    fn copied_from(&self, from: CopiedFrom, bytes: usize) {
+        self.0.fleet.copied_from(from.as_str(), bytes);
+    }
 }
 
 /// Counts what comes from packagers by the zones that it crosses.
@@ -102,6 +112,8 @@ pub struct Running {
     pub front: Arc<Front<Live>>,
     pub streams: Arc<Streams>,
     pub segments: Arc<Segments>,
+    /// None: alone.
+    pub fleet: Option<Arc<Peers>>,
     pub pools: Arc<Pools>,
     pub client: Arc<Client>,
     pub names: Arc<NameServers>,
@@ -131,6 +143,9 @@ impl Running {
             self.names.reload(changed.dns.servers.clone());
             self.drains.requests.store(Arc::new(parts::requests(&changed)));
             self.front.reload(parts::front(&changed), keyring);
+            if let Some(peers) = &self.fleet {
+                peers.reload(fleet::keys(&changed, &self.own_keys));
+            }
             self.viewing.audience.reload(viewing::settings(&changed));
             self.admin.store(Arc::new(admin_settings(&changed)));
             self.telling.reload(&changed);
@@ -192,6 +207,7 @@ impl Operations for Running {
         let on_packagers = status.iter().flat_map(|s| s.packagers.iter().map(move |p| (s, p)));
         Gauges {
             viewers: self.viewing.gauges(),
+            fleet_zones: self.fleet.as_ref().map(|peers| peers.zones()).unwrap_or_default(),
             ready: self.stages.ready(),
             in_flight: self.stages.in_flight() as u64,
             streams: streams as u64,
@@ -247,6 +263,7 @@ impl Operations for Running {
             "ready": self.stages.ready(),
             "pools": tenants::gauges(self),
             "packagers": packagers,
+            "fleet": self.fleet.as_ref().map(|peers| peers.status()),
             "groups": groups::status(&self.groups.all(), self.drains.clock.now()),
             "streams": self.streams.status(),
             "viewers": viewers,

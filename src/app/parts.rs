@@ -33,6 +33,14 @@ pub fn store(config: &Config) -> StoreSpec {
     }
 }
 
+/// Where a store of several machines is: host and port.
+pub fn place_of(store: &config::StoreSpec) -> Option<(String, u16)> {
+    match store {
+        config::StoreSpec::Memory | config::StoreSpec::Sqlite(_) => None,
+        config::StoreSpec::Redis(url) => Some((url.host.clone(), url.port)),
+    }
+}
+
 pub fn segments(config: &Config) -> segments::Settings {
     segments::Settings {
         dir: config.segments.dir.clone(),

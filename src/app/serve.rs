@@ -11,13 +11,13 @@ use pingora::services::background::background_service;
 
 use super::chores::Chores;
 use super::drains::Drains;
-use super::lifecycle::{self, Settings};
 use super::keys::{self, KeyKeeper, OwnKeys};
+use super::lifecycle::{self, Settings};
 use super::operate::{Counting, Metering, Running, admin_settings};
 use super::storing::{Counted, if_reached};
 use super::telling::Telling;
 use super::viewing::{self, Doorkeeper, Room, Rounds, Viewing};
-use super::{groups, listen, parts};
+use super::{fleet, groups, listen, parts};
 use crate::config::{self, Config};
 use crate::front::access_log::{AccessLog, Target};
 use crate::front::{Front, Kind, Live, Stages};
@@ -27,7 +27,7 @@ use crate::packagers::discovery::{Discovery, Groups};
 use crate::packagers::{HealthChecks, Pools};
 use crate::segments::Segments;
 use crate::store::{self, LaneStore};
-use crate::stream::{Alone, Clock, Parts, Streams};
+use crate::stream::{Clock, Parts, Streams};
 
 /// How it is started.
 #[derive(Clone, Debug)]
@@ -64,7 +64,9 @@ pub(super) fn serve_and_tell(
     let admin = config.admin.to_string();
     if !options.upgrade {
         let keyed = listen.iter().enumerate().map(|(i, a)| (format!("listen[{i}]"), a.as_str()));
-        listen::check(keyed.chain([("admin".to_owned(), admin.as_str())]))?;
+        let fleet = config.fleet.as_ref().map(|fleet| fleet.listen.to_string());
+        let fleet = fleet.iter().map(|a| ("fleet.listen".to_owned(), a.as_str()));
+        listen::check(keyed.chain([("admin".to_owned(), admin.as_str())]).chain(fleet))?;
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -85,6 +87,7 @@ pub(super) fn serve_and_tell(
     server.add_service(background_service("health", checks));
     server.add_service(background_service("chores", chores));
     server.add_service(background_service("audience", Rounds(running.viewing.clone())));
+    fleet::run(&mut server, &running);
     let clock = running.drains.clock;
     let (groups, names) = (running.groups.clone(), running.names.clone());
     let discovery = Discovery::new(groups, names, counting, Arc::new(move || clock.now()));
@@ -117,12 +120,13 @@ fn assemble(
     let Origins { names, groups, packagers, pools, client } = origins(&config, metrics, clock)?;
     let telling = Telling::new(&config, metrics, clock).context("webhooks")?;
     let counting = Arc::new(Counting(metrics.clone(), telling.clone()));
+    let peers = fleet::peers(&config, &own_keys, clock, counting.clone())?;
     let streams = Streams::new(Parts {
         origin: client.clone(),
         store: store.clone(),
         segments: segments.clone(),
         pools: pools.clone(),
-        fleet: Arc::new(Alone),
+        fleet: fleet::seen(peers.as_ref()),
         observer: counting.clone(),
         clock,
         zone: config.zone.clone(),
@@ -150,7 +154,9 @@ fn assemble(
     let front = observed(front.observed_by(counting).counted_by(doorkeeper), &config)?;
     let of = (metrics.clone(), Room::of(&config));
     let viewing = Arc::new(Viewing::new(live, front.clone(), audience, store.clone(), of, clock));
-    let key_keeper = KeyKeeper { own: own_keys.clone(), front: front.clone() };
+    let derived = config.fleet.as_ref().is_some_and(|fleet| fleet.key.is_none());
+    let fleet = peers.clone().filter(|_| derived);
+    let key_keeper = KeyKeeper { own: own_keys.clone(), front: front.clone(), fleet };
     let lane_expires_s = Arc::new(AtomicU64::new(parts::lane_expires_s(&config)));
     let chores = Chores {
         drains: drains.clone(),
@@ -170,6 +176,7 @@ fn assemble(
         viewing,
         streams,
         segments,
+        fleet: peers,
         pools,
         client,
         names,
@@ -216,7 +223,8 @@ fn observed(front: Front<Live>, config: &Config) -> anyhow::Result<Arc<Front<Liv
 
 /// The installation's own token key: made once and kept in the store.
 fn own_keys(store: &dyn LaneStore) -> anyhow::Result<Arc<OwnKeys>> {
-    let fresh = "the installation's token key is not known: without token_keys a fresh one signs meanwhile";
+    let fresh =
+        "the installation's token key is not known: without token_keys a fresh one signs meanwhile";
     let stored = if_reached(wait(OwnKeys::of(store))?, fresh).context("store")?;
     Ok(Arc::new(OwnKeys::new(stored)))
 }

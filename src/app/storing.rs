@@ -23,7 +23,10 @@ impl StoreObserver for Counted {
 
 /// What the store says at the start; none where it cannot be reached: then `without` is told. What it holds
 /// and cannot be read ends the start.
-pub fn if_reached<T>(answer: Result<T, StoreError>, without: &str) -> Result<Option<T>, StoreError> {
+pub fn if_reached<T>(
+    answer: Result<T, StoreError>,
+    without: &str,
+) -> Result<Option<T>, StoreError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(error @ StoreError::Unreachable(_)) => {

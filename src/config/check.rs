@@ -86,6 +86,7 @@ pub(super) fn reload(running: &Config, path: &FilePath) -> Result<Config, Config
         ("store", config.store != running.store),
         ("redis", config.redis != running.redis),
         ("segments", config.segments != running.segments),
+        ("fleet", config.fleet != running.fleet),
         ("token_keys", config.token_keys != running.token_keys),
         ("server", config.server != running.server),
         ("limits", config.limits != running.limits),
@@ -154,6 +155,7 @@ fn check(config: &Config, report: &Report) {
     }
     super::tenants::check(config, report);
     super::store::check(config, report);
+    super::fleet::check(config, report);
     if config.server.keepalive_timeout.as_secs() <= 60 {
         let text = "an ALB keeps idle connections for 60 s; if this is not longer, it answers 502 now and then";
         report.warning(&top.key("server").key("keepalive_timeout_seconds"), text);

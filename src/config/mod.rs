@@ -3,13 +3,15 @@
 //! `section` reads the file key by key, collects every problem and knows which keys there are;
 //! `environment` puts environment variables in; `values` and `hosts` are the kinds of values; `pool` and this
 //! file hold what a configuration says, its defaults and its bounds; `check` what must hold between
-//! keys, `store` where lanes' logs are kept, `tenants` between a pool and the proxy; `lines` finds the line of a key; `error` is what is told of a bad file.
+//! keys, `store` where lanes' logs are kept, `tenants` between a pool and the proxy, `fleet` what is of other
+//! proxies; `lines` finds the line of a key; `error` is what is told of a bad file.
 //! Every key and default stands in `conf/segue.yaml`; a test holds the two together.
 
 mod check;
 mod dns;
 mod environment;
 mod error;
+mod fleet;
 mod hosts;
 mod lines;
 mod pool;
@@ -28,6 +30,7 @@ use ipnet::IpNet;
 
 pub use dns::Dns;
 pub use error::{ConfigErrors, Problem};
+pub use fleet::Fleet;
 pub use pool::{
     Answers, Auth, Credentials, Group, GroupSource, HealthChecks, OriginLimits, Packager,
     PackagerKind, Pool, PoolLimits, Reports, Selection, Viewers,
@@ -63,6 +66,8 @@ pub struct Config {
     pub segments: Segments,
     /// Keys of tokens: the first signs, all verify. Empty: one is made and kept in the store.
     pub token_keys: Vec<Secret<Vec<u8>>>,
+    /// The other proxies; none: alone.
+    pub fleet: Option<Fleet>,
     /// Whom names are asked of.
     pub dns: Dns,
     /// The server.
@@ -248,6 +253,7 @@ impl Config {
             redis: section.section("redis", Redis::read),
             segments: section.section("segments", Segments::read),
             token_keys: section.parsed_list("token_keys", &[], |_, text| values::token_key(text)),
+            fleet: Fleet::read(section),
             dns: section.section("dns", Dns::read),
             server: section.section("server", Server::read),
             limits: section.section("limits", Limits::read),

@@ -2,6 +2,7 @@
 
 pub mod align;
 pub mod discovery;
+pub mod fleet;
 pub mod health;
 pub mod lane;
 pub mod load;

@@ -63,8 +63,18 @@ name!(
 /// Packagers, zones and pools can be called so: what may stand in URLs, host names, logs and metrics as it is.
 #[must_use]
 pub fn is_plain_name(text: &str) -> bool {
+    is_plain(text, 32)
+}
+
+/// Proxies can be called so: the same, longer, since the zone stands before what tells them apart.
+#[must_use]
+pub fn is_proxy_id(text: &str) -> bool {
+    is_plain(text, 64)
+}
+
+fn is_plain(text: &str, longest: usize) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=32).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(plain)
+    (1..=longest).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(plain)
 }
 
 /// One entry playlist: a pool, the path of the entry playlist, and the queries

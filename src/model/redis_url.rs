@@ -37,7 +37,9 @@ pub enum RedisUrlError {
     #[error("has a bad port; ports go from 1 to 65535")]
     Port,
     /// Something else than a number behind the host.
-    #[error("has a path that is no number of a database; write such as redis://cache.internal:6379/0")]
+    #[error(
+        "has a path that is no number of a database; write such as redis://cache.internal:6379/0"
+    )]
     Database,
     /// `?…`
     #[error("wants no query; what else can be set stands under `redis:`")]

@@ -47,8 +47,7 @@ impl Observed {
     ) -> Result<T, StoreError> {
         let begun = Instant::now();
         let answer = asked.await;
-        let failed =
-            matches!(answer, Err(StoreError::Unreachable(_) | StoreError::Unreadable(_)));
+        let failed = matches!(answer, Err(StoreError::Unreachable(_) | StoreError::Unreadable(_)));
         self.observer.asked(operation, begun.elapsed(), failed);
         answer
     }

@@ -43,6 +43,8 @@ pub struct Carried {
     pub first: Vec<Option<OutputMsn>>,
     /// Per rendition: the first number listed last. Never falls (ARCHITECTURE.md, law 2).
     floor: Vec<OutputMsn>,
+    /// The store knows it. Not yet, where it opened while the store did not answer.
+    pub created: bool,
     /// Steps that the store has not taken yet, since it does not answer.
     pub unsaved: usize,
     /// What its log and the store's differ by.
@@ -106,6 +108,7 @@ impl Carried {
             held_from: vec![from; n],
             first: vec![None; n],
             floor: vec![from; n],
+            created: true,
             unsaved: 0,
             apart: Apart::default(),
             left: VecDeque::new(),
@@ -296,6 +299,7 @@ impl Worker {
             carried_since: lane.since,
             elsewhere: lane.elsewhere,
             fleet: self.deps.fleet.others() > 0,
+            alone: self.is_alone(id),
             candidates: &candidates,
             end_after: self.settings.end_after,
             overlap: self.settings.overlap,

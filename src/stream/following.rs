@@ -135,7 +135,9 @@ impl Worker {
         lane.looked_at = now;
         let tail = lane.log.tail().map(|t| t.msn);
         let Ok(newer) = self.deps.store.newer(id, tail).await else { return };
-        if !newer.is_empty() {
+        if newer.first().is_some_and(|first| lane.apart.strays(&lane.log, first)) {
+            self.read_again(id).await;
+        } else if !newer.is_empty() {
             self.take_over(id, newer).await;
             self.advance(id);
             self.list(id, true).await;

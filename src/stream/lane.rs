@@ -115,6 +115,12 @@ impl Numbered {
         }
     }
 
+    /// What comes from `next` on is not what was known.
+    fn cut_back(&mut self, next: OutputMsn) {
+        let kept = next.0.saturating_sub(self.first);
+        self.slots.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+    }
+
     fn trim(&mut self, first: OutputMsn) {
         while self.first < first.0 && self.slots.pop_front().is_some() {
             self.first += 1;
@@ -288,6 +294,19 @@ impl Lane {
         };
         self.fresh_until.fetch_max(until, Ordering::Relaxed);
         self.generation.send_modify(|g| *g += 1);
+    }
+
+    /// Steps after the tail of `log` were never listed here, and are others now.
+    pub(super) fn cut_back(&self, log: &Log) {
+        let mut index = self.index.write();
+        let Some(tail) = log.tail() else {
+            *index = Index::default();
+            return;
+        };
+        index.next = index.next.map(|next| next.min(tail.msn.next()));
+        for (of, share) in index.renditions.iter_mut().zip(&tail.shares) {
+            of.cut_back(share.next_msn());
+        }
     }
 
     /// Bytes that were listed on demand are known now.

@@ -1,11 +1,13 @@
 //! A lane's log and the store's copy of it: each step is appended there first, and what the store
-//! missed while it could not be reached, or has lost, is written back.
+//! missed while it could not be reached, or has lost, is written back. Where others went on meanwhile the two
+//! are brought together (`model/lane/merging`).
 
 use std::time::Duration;
 
+use super::carry::Carried;
 use super::worker::Worker;
-use crate::model::lane::{Header, Log, Step};
-use crate::model::names::LaneId;
+use crate::model::lane::{Header, Log, Step, Then, There};
+use crate::model::names::{LaneId, OutputMsn};
 use crate::store::{Appended, StoreError};
 
 /// Round trips to the store in one turn, when it is given back what it missed.
@@ -13,82 +15,234 @@ const SAVES: usize = 24;
 /// A store that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// What is known of the store's copy of a log.
+enum Copy {
+    /// Its tail, and the number that it takes next.
+    Ends(Option<OutputMsn>, OutputMsn),
+    /// Nothing: it has to be read.
+    Unknown,
+}
+
 impl Worker {
     /// Appends to the store, then to the log. A loser takes over the steps of the winner.
     pub(super) async fn append(&mut self, id: &LaneId, steps: Vec<Step>) {
+        let alone = self.is_alone(id);
         let Some(lane) = self.lanes.get_mut(id) else { return };
-        let expected = lane.log.tail().map(|t| t.msn);
         let opens_deep = steps.len() > 1;
-        let outcome = if lane.unsaved > 0 {
+        let closed = lane.apart.is_closed();
+        let outcome = if alone || closed {
             Err(StoreError::Unreachable("earlier steps are not saved yet".into()))
         } else {
-            self.deps.store.append(id, expected, &steps).await
+            let tail = lane.log.tail();
+            let sent = lane.apart.outward(tail, &steps);
+            self.deps.store.append(id, tail.map(|t| t.msn), &sent).await.map(|done| (done, sent))
         };
         match outcome {
-            Ok(Appended::Done) => {
+            Ok((Appended::Done, sent)) => {
+                let sent = lane.apart.is_apart().then(|| sent.into_owned());
                 for step in steps {
                     self.take_step(id, step, true);
                 }
-            }
-            Ok(Appended::Lost(steps)) => self.take_over(id, steps).await,
-            // Viewers are served on; the store gets what it missed once it answers.
-            Err(error) => {
-                if lane.unsaved == 0 {
-                    tracing::warn!(lane = %id, %error, "the store does not take steps; going on without it");
-                    self.deps.observer.store_failed();
-                }
-                lane.unsaved += steps.len();
-                self.store_retry_at = self.deps.clock.now().plus(RETRY);
-                for step in steps {
-                    self.take_step(id, step, true);
+                if let Some((sent, lane)) = sent.zip(self.lanes.get_mut(id)) {
+                    lane.apart.given(&lane.log, &sent);
                 }
             }
+            Ok((Appended::Lost(there), _)) => {
+                if there.first().is_some_and(|first| lane.apart.strays(&lane.log, first)) {
+                    self.read_again(id).await;
+                } else {
+                    self.take_over(id, there).await;
+                }
+            }
+            // It answers, and has lost what it had: the step is decided again, on what becomes of that.
+            Err(StoreError::Hole { .. } | StoreError::NoLane(_)) if !alone && !closed => {
+                self.read_again(id).await;
+            }
+            Err(error) => self.go_on_alone(id, steps, alone || closed, &error),
         }
         if opens_deep {
             self.note_backlog(id);
         }
     }
 
-    /// Gives the store the steps that it missed, and all that are kept if it has lost the lane.
-    /// Where another process has gone on meanwhile its steps stand there, and those printed here
-    /// stand here.
+    /// Viewers are served on; the store gets what it missed once it answers. `decided`: the steps were decided
+    /// in the knowledge that it does not.
+    fn go_on_alone(&mut self, id: &LaneId, steps: Vec<Step>, decided: bool, error: &StoreError) {
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        if !decided {
+            tracing::warn!(lane = %id, %error, "the store does not take steps; going on without it");
+            self.deps.observer.store_failed();
+            self.store_retry_at = self.deps.clock.now().plus(RETRY);
+            // Alone a lane leaves only a packager that fails: that is decided again.
+            if lane.log.tail().is_some() && steps.iter().any(|step| step.splice.is_some()) {
+                return;
+            }
+        }
+        if !lane.apart.is_closed() {
+            lane.unsaved += steps.len();
+        }
+        for step in steps {
+            self.take_step(id, step, true);
+        }
+    }
+
+    /// The store cannot be asked who goes on how: it does not answer, or has yet to be given what it missed.
+    pub(super) fn is_alone(&self, id: &LaneId) -> bool {
+        let behind = self.lanes.get(id).is_some_and(is_behind);
+        behind || self.deps.clock.now() < self.store_retry_at
+    }
+
+    /// Gives the store what it missed, once it answers.
     pub(super) async fn save(&mut self, id: &LaneId) {
-        let now = self.deps.clock.now();
-        if now < self.store_retry_at {
+        let Some(lane) = self.lanes.get(id).filter(|lane| is_behind(lane)) else { return };
+        if self.deps.clock.now() < self.store_retry_at {
             return;
         }
-        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let next = lane.next_unsaved();
+        let first = lane.log.header().first_msn;
+        let tail = (next > first).then(|| OutputMsn(next.0.saturating_sub(1)));
+        self.bring_together(id, Copy::Ends(tail, next)).await;
+    }
+
+    /// The store's copy is not what it was taken for: all of it is compared.
+    pub(super) async fn read_again(&mut self, id: &LaneId) {
+        self.bring_together(id, Copy::Unknown).await;
+    }
+
+    /// The log here and the store's become one. Where that takes too long it goes on a while later.
+    async fn bring_together(&mut self, id: &LaneId, mut copy: Copy) {
+        let mut failed = None;
         for _ in 0..SAVES {
-            let kept = lane.log.steps().len();
-            let Some(at) = kept.checked_sub(lane.unsaved.min(kept)).filter(|at| *at < kept) else {
-                lane.unsaved = 0;
-                return;
+            let Some(lane) = self.lanes.get_mut(id) else { return };
+            let result = if !lane.created {
+                self.open_there(id).await.map(|()| Some(Copy::Unknown))
+            } else if let Copy::Ends(tail, next) = copy {
+                self.give(id, tail, next).await
+            } else {
+                self.compare(id).await
             };
-            let steps: Vec<Step> = lane.log.steps().skip(at).cloned().collect();
-            let expected = at.checked_sub(1).and_then(|a| lane.log.steps().nth(a)).map(|s| s.msn);
-            match self.deps.store.append(id, expected, &steps).await {
-                // An answer that was lost may have left a part of them there.
-                Ok(Appended::Lost(there)) if !there.is_empty() && steps.starts_with(&there) => {
-                    lane.unsaved = steps.len() - there.len();
-                }
-                Ok(_) => lane.unsaved = 0,
-                // It has lost steps: so many more are given back.
-                Err(StoreError::Hole { .. }) if at > 0 => {
-                    lane.unsaved = (lane.unsaved * 2).max(lane.unsaved + 8).min(kept);
-                }
-                Err(StoreError::NoLane(_)) => {
-                    tracing::warn!(lane = %id, "the store has lost the lane: it is written back");
-                    if self.deps.store.create(&shortened(&lane.log)).await.is_err() {
-                        return;
-                    }
-                    lane.unsaved = kept;
-                }
-                Err(_) => {
-                    self.store_retry_at = now.plus(RETRY);
-                    return;
+            match result {
+                Ok(Some(known)) => copy = known,
+                Ok(None) => return,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
                 }
             }
         }
+        if let Some(error) = failed {
+            tracing::debug!(lane = %id, %error, "the store is not given what it missed yet");
+        }
+        self.store_retry_at = self.deps.clock.now().plus(RETRY);
+    }
+
+    /// A lane that opened while the store was away is opened there as well.
+    async fn open_there(&mut self, id: &LaneId) -> Result<(), StoreError> {
+        let Some(lane) = self.lanes.get_mut(id) else { return Ok(()) };
+        self.deps.store.create(lane.log.header()).await?;
+        lane.created = true;
+        lane.unsaved = lane.log.steps().len();
+        Ok(())
+    }
+
+    /// The store is given what follows its tail. None: that is all.
+    async fn give(
+        &mut self,
+        id: &LaneId,
+        tail: Option<OutputMsn>,
+        next: OutputMsn,
+    ) -> Result<Option<Copy>, StoreError> {
+        let Some(lane) = self.lanes.get_mut(id) else { return Ok(None) };
+        let steps = lane.apart.giving(&lane.log, next);
+        let Some(last) = steps.last().map(|step| step.msn) else {
+            lane.unsaved = 0;
+            return Ok(None);
+        };
+        match self.deps.store.append(id, tail, &steps).await {
+            Ok(Appended::Done) => {
+                lane.apart.given(&lane.log, &steps);
+                lane.unsaved = lane.log.from(last.next()).count();
+                Ok((lane.unsaved > 0).then_some(Copy::Ends(Some(last), last.next())))
+            }
+            Ok(Appended::Lost(there)) => {
+                let first = there.first().filter(|first| first.msn == next);
+                if first.is_none_or(|first| lane.apart.strays(&lane.log, first)) {
+                    return Ok(Some(Copy::Unknown));
+                }
+                Ok(self.merge(id, next, &there).await)
+            }
+            Err(StoreError::Hole { .. } | StoreError::NoLane(_)) => Ok(Some(Copy::Unknown)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All of the store's copy is read, and opened again where it is gone.
+    async fn compare(&mut self, id: &LaneId) -> Result<Option<Copy>, StoreError> {
+        let Some(lane) = self.lanes.get(id) else { return Ok(None) };
+        let Some(stored) = self.deps.store.load(id).await? else {
+            tracing::warn!(lane = %id, "the store has lost the lane: it is written back");
+            self.deps.store.create(&shortened(&lane.log)).await?;
+            return Ok(Some(Copy::Unknown));
+        };
+        Ok(self.merge(id, stored.header.first_msn, &stored.steps).await)
+    }
+
+    async fn merge(&mut self, id: &LaneId, first_msn: OutputMsn, steps: &[Step]) -> Option<Copy> {
+        let lane = self.lanes.get_mut(id)?;
+        let printed_to = lane.edge.unwrap_or(OutputMsn(0));
+        let merged = lane.apart.merge(&lane.log, printed_to, There { first_msn, steps });
+        if let Some(split) = merged.split {
+            let (from, to) = split.into_inner();
+            tracing::warn!(lane = %id, %from, %to, "split: the store has other steps than were printed here; these stay until they leave");
+            self.deps.observer.split(&self.key, id, from);
+        }
+        if let Some(keep) = merged.keep {
+            lane.log.cut_back(keep);
+            lane.coming.retain(|msn, _| *msn <= keep);
+            lane.relations.cut_back(keep);
+            lane.shared.cut_back(&lane.log);
+        }
+        lane.unsaved = 0;
+        match merged.then {
+            Then::Done => None,
+            Then::Take(steps) => {
+                self.take_over(id, steps).await;
+                self.advance(id);
+                self.list(id, true).await;
+                None
+            }
+            Then::Give { after, next } => {
+                lane.unsaved = lane.log.from(next).count();
+                Some(Copy::Ends(after, next))
+            }
+            Then::Anew => {
+                self.take_over(id, steps.to_vec()).await;
+                None
+            }
+            Then::Ahead => {
+                lane.unsaved = lane.log.steps().len();
+                self.store_retry_at = self.deps.clock.now().plus(RETRY);
+                None
+            }
+            Then::Closed => {
+                tracing::warn!(lane = %id, "the lane has ended in the store, or is long past there; it goes on here for those who watch it");
+                None
+            }
+        }
+    }
+}
+
+/// The store has yet to be given something of it.
+fn is_behind(lane: &Carried) -> bool {
+    lane.unsaved > 0 || !lane.created
+}
+
+impl Carried {
+    /// The first number that the store has yet to be given.
+    fn next_unsaved(&self) -> OutputMsn {
+        let next = self.log.next_msn();
+        let kept = self.log.steps().len();
+        OutputMsn(next.0.saturating_sub(self.unsaved.min(kept) as u64))
     }
 }
 

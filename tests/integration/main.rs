@@ -3,7 +3,7 @@
 //!
 //! `packager`, `dialect`, `script`, `lists`, `making`, `content`, `cipher`, `serving`, `guard` and `faults`
 //! play the packagers, whose media is a `programme`, `dns` their name server, `receiver` takes messages, `proxy`
-//! runs the process, `viewer`, `borders`, `carried`, `judges` and
+//! runs the process, `fleet` asks it as another proxy would, `viewer`, `borders`, `carried`, `judges` and
 //! `http` watch it. The rest are tests, by what they try.
 #![allow(
     clippy::unwrap_used,
@@ -26,6 +26,7 @@ mod dialect;
 #[path = "../dns/mod.rs"]
 mod dns;
 mod faults;
+mod fleet;
 mod guard;
 mod http;
 mod judges;
@@ -56,6 +57,8 @@ mod discovery;
 mod draining;
 mod encryption;
 mod fairness;
+mod fleet_bytes;
+mod fleet_members;
 mod host_names;
 mod iframes;
 mod in_front;

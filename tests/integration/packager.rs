@@ -203,7 +203,7 @@ pub fn socket(port: u16) -> TcpSocket {
     socket_at(1, port)
 }
 
-fn socket_at(host: u8, port: u16) -> TcpSocket {
+pub fn socket_at(host: u8, port: u16) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
     socket.bind(([127, 0, 0, host], port).into()).unwrap();

@@ -2,6 +2,7 @@
 //! ends; its log is printed if the test fails, and a panic in it fails the test.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 
 use crate::http::{self, Reply};
-use crate::packager::{Packager, socket};
+use crate::packager::{Packager, socket, socket_at};
 use crate::viewer::Viewer;
 use crate::wait_for;
 
@@ -20,10 +21,11 @@ pub const ADMIN_TOKEN: &str = "a-secret-of-16-letters";
 pub struct Proxy {
     port: u16,
     admin: u16,
+    fleet: SocketAddr,
     dir: tempfile::TempDir,
     settings: Settings,
     process: Option<Child>,
-    _reserved: [TcpSocket; 2],
+    reserved: [TcpSocket; 3],
 }
 
 /// What stands in the configuration's file, as YAML.
@@ -38,15 +40,17 @@ struct Settings {
 impl Proxy {
     /// A proxy before these packagers, not started yet. It prefers the first.
     pub fn over(packagers: &[&Packager]) -> Self {
-        let reserved = [socket(0), socket(0)];
-        let [port, admin] = [&reserved[0], &reserved[1]].map(|s| s.local_addr().unwrap().port());
+        let reserved = [socket(0), socket(0), socket(0)];
+        let [port, admin, fleet] = reserved.each_ref().map(|s| s.local_addr().unwrap());
+        let [port, admin] = [port, admin].map(|at| at.port());
         let mut proxy = Self {
             port,
             admin,
+            fleet,
             dir: tempfile::tempdir().unwrap(),
             settings: Settings { top: vec![], pool: vec![], packagers: vec![], others: vec![] },
             process: None,
-            _reserved: reserved,
+            reserved,
         };
         for (n, packager) in packagers.iter().enumerate() {
             proxy = proxy.packager(packager, if n == 0 { "here" } else { "there" });
@@ -88,6 +92,24 @@ impl Proxy {
     pub fn setting(mut self, line: &str) -> Self {
         self.settings.top.push(line.to_owned());
         self
+    }
+
+    /// Where other proxies ask it, if it is `in_fleet`.
+    pub const fn fleet(&self) -> SocketAddr {
+        self.fleet
+    }
+
+    /// Other proxies ask it at 127.0.0.N, for those whose name is one.
+    pub fn asked_at(mut self, host: u8, port: u16) -> Self {
+        self.reserved[2] = socket_at(host, port);
+        self.fleet = self.reserved[2].local_addr().unwrap();
+        self
+    }
+
+    /// One of a fleet, with these keys beside `listen`.
+    pub fn in_fleet(self, keys: &str) -> Self {
+        let line = format!("fleet: {{ listen: \"{}\", {keys} }}", self.fleet);
+        self.setting(&line)
     }
 
     /// Another line in place of the one that begins so. The file is written; nobody is told.

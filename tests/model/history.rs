@@ -229,6 +229,7 @@ impl Bench {
             carried_since: self.log.header().opened_at,
             elsewhere: None,
             fleet: false,
+            alone: false,
             end_after: Duration::from_secs(600),
             overlap: false,
         })

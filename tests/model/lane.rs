@@ -109,9 +109,9 @@ fn decide(log: &Log, now: UnixMs, track: &Track) -> segue::model::lane::Decision
         wanted: &[true],
         candidates: &candidates,
         carried_since: at(0),
-
         elsewhere: None,
         fleet: false,
+        alone: false,
         end_after,
         overlap: false,
     })

@@ -27,6 +27,7 @@
 mod dates;
 mod draining;
 mod exact;
+mod fleets;
 mod gaps;
 mod history;
 #[allow(dead_code)] // shared with the simulation
@@ -34,6 +35,7 @@ mod history;
 mod judge;
 mod keys;
 mod lane;
+mod merging;
 mod multivariant;
 mod playlist;
 #[path = "../programme/mod.rs"]

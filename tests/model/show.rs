@@ -219,9 +219,9 @@ impl Show {
                 wanted: &wanted,
                 candidates: &candidates,
                 carried_since: at(0),
-
                 elsewhere: None,
                 fleet: false,
+                alone: false,
                 end_after: std::time::Duration::from_secs(60),
                 overlap: self.overlap,
             });

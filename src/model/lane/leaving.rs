@@ -67,6 +67,7 @@ pub(super) fn overdue(
         let mut ahead = Vec::new();
         let ready = try_splice(s, tail, leaving, &mut ahead);
         if waited >= leave_exactly_after(s)
+            && !s.alone
             && let Some(decision) = ready.filter(is_exact)
         {
             return decision;

@@ -182,6 +182,13 @@ impl Log {
         self.first()
     }
 
+    /// Drops the steps after `last`: none of them was listed.
+    pub fn cut_back(&mut self, last: OutputMsn) {
+        while self.steps.back().is_some_and(|s| s.msn > last) {
+            self.steps.pop_back();
+        }
+    }
+
     /// Drops the steps before `keep_from`. The tail always stays.
     pub fn trim(&mut self, keep_from: OutputMsn) {
         while self.steps.len() > 1 && self.steps.front().is_some_and(|s| s.msn < keep_from) {

@@ -8,8 +8,10 @@
 //! packager is taken out, `splice` where it goes on in another run by borders and `meeting` by what is
 //! in the segments, with `relations` to know how their timelines relate; `cutting` the first
 //! entries then, `patience` for how long it
-//! waits; `print` a log to a media playlist.
+//! waits; `print` a log to a media playlist. `merging` brings a log and the store's copy together after the store was
+//! away, `apart` what they differ by then, and `alike` says which steps do.
 
+mod alike;
 mod apart;
 mod arrivals;
 mod border;
@@ -24,6 +26,7 @@ mod log;
 mod looking;
 mod making;
 mod meeting;
+mod merging;
 mod moment;
 mod next;
 mod patience;
@@ -44,6 +47,7 @@ pub use border::{Splice, SpliceMethod, SplicePlace, SpliceReason};
 pub use header::{Container, FORMAT, Header, SessionResource};
 pub use log::{Log, LogError};
 pub use making::{EMPTY_SUBTITLES, empty_subtitles};
+pub use merging::{Merged, Then, There};
 pub use next::next;
 pub use print::{GAP_SHORT, init_name, key_name, print, print_with, segment_name, short_on_demand};
 pub use relations::Relations;

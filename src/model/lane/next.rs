@@ -165,7 +165,8 @@ fn follow(s: &Situation, tail: &Step, c: &Candidate, r: usize, at: usize) -> Dec
         _ if departs.is_some() => Some(SpliceReason::Restarted),
         _ => None,
     };
-    let Some(reason) = reason.filter(|_| failure(c).is_none()) else {
+    // Alone nothing but a failure is a reason: others would leave at another step, or not at all.
+    let Some(reason) = reason.filter(|_| failure(c).is_none() && !s.alone) else {
         return carry_on(s, tail, c, (r, at), unmarked);
     };
     // One segment is held back at the most, so that the lane does not fall behind.
@@ -273,6 +274,10 @@ fn carry_on(
         return late;
     }
     if let Some(reason) = failure(c) {
+        // What its health check says is no standstill yet.
+        if s.alone && c.barred.is_some() {
+            return overdue(s, tail, Leaving::by(reason), Vec::new());
+        }
         return left(s, tail, Some(c), Leaving::by(reason), Vec::new());
     }
     overdue(s, tail, Leaving::by(SpliceReason::Stalled), Vec::new())

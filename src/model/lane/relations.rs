@@ -53,6 +53,11 @@ impl Relations {
         }
     }
 
+    /// Steps after `last` were never listed, and are others now.
+    pub fn cut_back(&mut self, last: OutputMsn) {
+        self.read = self.read.map(|read| read.min(last));
+    }
+
     /// The lane is on another run now: what was looked at of that one is ours.
     fn spliced(&mut self, step: &Step) {
         self.ours.clear();

@@ -23,6 +23,9 @@ pub struct Situation<'a> {
     pub elsewhere: Option<UnixMs>,
     /// Other proxies answer now: what fails here may go on for them.
     pub fleet: bool,
+    /// The store cannot be asked, so others may decide otherwise: only direct successors are appended, and the
+    /// lane leaves its packager only when that fails.
+    pub alone: bool,
     /// A stream that every packager calls gone or ended for this long is over.
     pub end_after: Duration,
     /// Where no keyframe fits a splice the earlier one is taken, and content repeated, instead of

@@ -38,6 +38,8 @@ pub struct Gauges {
     pub reports: Vec<ReportGauge>,
     /// How many watch, and how full things are.
     pub viewers: ViewersGauges,
+    /// The zone of each other proxy that answers.
+    pub fleet_zones: Vec<String>,
 }
 
 /// One packager.

@@ -2,6 +2,7 @@
 //! happen; gauges are asked for when Prometheus comes by.
 
 mod auth;
+mod fleet;
 mod gauges;
 mod groups;
 mod reported;
@@ -18,6 +19,7 @@ use prometheus::{
     Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, Registry, TextEncoder,
 };
 
+pub use fleet::Fleet;
 pub use gauges::{Gauges, PackagerGauge, StreamGauge};
 pub use groups::GroupGauge;
 pub use reported::ReportGauge;
@@ -64,6 +66,8 @@ pub struct Metrics {
     pub auth: auth::Auth,
     /// The store of lanes' logs.
     pub store: store::Store,
+    /// The other proxies.
+    pub fleet: Fleet,
 }
 
 /// Requests of one kind, looked up once: this is on every request's way.
@@ -184,6 +188,7 @@ impl Metrics {
             scraped: Mutex::new(Scraped::new(&make)?),
             auth: auth::Auth::new(&make)?,
             store: store::Store::new(&make)?,
+            fleet: Fleet::new(&make)?,
             registry: make.0,
         })
     }
@@ -285,6 +290,7 @@ impl Metrics {
         self.tenants.set(&gauges.pools);
         self.grouped.set(&gauges.groups);
         self.reported.set(&gauges.reports);
+        self.fleet.set(&gauges.fleet_zones);
         let mut text = Vec::new();
         let mut families = self.registry.gather();
         families.extend(tenants::info(&gauges.pools).unwrap_or_default());

@@ -157,8 +157,7 @@ impl Place {
         if hears {
             login = login.set_protocol(ProtocolVersion::RESP3);
         }
-        let info: ConnectionInfo =
-            address(&url.host, url.port, url.tls).into_connection_info()?;
+        let info: ConnectionInfo = address(&url.host, url.port, url.tls).into_connection_info()?;
         let info = info
             .set_redis_settings(login)
             .set_tcp_settings(TcpSettings::default().set_nodelay(true));
@@ -204,7 +203,8 @@ pub fn readable(error: &RedisError) -> String {
             "it refuses the login: user or password is wrong".to_owned()
         }
         ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
-            "it is one shard of several; a store is one server, with cluster mode disabled".to_owned()
+            "it is one shard of several; a store is one server, with cluster mode disabled"
+                .to_owned()
         }
         _ if error.code() == Some("NOAUTH") => {
             "it wants a login; write redis://user:password@host".to_owned()

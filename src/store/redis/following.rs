@@ -105,9 +105,8 @@ impl Following {
         let mut state = self.link.watch();
         let mut tick = interval(CHECK_EVERY);
         loop {
-            let another = |state: &State| {
-                matches!(state, State::Up(_)) && number(state) != served_by
-            };
+            let another =
+                |state: &State| matches!(state, State::Up(_)) && number(state) != served_by;
             tokio::select! {
                 () = gone.notified() => return,
                 () = until(&mut state, another) => return,

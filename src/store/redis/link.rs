@@ -153,9 +153,13 @@ impl Link {
         let before = self.state.send_replace(State::Up(connected));
         self.observer.up(true);
         match before {
-            State::Connecting => tracing::info!(store = self.place.name(), "the store is connected"),
+            State::Connecting => {
+                tracing::info!(store = self.place.name(), "the store is connected")
+            }
             State::Down(_) => tracing::warn!(store = self.place.name(), "the store answers again"),
-            State::Up(_) => tracing::warn!(store = self.place.name(), "the store has moved: followed"),
+            State::Up(_) => {
+                tracing::warn!(store = self.place.name(), "the store has moved: followed")
+            }
         }
     }
 
@@ -196,7 +200,8 @@ impl Link {
             if timeout(CHECK_EVERY, failed).await.is_ok() {
                 return;
             }
-            let State::Up(Connected { mut connection, at, .. }) = self.state.borrow().clone() else {
+            let State::Up(Connected { mut connection, at, .. }) = self.state.borrow().clone()
+            else {
                 return;
             };
             let why = match timeout(self.timeout, check(&mut connection)).await {

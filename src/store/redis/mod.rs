@@ -86,14 +86,8 @@ impl RedisStore {
         };
         let (open, closed) = oneshot::channel();
         work(link.clone(), following, closed)?;
-        let store = Self {
-            link,
-            keys,
-            changes,
-            heard,
-            lane_expires_ms: AtomicU64::new(0),
-            _open: open,
-        };
+        let store =
+            Self { link, keys, changes, heard, lane_expires_ms: AtomicU64::new(0), _open: open };
         store.keep_lanes_for(settings.lane_expires);
         Ok(store)
     }

@@ -39,7 +39,10 @@ impl Database {
             }
             if new {
                 let revision = next_revision(t)?;
-                t.execute("UPDATE lanes SET revision = ?2 WHERE number = ?1", [row.number, revision])?;
+                t.execute(
+                    "UPDATE lanes SET revision = ?2 WHERE number = ?1",
+                    [row.number, revision],
+                )?;
             }
             t.prepare_cached(
                 "SELECT rendition FROM wanted WHERE lane = ?1 AND at >= ?2 ORDER BY rendition",

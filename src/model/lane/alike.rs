@@ -1,0 +1,97 @@
+//! Whether two proxies that could not ask each other appended the same step, and whether a step is the direct
+//! successor of another.
+
+use super::{Entry, Share, Step};
+
+/// Viewers are given the same by both: all proxies append the segments of the same packager, so that is the usual
+/// case. What each proxy only reckons (when it was listed, where its content ended) may differ, and so may why it
+/// spliced.
+pub(super) fn prints_same(a: &Step, b: &Step) -> bool {
+    says_nothing(a) || says_nothing(b) || (same(a, b) && a.discontinuity == b.discontinuity)
+}
+
+/// They are of the same content, marked or not.
+pub(super) fn same(a: &Step, b: &Step) -> bool {
+    let shares = || a.shares.len() == b.shares.len() && a.shares.iter().zip(&b.shares).all(alike);
+    let of_one = || a.packager == b.packager && shares();
+    a.msn == b.msn && a.end == b.end && (a.end || of_one() || fills(a, b))
+}
+
+/// One of them only stands for what its writer did not have.
+fn fills(a: &Step, b: &Step) -> bool {
+    says_nothing(a) || says_nothing(b)
+}
+
+/// No rendition of it is listed.
+pub(super) fn says_nothing(step: &Step) -> bool {
+    !step.end && step.shares.iter().all(|share| !share.entries.iter().any(Entry::listed))
+}
+
+/// Where nobody asked one of the proxies for a rendition its playlist begins later there.
+fn alike((a, b): (&Share, &Share)) -> bool {
+    let unasked = |s: &Share| !s.entries.is_empty() && !s.entries.iter().any(Entry::listed);
+    let entries = || a.entries.len() == b.entries.len() && a.entries.iter().zip(&b.entries).all(is);
+    unasked(a) || unasked(b) || entries()
+}
+
+/// The same lines and bytes. Where they come from is compared only where the name is made of it: a packager may
+/// tell each proxy another path (sessions).
+fn is((a, b): (&Entry, &Entry)) -> bool {
+    let told = |e: &Entry| (e.duration, e.held, e.gap, e.on_demand);
+    let named = || a.held.is_some() || !a.on_demand || a.source == b.source;
+    told(a) == told(b)
+        && (&a.lines, &a.extension) == (&b.lines, &b.extension)
+        && (&a.map, &a.keys) == (&b.map, &b.keys)
+        && named()
+}
+
+/// They are counted alike.
+pub(super) fn same_numbers(a: &Step, b: &Step) -> bool {
+    // Tags before an entry that has come are behind what follows.
+    let open = |s: &Share| s.tags.filter(|_| s.entries.is_empty());
+    let shares = |(a, b): (&Share, &Share)| (a.next_msn(), open(a)) == (b.next_msn(), open(b));
+    a.discontinuity_number == b.discontinuity_number && a.shares.iter().zip(&b.shares).all(shares)
+}
+
+/// `next` is counted on from `tail`, and of its packager unless it is marked.
+pub(super) fn goes_on(tail: &Step, next: &Step) -> bool {
+    let number = tail.discontinuity_number.saturating_add(u64::from(next.discontinuity));
+    let counted = |(before, share): (&Share, &Share)| before.next_msn() == share.msn;
+    next.discontinuity_number == number
+        && tail.shares.iter().zip(&next.shares).all(counted)
+        && (next.end || next.discontinuity || tail.packager == next.packager)
+}
+
+/// `next` begins where the packager's numbers do not go on, and nothing marks it.
+pub(super) fn jumps(tail: &Step, next: &Step) -> bool {
+    !next.end && !next.discontinuity && succeeds(tail, next) == Some(false)
+}
+
+/// `next`, which is the direct successor of `before`, is that of `onto` as well: these two end with the same
+/// segment of the same run in some rendition, and none counts otherwise.
+pub(super) fn follows(before: &Step, onto: &Step, next: &Step) -> bool {
+    let ends_alike = |(a, b): (&Share, &Share)| match (a.entries.last(), b.entries.last()) {
+        (Some(a), Some(b)) => a.whole().is_some() && a.whole() == b.whole(),
+        _ => false,
+    };
+    let one_run = before.packager == onto.packager
+        && onto.packager == next.packager
+        && before.shares.iter().zip(&onto.shares).any(ends_alike);
+    let all = onto.shares.iter().zip(&next.shares).filter_map(|(a, b)| counts_on(a, b));
+    one_run && succeeds(onto, next) == Some(true) && all.fold(true, |all, on| all && on)
+}
+
+/// The packager's numbers go on in a rendition. None: no rendition tells.
+fn succeeds(tail: &Step, next: &Step) -> Option<bool> {
+    let mut told = tail.shares.iter().zip(&next.shares).filter_map(|(a, b)| counts_on(a, b));
+    let first = told.next()?;
+    Some(first || told.any(|on| on))
+}
+
+/// None where one of them has no segment of its packager.
+fn counts_on(a: &Share, b: &Share) -> Option<bool> {
+    let of_packager = |e: &&Entry| !e.source.path.is_empty();
+    let a = a.entries.last().filter(of_packager)?;
+    let b = b.entries.first().filter(of_packager)?;
+    Some(a.source.msn.next() == b.source.msn)
+}

@@ -1,0 +1,515 @@
+//! Proxies over one store, in random histories: lines that fail, answers that are lost, a store that loses its last
+//! writes or all, proxies that decide otherwise, restart and trim. What each prints keeps the laws at every
+//! moment, and afterwards all of it is one log again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use segue::model::lane::{Apart, Header, Log, Step, Then, There, print};
+use segue::model::names::OutputMsn;
+
+use crate::judge::{Item, read};
+use crate::merging::{end, header, made};
+
+/// The store, as `LaneStore` says.
+#[derive(Default)]
+struct Store {
+    lane: Option<(Header, Vec<Step>)>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Failed {
+    Unreachable,
+    Hole,
+    NoLane,
+}
+
+enum Appended {
+    Done,
+    Lost(Vec<Step>),
+}
+
+impl Store {
+    fn tail(&self) -> Option<OutputMsn> {
+        self.lane.as_ref()?.1.last().map(|s| s.msn)
+    }
+
+    fn append(&mut self, expected: Option<OutputMsn>, steps: &[Step]) -> Result<Appended, Failed> {
+        let Some((header, log)) = &mut self.lane else { return Err(Failed::NoLane) };
+        let tail = log.last().map(|s| s.msn);
+        let mut follows = expected.map_or(header.first_msn, OutputMsn::next);
+        for step in steps {
+            if step.msn != follows || tail < expected {
+                return Err(Failed::Hole);
+            }
+            follows = follows.next();
+        }
+        if tail == expected {
+            assert!(log.last().is_none_or(|tail| !tail.end), "nothing follows an end");
+            log.extend(steps.iter().cloned());
+            return Ok(Appended::Done);
+        }
+        let after: Vec<Step> = log.iter().filter(|s| Some(s.msn) > expected).cloned().collect();
+        Ok(if after.starts_with(steps) { Appended::Done } else { Appended::Lost(after) })
+    }
+}
+
+/// One proxy's line to the store.
+#[derive(Clone, Copy, PartialEq)]
+enum Line {
+    Whole,
+    Cut,
+    /// So many calls get through, then one whose answer is lost, then none.
+    Fails(u8),
+}
+
+struct Proxy {
+    log: Log,
+    apart: Apart,
+    unsaved: usize,
+    line: Line,
+    /// What was printed, by rendition and number.
+    printed: BTreeMap<(usize, u64), Item>,
+    splits: u32,
+    /// It has printed what the store has otherwise.
+    differs: bool,
+}
+
+enum Copy {
+    Ends(Option<OutputMsn>, OutputMsn),
+    Unknown,
+}
+
+impl Proxy {
+    fn new() -> Self {
+        Self {
+            log: Log::new(header().into()),
+            apart: Apart::default(),
+            unsaved: 0,
+            line: Line::Whole,
+            printed: BTreeMap::new(),
+            splits: 0,
+            differs: false,
+        }
+    }
+
+    /// Whether a call gets through, and its answer back.
+    fn call(&mut self) -> (bool, bool) {
+        match self.line {
+            Line::Whole => (true, true),
+            Line::Cut => (false, false),
+            Line::Fails(0) => {
+                self.line = Line::Cut;
+                (true, false)
+            }
+            Line::Fails(n) => {
+                self.line = Line::Fails(n - 1);
+                (true, true)
+            }
+        }
+    }
+
+    fn offer(
+        &mut self,
+        store: &mut Store,
+        expected: Option<OutputMsn>,
+        steps: &[Step],
+    ) -> Result<Appended, Failed> {
+        match self.call() {
+            (true, true) => store.append(expected, steps),
+            (true, false) => {
+                let _ = store.append(expected, steps);
+                Err(Failed::Unreachable)
+            }
+            _ => Err(Failed::Unreachable),
+        }
+    }
+
+    fn append(&mut self, store: &mut Store, step: Step) {
+        let outcome = if self.unsaved > 0 || self.apart.is_closed() {
+            Err(Failed::Unreachable)
+        } else {
+            let tail = self.log.tail().cloned();
+            let sent = self.apart.outward(tail.as_ref(), std::slice::from_ref(&step)).into_owned();
+            self.offer(store, tail.map(|t| t.msn), &sent).map(|done| (done, sent))
+        };
+        match outcome {
+            Ok((Appended::Done, sent)) => {
+                self.push(step);
+                self.apart.given(&self.log, &sent);
+            }
+            Ok((Appended::Lost(there), _)) => self.hear(store, there),
+            Err(Failed::Unreachable) => {
+                self.unsaved += usize::from(!self.apart.is_closed());
+                self.push(step);
+            }
+            Err(_) => self.bring_together(store, Copy::Unknown),
+        }
+    }
+
+    fn hear(&mut self, store: &mut Store, there: Vec<Step>) {
+        if there.first().is_some_and(|first| self.apart.strays(&self.log, first)) {
+            self.bring_together(store, Copy::Unknown);
+        } else {
+            self.take_over(&there);
+        }
+    }
+
+    /// Steps that do not follow are those of another log.
+    fn take_over(&mut self, steps: &[Step]) {
+        let Some(first) = steps.first() else { return };
+        if self.log.tail().is_some() && first.msn != self.log.next_msn() {
+            self.read(steps);
+            return;
+        }
+        for step in steps {
+            let step = self.apart.inward(&self.log, step.clone());
+            self.push(step);
+        }
+    }
+
+    /// As after a restart.
+    fn read(&mut self, steps: &[Step]) {
+        let mut log = Log::new(self.log.header().clone());
+        steps.iter().for_each(|step| log.push(step.clone()).unwrap());
+        let line = self.line;
+        let (splits, differs) = (self.splits, self.differs);
+        *self = Self { log, line, splits, differs, ..Self::new() };
+        self.look();
+    }
+
+    fn save(&mut self, store: &mut Store) {
+        if self.unsaved == 0 {
+            return;
+        }
+        let kept = self.log.steps().len();
+        let next = self.log.next_msn().0 - self.unsaved.min(kept) as u64;
+        let tail = (next > header().first_msn.0).then(|| OutputMsn(next - 1));
+        self.bring_together(store, Copy::Ends(tail, OutputMsn(next)));
+    }
+
+    /// What another proxy appended, where nothing is unsaved.
+    fn newer(&mut self, store: &mut Store) {
+        if self.unsaved > 0 || self.call() != (true, true) {
+            return;
+        }
+        let tail = self.log.tail().map(|t| t.msn);
+        let steps = store.lane.iter().flat_map(|(_, steps)| steps);
+        let steps: Vec<Step> = steps.filter(|s| Some(s.msn) > tail).cloned().collect();
+        self.hear(store, steps);
+    }
+
+    fn bring_together(&mut self, store: &mut Store, mut copy: Copy) {
+        for _ in 0..24 {
+            let result = match copy {
+                Copy::Ends(tail, next) => self.give(store, tail, next),
+                Copy::Unknown => self.compare(store),
+            };
+            match result {
+                Ok(Some(known)) => copy = known,
+                Ok(None) | Err(_) => return,
+            }
+        }
+        panic!("it never ends");
+    }
+
+    fn give(
+        &mut self,
+        store: &mut Store,
+        tail: Option<OutputMsn>,
+        next: OutputMsn,
+    ) -> Result<Option<Copy>, Failed> {
+        let steps = self.apart.giving(&self.log, next);
+        let Some(last) = steps.last().map(|s| s.msn) else {
+            self.unsaved = 0;
+            return Ok(None);
+        };
+        match self.offer(store, tail, &steps) {
+            Ok(Appended::Done) => {
+                self.apart.given(&self.log, &steps);
+                self.unsaved = self.log.from(last.next()).count();
+                Ok((self.unsaved > 0).then_some(Copy::Ends(Some(last), last.next())))
+            }
+            Ok(Appended::Lost(there)) => {
+                let first = there.first().filter(|first| first.msn == next);
+                if first.is_none_or(|first| self.apart.strays(&self.log, first)) {
+                    return Ok(Some(Copy::Unknown));
+                }
+                Ok(self.merge(next, &there))
+            }
+            Err(Failed::Unreachable) => Err(Failed::Unreachable),
+            Err(_) => Ok(Some(Copy::Unknown)),
+        }
+    }
+
+    fn compare(&mut self, store: &mut Store) -> Result<Option<Copy>, Failed> {
+        if self.call() != (true, true) {
+            return Err(Failed::Unreachable);
+        }
+        if let Some((header, steps)) = store.lane.clone() {
+            return Ok(self.merge(header.first_msn, &steps));
+        }
+        if self.call().0 {
+            let first_msn = self.log.first().unwrap_or(header().first_msn);
+            store.lane = Some((Header { first_msn, ..header() }, vec![]));
+        }
+        Ok(Some(Copy::Unknown))
+    }
+
+    fn merge(&mut self, first_msn: OutputMsn, steps: &[Step]) -> Option<Copy> {
+        let printed_to = self.log.tail().map_or(OutputMsn(0), |t| t.msn);
+        let merged = self.apart.merge(&self.log, printed_to, There { first_msn, steps });
+        self.splits += u32::from(merged.split.is_some());
+        if let Some(keep) = merged.keep {
+            self.log.cut_back(keep);
+        }
+        self.unsaved = 0;
+        match merged.then {
+            Then::Done | Then::Closed => None,
+            Then::Take(steps) => {
+                self.take_over(&steps);
+                None
+            }
+            Then::Anew => {
+                self.read(steps);
+                None
+            }
+            Then::Give { after, next } => {
+                self.unsaved = self.log.from(next).count();
+                Some(Copy::Ends(after, next))
+            }
+            Then::Ahead => {
+                self.unsaved = self.log.steps().len();
+                None
+            }
+        }
+    }
+
+    fn push(&mut self, step: Step) {
+        self.log.push(step).unwrap();
+        self.look();
+    }
+
+    /// A viewer's look: all that is in the log, and what was seen before is the same.
+    fn look(&mut self) {
+        for r in 0..2 {
+            for item in shown(&self.log, r) {
+                let known = self.printed.entry((r, item.msn)).or_insert_with(|| item.clone());
+                assert_eq!(*known, item, "a number names two things");
+            }
+        }
+    }
+}
+
+/// What a log lists of a rendition, each as the list tells it that begins with it, and as longer ones do.
+fn shown(log: &Log, r: usize) -> Vec<Item> {
+    let mut all: BTreeMap<u64, Item> = BTreeMap::new();
+    let begins: Vec<OutputMsn> =
+        log.steps().filter(|s| !s.end && s.lists(r)).map(|s| s.msn).collect();
+    for first in begins {
+        let Some(list) = print(log, r, first).and_then(|text| read(&text)) else { continue };
+        for (i, item) in list.segments.into_iter().enumerate() {
+            let known = all.entry(item.msn).or_insert_with(|| item.clone());
+            assert_eq!((&known.uri, known.number), (&item.uri, item.number), "from {first:?}");
+            // Where a list begins with it the mark has left.
+            if i > 0 || item.discontinuity {
+                *known = item;
+            }
+        }
+    }
+    let list: Vec<Item> = all.into_values().collect();
+    for two in list.windows(2) {
+        let goes_on = follows(&two[0], &two[1]) && two[0].msn + 1 == two[1].msn;
+        let marked = two[1].number > two[0].number;
+        assert!(goes_on || marked, "{} follows {} unmarked", two[1].uri, two[0].uri);
+        assert!(two[1].number >= two[0].number);
+    }
+    // The first may have had a mark that has left with what was before it.
+    list.into_iter()
+        .map(|item| Item { discontinuity: false, lines: unmarked(&item), ..item })
+        .collect()
+}
+
+fn unmarked(item: &Item) -> Vec<String> {
+    item.lines.iter().filter(|l| *l != "#EXT-X-DISCONTINUITY").cloned().collect()
+}
+
+/// By what their lines say of packager, run and number.
+fn follows(one: &Item, two: &Item) -> bool {
+    let of = |item: &Item| {
+        let name = item.lines.iter().find_map(|l| l.strip_prefix("#X:")).unwrap();
+        let (run, n) = name.rsplit_once('-').unwrap();
+        (run.to_owned(), n.parse::<u64>().unwrap())
+    };
+    let ((run, n), (other, m)) = (of(one), of(two));
+    run == other && n + 1 == m
+}
+
+/// What happens next, to which proxy, and how.
+type Happens = (u8, usize, u8);
+
+struct Bench {
+    store: Store,
+    proxies: Vec<Proxy>,
+    /// What is going on now, in segments: packagers number alike but for an offset.
+    now: u64,
+    run: u32,
+}
+
+impl Bench {
+    fn new(proxies: usize) -> Self {
+        let store = Store { lane: Some((header(), vec![])) };
+        Self { store, proxies: (0..proxies).map(|_| Proxy::new()).collect(), now: 10, run: 1 }
+    }
+
+    /// The lane at this proxy goes on, or leaves its packager.
+    fn carry(&mut self, p: usize, leaves: bool) {
+        let Self { store, proxies, now, run } = self;
+        let proxy = &mut proxies[p];
+        proxy.save(store);
+        for _ in 0..3 {
+            let next = match proxy.log.tail() {
+                None => made(&proxy.log, "a", 1, *now, false),
+                Some(tail) if tail.end => return,
+                Some(tail) => {
+                    let last = tail.shares[0].entries.last().unwrap();
+                    let name = last.lines[0].strip_prefix("#X:").unwrap();
+                    let (packager, its_run) = (&name[..1], name[1..2].parse().unwrap());
+                    let at = last.source.msn.0 - if packager == "a" { 0 } else { 1000 };
+                    if at + 1 > *now {
+                        return;
+                    }
+                    let other = if packager == "a" { "b" } else { "a" };
+                    let number = |of: &str| at + 1 + if of == "a" { 0 } else { 1000 };
+                    if leaves && its_run != *run {
+                        made(&proxy.log, packager, *run, number(packager), true)
+                    } else if leaves {
+                        made(&proxy.log, other, *run, number(other), true)
+                    } else {
+                        made(&proxy.log, packager, its_run, number(packager), false)
+                    }
+                }
+            };
+            let before = proxy.log.next_msn();
+            proxy.append(store, next);
+            if leaves || proxy.log.next_msn() == before {
+                return;
+            }
+        }
+    }
+
+    fn happen(&mut self, (kind, p, how): Happens) {
+        let p = p % self.proxies.len();
+        self.now += 1;
+        match kind {
+            0..=5 => self.carry(p, false),
+            6 | 7 => self.carry(p, true),
+            8 | 9 => {
+                let Self { store, proxies, .. } = self;
+                proxies[p].newer(store);
+            }
+            10 => self.proxies[p].line = Line::Cut,
+            11 => self.proxies[p].line = Line::Fails(how % 5),
+            12 | 13 => self.proxies[p].line = Line::Whole,
+            14 => self.proxies.iter_mut().for_each(|p| p.line = Line::Cut),
+            15 => self.proxies.iter_mut().for_each(|p| p.line = Line::Whole),
+            16 => {
+                if let Some((_, steps)) = &mut self.store.lane {
+                    steps.truncate(steps.len().saturating_sub(usize::from(how % 4)));
+                }
+            }
+            17 if how % 2 == 0 => self.store.lane = None,
+            18 => {
+                let log = &mut self.proxies[p].log;
+                let keep = log.next_msn().0.saturating_sub(2 + u64::from(how % 8));
+                log.trim(OutputMsn(keep));
+            }
+            19 => {
+                let keep = self.store.tail().map_or(0, |t| t.0.saturating_sub(u64::from(how % 8)));
+                if let Some((_, steps)) = &mut self.store.lane {
+                    let last = steps.len().saturating_sub(1);
+                    let old = steps.iter().take(last).take_while(|s| s.msn.0 < keep).count();
+                    steps.drain(..old);
+                }
+            }
+            20 if how % 4 == 0 => {
+                let Self { store, proxies, .. } = self;
+                let proxy = &mut proxies[p];
+                if proxy.log.tail().is_some_and(|t| !t.end) {
+                    let end = end(&proxy.log);
+                    proxy.append(store, end);
+                }
+            }
+            21 => self.run = 3 - self.run,
+            _ => {}
+        }
+        self.readable();
+    }
+
+    /// A proxy that reads the store's log now prints what keeps the laws.
+    fn readable(&self) {
+        let Some((header, steps)) = &self.store.lane else { return };
+        let mut log = Log::new(header.clone().into());
+        steps.iter().for_each(|step| log.push(step.clone()).unwrap());
+        for r in 0..2 {
+            shown(&log, r);
+        }
+    }
+
+    /// All lines are whole: after each proxy had its turn a few times there is one log.
+    fn heal(&mut self) {
+        self.proxies.iter_mut().for_each(|p| p.line = Line::Whole);
+        for turn in 0..8 {
+            self.now += 1;
+            for p in 0..self.proxies.len() {
+                if turn == 0 || turn % self.proxies.len() == p {
+                    self.carry(p, false);
+                }
+                let Self { store, proxies, .. } = self;
+                proxies[p].save(store);
+                proxies[p].newer(store);
+            }
+        }
+        for _ in 0..2 {
+            let Self { store, proxies, .. } = self;
+            for proxy in proxies {
+                proxy.save(store);
+                proxy.newer(store);
+            }
+        }
+    }
+
+    fn one(&self) {
+        let open = || self.proxies.iter().filter(|p| !p.apart.is_closed());
+        let tails: BTreeSet<Option<OutputMsn>> =
+            open().map(|p| p.log.tail().map(|t| t.msn)).collect();
+        assert!(tails.len() <= 1, "{tails:?}");
+        let newest: BTreeSet<Vec<String>> = open()
+            .map(|p| {
+                let list = shown(&p.log, 0);
+                list.into_iter().rev().take(2).map(|item| item.uri).collect()
+            })
+            .collect();
+        assert!(newest.len() <= 1, "{newest:?}");
+        assert!(open().all(|p| p.unsaved == 0));
+        if let Some(tail) = tails.first() {
+            assert_eq!(self.store.tail(), *tail);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 512, failure_persistence: None, ..ProptestConfig::default()
+    })]
+    #[test]
+    fn logs_that_came_apart_become_one(
+        proxies in 1_usize..4,
+        history in prop::collection::vec((0_u8..22, 0_usize..3, any::<u8>()), 1..60),
+    ) {
+        let mut bench = Bench::new(proxies);
+        history.into_iter().for_each(|happens| bench.happen(happens));
+        bench.heal();
+        bench.one();
+    }
+}
