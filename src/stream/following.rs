@@ -256,10 +256,12 @@ pub(super) fn leave_to_others(
     packager: &PackagerId,
     late: UnixMs,
 ) -> Decision {
-    if let Action::Append(steps) = &decision.action
-        && steps.iter().any(|step| step.splice.is_some())
-    {
-        return decision;
+    if let Action::Append(steps) = &decision.action {
+        if steps.iter().any(|step| step.splice.is_some()) {
+            return decision;
+        }
+        // What could be appended at once can be then.
+        decision.wake = late;
     }
     decision.action = Action::Wait;
     decision.why = "another proxy of the zone fetches it";

@@ -51,6 +51,8 @@ impl Worker {
             }
         }
         self.expect_bytes(&mut lane).await;
+        // Whoever comes from another proxy asks for it before it is listed here.
+        shared.index(&lane.log);
         tracing::info!(lane = %id, stream = %self.key, steps = lane.log.steps().len(), "lane loaded");
         self.slot.remember(id, shared, self.deps.lane_room_anyway());
         self.lanes.insert(id.clone(), lane);
