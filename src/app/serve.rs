@@ -121,12 +121,13 @@ fn assemble(
     let telling = Telling::new(&config, metrics, clock).context("webhooks")?;
     let counting = Arc::new(Counting(metrics.clone(), telling.clone()));
     let peers = fleet::peers(&config, &own_keys, clock, counting.clone())?;
+    let others = fleet::seen(peers.as_ref());
     let streams = Streams::new(Parts {
         origin: client.clone(),
         store: store.clone(),
         segments: segments.clone(),
         pools: pools.clone(),
-        fleet: fleet::seen(peers.as_ref()),
+        fleet: others.clone(),
         observer: counting.clone(),
         clock,
         zone: config.zone.clone(),
@@ -136,24 +137,16 @@ fn assemble(
         seed: rand::random(),
     });
     telling.watch(pools.clone(), streams.clone());
-    let drains = Arc::new(Drains {
-        store: store.clone(),
-        pools: pools.clone(),
-        streams: streams.clone(),
-        clock,
-        requests: ArcSwap::from_pointee(parts::requests(&config)),
-        one: tokio::sync::Mutex::default(),
-    });
-    let nobody = "which packagers are drained is not known yet";
-    if_reached(wait(drains.follow())?, nobody).context("store")?;
+    let drains = drains(&config, &store, &pools, &streams, clock)?;
     let live = Live { pools: pools.clone(), streams: streams.clone(), segments: segments.clone() };
-    let audience = wait(viewing::remembered(&config, &*store))?.context("store")?;
+    let audience = wait(viewing::remembered(&config, &*store, others.own_id()))?.context("store")?;
     let doorkeeper = Arc::new(Doorkeeper { audience: audience.clone(), clock });
     let keyring = keys::keyring(&config, &own_keys).context("token_keys")?;
     let front = Front::new(live.clone(), keyring, parts::front(&config), stages.clone());
     let front = observed(front.observed_by(counting).counted_by(doorkeeper), &config)?;
     let of = (metrics.clone(), Room::of(&config));
-    let viewing = Arc::new(Viewing::new(live, front.clone(), audience, store.clone(), of, clock));
+    let told = (clock, others.own_id());
+    let viewing = Arc::new(Viewing::new(live, front.clone(), audience, store.clone(), of, told));
     let derived = config.fleet.as_ref().is_some_and(|fleet| fleet.key.is_none());
     let fleet = peers.clone().filter(|_| derived);
     let key_keeper = KeyKeeper { own: own_keys.clone(), front: front.clone(), fleet };
@@ -189,6 +182,26 @@ fn assemble(
         own_keys,
     };
     Ok((running, chores))
+}
+
+fn drains(
+    config: &Config,
+    store: &Arc<dyn LaneStore>,
+    pools: &Arc<Pools>,
+    streams: &Arc<Streams>,
+    clock: Clock,
+) -> anyhow::Result<Arc<Drains>> {
+    let drains = Drains {
+        store: store.clone(),
+        pools: pools.clone(),
+        streams: streams.clone(),
+        clock,
+        requests: ArcSwap::from_pointee(parts::requests(config)),
+        one: tokio::sync::Mutex::default(),
+    };
+    let nobody = "which packagers are drained is not known yet";
+    if_reached(wait(drains.follow())?, nobody).context("store")?;
+    Ok(Arc::new(drains))
 }
 
 /// The packagers, and who asks them.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use super::storing::if_reached;
 use crate::audience::{self, Audience, Whereabouts};
 use crate::config::Config;
 use crate::front::{self, Admission, Front, Full, Live};
-use crate::model::names::{LaneId, PackagerId, PoolName, StreamKey};
+use crate::model::names::{LaneId, PackagerId, PoolName, ProxyId, StreamKey};
 use crate::model::utilisation::{PackagerUse, of_pool, of_proxy};
 use crate::model::viewers::log::Report;
 use crate::model::viewers::{Picture, RowName, Visit};
@@ -41,14 +41,22 @@ pub fn settings(config: &Config) -> HashMap<PoolName, audience::PoolSettings> {
     config.pools.iter().map(|pool| (pool.name.clone(), of(pool))).collect()
 }
 
-/// The audience of a store, with what is remembered there.
+/// The audience of a store, with what is remembered there of this proxy, `own`: each counts those whom it answers,
+/// so each keeps its own.
 pub async fn remembered(
     config: &Config,
     store: &dyn LaneStore,
+    own: Option<&ProxyId>,
 ) -> Result<Arc<Audience>, StoreError> {
     let none = "how many watched before is not known";
-    let records = if_reached(store.kept(RowName::PREFIX).await, none)?.unwrap_or_default();
+    let names = format!("{}{}", owner(own), RowName::PREFIX);
+    let records = if_reached(store.kept(&names).await, none)?.unwrap_or_default();
     Ok(Arc::new(Audience::new(settings(config), audience::from_records(&records))))
+}
+
+/// What the names of its records begin with, where several proxies keep theirs in one store.
+fn owner(own: Option<&ProxyId>) -> String {
+    own.map(|id| format!("of/{id}/")).unwrap_or_default()
 }
 
 /// What this proxy has limits for.
@@ -102,6 +110,10 @@ pub struct Viewing {
     metrics: Arc<Metrics>,
     room: Room,
     clock: Clock,
+    /// What the names of records begin with.
+    owner: String,
+    /// The last records were not kept. The log hears of it once.
+    unkept: AtomicBool,
     /// Bits sent a second, lately.
     sent_bps: AtomicU64,
 }
@@ -113,10 +125,11 @@ impl Viewing {
         audience: Arc<Audience>,
         store: Arc<dyn LaneStore>,
         (metrics, room): (Arc<Metrics>, Room),
-        clock: Clock,
+        (clock, own): (Clock, Option<&ProxyId>),
     ) -> Self {
-        let sent_bps = AtomicU64::new(0);
-        Self { audience, live, front, store, metrics, room, clock, sent_bps }
+        let (sent_bps, unkept) = (AtomicU64::new(0), AtomicBool::new(false));
+        let owner = owner(own);
+        Self { audience, live, front, store, metrics, room, clock, owner, unkept, sent_bps }
     }
 
     fn count(&self) {
@@ -138,8 +151,16 @@ impl Viewing {
         if rows.is_empty() {
             return;
         }
-        if let Err(error) = self.store.keep(&audience::to_records(&rows)).await {
-            tracing::warn!(%error, "how many watched is not kept for now");
+        let mut records = audience::to_records(&rows);
+        for (name, _) in &mut records {
+            name.insert_str(0, &self.owner);
+        }
+        let result = self.store.keep(&records).await;
+        let was_unkept = self.unkept.swap(result.is_err(), Ordering::Relaxed);
+        if let Err(error) = result {
+            if !was_unkept {
+                tracing::warn!(%error, "how many watched is not kept for now");
+            }
             self.audience.not_kept(rows);
         }
     }
