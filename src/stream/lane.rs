@@ -230,7 +230,10 @@ impl Lane {
     pub fn is_next(&self, rendition: &RenditionId, msn: OutputMsn) -> bool {
         let index = self.index.read();
         let Ok(r) = self.rendition(rendition) else { return false };
-        let known = index.renditions.get(r).map_or(0, |of| of.first + of.slots.len() as u64);
+        let indexed = index.renditions.get(r).filter(|of| !of.slots.is_empty());
+        // Nothing is known yet of a lane that has just opened: another may list all of a window.
+        let Some(of) = indexed else { return msn >= self.header.first_msn };
+        let known = of.first + of.slots.len() as u64;
         (known..known.saturating_add(AHEAD)).contains(&msn.0)
     }
 
