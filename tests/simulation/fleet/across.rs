@@ -193,6 +193,9 @@ impl Net {
                 continue;
             }
             across.counts.steps += 1;
+            let lists = (0..step.shares.len()).filter(|r| step.carries(*r)).collect::<Vec<_>>();
+            let msn = step.msn;
+            self.sim.note(&format!("store: {lane} {msn} by p{proxy}, of {lists:?}"));
             let hashes = step.held().map(|h| h.hash).collect();
             let msn = step.msn.0;
             across.copies.push(Copy { at: now, proxy, lane: lane.clone(), msn, hashes, judged: false });
