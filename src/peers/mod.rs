@@ -11,6 +11,8 @@ mod find;
 mod identity;
 mod lane;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::net::SocketAddr;
@@ -43,6 +45,8 @@ use lane::Wanted;
 const PREFIX: &str = "/.segue/fleet/1/";
 /// The header that a question and a signed answer carry.
 const SIGNATURE: &str = "x-segue-fleet";
+/// The header that tells who answers.
+const ANSWERED_BY: &str = "x-segue-proxy";
 /// Lanes' logs asked for at one time, each up to 16 MiB.
 const LOGS_AT_ONCE: usize = 8;
 /// For a connection, and each piece of a log.
@@ -85,6 +89,8 @@ pub struct Peers {
     copier: Copier,
     meter: Arc<dyn Meter>,
     leaving: AtomicBool,
+    /// More addresses are found than may be asked, which was told.
+    too_many: AtomicBool,
 }
 
 impl Peers {
@@ -103,17 +109,13 @@ impl Peers {
             boot,
             clock,
             leaving: AtomicBool::new(false),
+            too_many: AtomicBool::new(false),
         }
     }
 
     /// Other keys from now on.
     pub fn reload(&self, keys: FleetKeys) {
         self.asker.reload(keys);
-    }
-
-    /// This one is on its way out: others give it nothing new to do.
-    pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// What this one is in the fleet.
@@ -155,7 +157,7 @@ impl Peers {
             })
         });
         serde_json::json!({
-            "id": self.settings.id, "zone": self.settings.zone,
+            "id": self.settings.id, "zone": self.settings.zone, "version": env!("CARGO_PKG_VERSION"),
             "fetch": if self.settings.one_per_zone { "one_per_zone" } else { "each" },
             "proxies": shown.collect::<Vec<_>>(),
         })

@@ -53,7 +53,7 @@ impl Watching {
                     () = &mut due => break,
                     Some(said) = asked.join_next() => if let Ok((at, said)) = said {
                         waits.retain(|other| *other != at);
-                        self.peers.said(at, said);
+                        self.peers.heard(at, said);
                     },
                 }
             }
@@ -77,7 +77,7 @@ impl Peers {
         let mut roster = self.roster.lock();
         let refused = roster.name(now, addresses);
         self.asker.forget_others(|at| roster.members().any(|(known, _)| known == at));
-        if refused > 0 {
+        if !self.too_many.swap(refused > 0, Ordering::Relaxed) && refused > 0 {
             tracing::warn!(
                 refused,
                 "more than {PROXIES_MAX} addresses of proxies are known: the others are not asked"
@@ -90,13 +90,13 @@ impl Peers {
         self.roster.lock().due(self.clock.now())
     }
 
-    async fn ask_who(&self, at: SocketAddr) -> Result<Hello, AskError> {
+    pub(super) async fn ask_who(&self, at: SocketAddr) -> Result<Hello, AskError> {
         let (by, body) = self.asker.get_signed(at, "hello", HELLO).await?;
         let hello: Hello = serde_json::from_slice(&body).map_err(|_| AskError::Wrong)?;
         if hello.id == by { Ok(hello) } else { Err(AskError::Wrong) }
     }
 
-    fn said(&self, at: SocketAddr, said: Result<Hello, AskError>) {
+    pub(super) fn heard(&self, at: SocketAddr, said: Result<Hello, AskError>) {
         self.meter.asked("hello", said.as_ref().map_or_else(AskError::as_str, |_| "ok"));
         let now = self.clock.now();
         let mut roster = self.roster.lock();

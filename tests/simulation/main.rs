@@ -40,6 +40,7 @@ mod fleet;
 mod judge;
 mod kept;
 mod media;
+mod merging;
 mod parts;
 mod players;
 #[path = "../programme/mod.rs"]

@@ -170,7 +170,8 @@ impl RedisStore {
             }
             let page = self.page(lane, last, false).await?;
             let more = page.map(|page| page.steps).unwrap_or_default();
-            let Some(first) = more.first() else {
+            // No further than before: it says that it has more than there is.
+            let Some(first) = more.first().filter(|first| Some(first.msn) > last) else {
                 return Err(damaged(lane, "its tail is missing"));
             };
             if last.is_some_and(|last| last.next() != first.msn) {
