@@ -243,14 +243,16 @@ impl Lane {
     pub fn lies(&self, rendition: &RenditionId, msn: OutputMsn) -> Whereabouts {
         let index = self.index.read();
         let known = self.rendition(rendition).ok().and_then(|r| index.renditions.get(r));
-        let (first, end) = match known.filter(|of| !of.slots.is_empty()) {
-            Some(of) => (of.first, of.first + of.slots.len() as u64),
-            None => (self.header.first_msn.0, self.header.first_msn.0),
+        // Nothing is known yet of a lane that has just opened: another may list all of a window.
+        let Some(of) = known.filter(|of| !of.slots.is_empty()) else {
+            let before = msn < self.header.first_msn;
+            return if before { Whereabouts::Left } else { Whereabouts::Next };
         };
+        let (first, end) = (of.first, of.first + of.slots.len() as u64);
         match msn.0 {
             n if n < first => Whereabouts::Left,
             n if n < end => Whereabouts::Listed,
-            n if n < end.saturating_add(AHEAD) || known.is_none() => Whereabouts::Next,
+            n if n < end.saturating_add(AHEAD) => Whereabouts::Next,
             _ => Whereabouts::Beyond,
         }
     }
