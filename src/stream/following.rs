@@ -105,8 +105,11 @@ impl Worker {
         if tail.is_some() && lane.log.tail().map(|t| t.msn) >= tail {
             return;
         }
-        self.look_for_newer(id).await;
-        if tail.is_none() {
+        if tail.is_some() {
+            self.look_for_newer(id).await;
+        } else {
+            // Changes were missed: the store may have been away, and have lost what it had.
+            self.read_again(id).await;
             self.share_wanted(id, ASK_WANTED).await;
         }
     }
