@@ -85,6 +85,7 @@ fn segue_check_takes_every_configuration_of_every_page() {
         "docs/fleet",
         "docs/host-names",
         "docs/packagers",
+        "docs/store",
         "docs/tenants",
         "docs/webhooks",
     ];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use segue::model::names::{LaneId, OutputMsn, PoolName, RenditionId, StreamKey};
-use segue::stream::{Lane, Named, Refusal};
+use segue::stream::{Lane, Named, Refusal, Whereabouts};
 use tokio::time::{sleep, timeout};
 
 use super::net::{Net, Running};
@@ -264,7 +264,7 @@ impl Viewer {
         let msn = OutputMsn(item.msn);
         let short = item.uri.split(['-', '.']).nth(1)?;
         let mut named = lane.segment(rendition, msn, short);
-        if named.is_err() && lane.is_next(rendition, msn) {
+        if named.is_err() && lane.lies(rendition, msn) == Whereabouts::Next {
             running.streams.newer(&self.stream, &lane.header().lane).await;
             named = lane.segment(rendition, msn, short);
         }
