@@ -112,6 +112,12 @@ impl Proxy {
         self.setting(&line)
     }
 
+    /// The same, where others are found through the store.
+    pub fn in_fleet_on_all_addresses(self) -> Self {
+        let line = format!("fleet: {{ listen: \"0.0.0.0:{}\" }}", self.fleet.port());
+        self.setting(&line)
+    }
+
     /// Another line in place of the one that begins so. The file is written; nobody is told.
     pub fn replace_setting(&mut self, begins: &str, line: &str) {
         let old = self.settings.top.iter_mut().find(|old| old.starts_with(begins));
@@ -190,6 +196,11 @@ impl Proxy {
                 std::fs::remove_file(file.path()).unwrap();
             }
         }
+    }
+
+    /// So are the bytes of all segments.
+    pub fn lose_segments(&self) {
+        std::fs::remove_dir_all(self.dir().join("segments")).unwrap();
     }
 
     /// A new process takes over the listening sockets. Returns when the old one has ended.
