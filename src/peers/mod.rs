@@ -50,6 +50,8 @@ const SIGNATURE: &str = "x-segue-fleet";
 const ANSWERED_BY: &str = "x-segue-proxy";
 /// Lanes' logs asked for at one time, each up to 16 MiB.
 const LOGS_AT_ONCE: usize = 8;
+/// How long the first question to the others may take before it is decided without them.
+const MEETING: Duration = Duration::from_secs(1);
 /// For a connection, and each piece of a log.
 const LOG_PIECE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -92,6 +94,8 @@ pub struct Peers {
     leaving: AtomicBool,
     /// One has asked that is not known yet.
     stranger: Notify,
+    /// Who is known was asked once.
+    met: tokio::sync::watch::Sender<bool>,
     /// More addresses are found than may be asked, which was told.
     too_many: AtomicBool,
 }
@@ -113,6 +117,7 @@ impl Peers {
             clock,
             leaving: AtomicBool::new(false),
             stranger: Notify::new(),
+            met: tokio::sync::watch::Sender::new(false),
             too_many: AtomicBool::new(false),
         }
     }
@@ -185,6 +190,11 @@ fn unix_s() -> u64 {
 impl Fleet for Peers {
     fn own_id(&self) -> Option<&ProxyId> {
         Some(&self.settings.id)
+    }
+
+    async fn met(&self) {
+        let mut met = self.met.subscribe();
+        let _ = tokio::time::timeout(MEETING, met.wait_for(|met| *met)).await;
     }
 
     fn others(&self) -> usize {

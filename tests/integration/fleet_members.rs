@@ -8,7 +8,7 @@ use crate::fleet::{SOON, TOKEN_KEYS, sees};
 use crate::http;
 use crate::packager::Packager;
 use crate::proxy::Proxy;
-use crate::redis_server::Redis;
+use crate::redis::Redis;
 use crate::wait_for;
 
 fn a_proxy(packager: &Packager) -> Proxy {
