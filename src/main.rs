@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Some(Command::Reload { conf }) => cli::reload::reload(&conf),
         Some(Command::Drain(options)) => cli::drain::drain(&options),
         Some(Command::Undrain(options)) => cli::drain::undrain(&options),
+        Some(Command::Fleet(options)) => cli::fleet::fleet(&options),
         Some(Command::Webhooks(command)) => cli::webhooks::webhooks(&command),
         Some(Command::Viewers(options)) => cli::viewers::viewers(&options),
         Some(Command::Health { url }) => cli::health::health(&url),

@@ -1,7 +1,7 @@
 //! `make bench`: what a request costs Segue, beside a bare Pingora service that answers the same
 //! bytes, nginx proxy_cache, HAProxy's cache and Varnish, all in one run; how long a new segment
 //! takes to be listed; what an idle viewer costs in memory; what a window of hours costs beside one of
-//! seconds; and what it costs to look into a segment.
+//! seconds; what it costs to look into a segment; and what an append to the store costs.
 //!
 //! The answers are Segue's own: a packager is started, Segue plays it, and its playlist and one of
 //! its segments, with their headers, are what the others are given to serve. Each server has one
@@ -9,12 +9,13 @@
 //! processor that `wrk` does not have. Rounds go round-robin over the servers, medians count.
 //!
 //! `packager` writes files and `origin` serves them; `servers` starts the five, of which `bare` is
-//! in here; `load` drives wrk; `cases`, `choice`, `delay`, `idle`, `media` and `long` (with `pieces`) measure the
+//! in here; `load` drives wrk; `cases`, `choice`, `delay`, `idle`, `media`, `appends` and `long` (with `pieces`) measure the
 //! rest; `report` prints and judges.
 
 // Threads that sleep and clocks that are read are what a measurement is made of.
 #![allow(clippy::disallowed_methods)]
 
+mod appends;
 mod bare;
 mod cases;
 mod choice;
@@ -62,6 +63,12 @@ fn run() -> Result<bool> {
     let folder = tempfile::tempdir().context("temporary folder")?;
     let origin = origin::start(folder.path().join("files"))?;
     // First, while nothing else runs.
+    if !options.only_cases && !options.only_media && !options.only_long {
+        report::appends(&appends::measure(folder.path(), options.appends)?);
+        if options.only_appends {
+            return Ok(true);
+        }
+    }
     report::choice(choice::ns());
     let mut all = options.only_cases || report::media(&media::measure(folder.path())?);
     if options.only_media {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 const HELP: &str = "benches/run [--rounds N] [--seconds S] [--delays N] [--viewers N] [--long S]
-            [--only-long] [--only-media] [--only-cases]
+            [--only-long] [--only-media] [--only-cases] [--only-appends] [--appends N]
   --rounds N    rounds over all servers, of which the median counts (15)
   --seconds S   length of one run of wrk (2)
   --delays N    segments whose listing delay is measured (20)
@@ -14,7 +14,9 @@ const HELP: &str = "benches/run [--rounds N] [--seconds S] [--delays N] [--viewe
   --long S      seconds of a stream for which a window of hours is carried (20; 0 leaves it out)
   --only-long   nothing but that, and what looking into a segment costs
   --only-media  nothing but what looking into a segment costs
-  --only-cases  nothing but what settings cost, and choosing among packagers";
+  --only-cases  nothing but what settings cost, and choosing among packagers
+  --only-appends  nothing but what appends to the store cost
+  --appends N   steps that are appended for each row of that (5000)";
 
 /// The command line.
 pub struct Options {
@@ -26,6 +28,8 @@ pub struct Options {
     pub only_long: bool,
     pub only_media: bool,
     pub only_cases: bool,
+    pub only_appends: bool,
+    pub appends: u64,
     /// This process is to be the bare Pingora service: its port and the folder of its answers.
     pub bare: Option<(u16, PathBuf)>,
 }
@@ -42,6 +46,8 @@ impl Options {
             only_long: false,
             only_media: false,
             only_cases: false,
+            only_appends: false,
+            appends: 5000,
             bare: None,
         };
         let mut args = std::env::args().skip(1);
@@ -56,6 +62,8 @@ impl Options {
                 "--only-long" => options.only_long = true,
                 "--only-media" => options.only_media = true,
                 "--only-cases" => options.only_cases = true,
+                "--only-appends" => options.only_appends = true,
+                "--appends" => options.appends = value()?.parse()?,
                 "--bare" => options.bare = Some((value()?.parse()?, value()?.into())),
                 "--help" | "-h" => {
                     println!("{HELP}");

@@ -88,7 +88,8 @@ fn log(count: u64) -> Log {
     log
 }
 
-fn step(msn: u64, n: u64, on_demand: bool) -> Step {
+/// Of one rendition, number `n` of its packager.
+pub fn step(msn: u64, n: u64, on_demand: bool) -> Step {
     let at = UnixMs(START + n * 1000);
     let held = Held { hash: ContentHash::of(&n.to_be_bytes()), length: 1_000_000 };
     let entry = Entry {
@@ -122,7 +123,8 @@ fn step(msn: u64, n: u64, on_demand: bool) -> Step {
     }
 }
 
-fn header() -> Header {
+/// Of one rendition.
+pub fn header() -> Header {
     Header {
         format: FORMAT,
         lane: LaneId::new("a-1"),

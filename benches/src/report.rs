@@ -1,5 +1,6 @@
 //! The tables, and whether the bars hold.
 
+use crate::appends::Appends;
 use crate::cases::Case;
 use crate::choice::PACKAGERS;
 use crate::delay::Delays;
@@ -54,6 +55,32 @@ pub fn print(
         all &= bar(name, ratio(servers, loads, other), most);
     }
     all
+}
+
+/// What an append costs. There is no bar: it is the network's, and the disk's.
+pub fn appends(figures: &Appends) {
+    println!(
+        "an append of a step of two renditions ({} bytes as text); to the server for each step that was taken",
+        figures.step_bytes
+    );
+    println!(
+        "  {:<34} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "", "median µs", "p99 µs", "steps/s", "CPU µs", "bytes in", "bytes out"
+    );
+    for row in &figures.rows {
+        let server = row.server.as_ref().map_or_else(String::new, |s| {
+            format!(" {:>9.1} {:>9.0} {:>9.0}", s.cpu_us, s.received, s.sent)
+        });
+        println!(
+            "  {:<34} {:>9.0} {:>9.0} {:>9.0}{server}",
+            row.name, row.median_us, row.p99_us, row.per_second
+        );
+    }
+    println!(
+        "  a lane of {} steps takes {:.0} KiB of the server's memory\n",
+        figures.steps,
+        figures.lane_bytes / 1024.0
+    );
 }
 
 /// The same of a window of hours.

@@ -294,13 +294,13 @@ fn resolve(base: &str, uri: &str) -> String {
     }
 }
 
-fn new_dir(folder: &Path, name: &str) -> Result<PathBuf> {
+pub fn new_dir(folder: &Path, name: &str) -> Result<PathBuf> {
     let dir = folder.join(name);
     fs::create_dir_all(&dir)?;
     Ok(dir)
 }
 
 /// Free a moment ago, which is as much as servers that take a number can be given.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

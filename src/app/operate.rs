@@ -263,12 +263,16 @@ impl Operations for Running {
             "ready": self.stages.ready(),
             "pools": tenants::gauges(self),
             "packagers": packagers,
-            "fleet": self.fleet.as_ref().map(|peers| peers.status()),
+            "fleet": Operations::fleet(self),
             "groups": groups::status(&self.groups.all(), self.drains.clock.now()),
             "streams": self.streams.status(),
             "viewers": viewers,
             "utilisation": utilisation,
         })
+    }
+
+    fn fleet(&self) -> serde_json::Value {
+        self.fleet.as_ref().map_or(serde_json::Value::Null, |peers| peers.status())
     }
 
     fn reload(&self) -> Result<(), String> {

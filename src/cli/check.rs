@@ -56,6 +56,9 @@ fn summary(conf: &Path, config: &Config) -> String {
     if !config.zone.is_empty() {
         rows.push(row(["zone", &config.zone]));
     }
+    if let Some(fleet) = super::fleet::in_short(config) {
+        rows.push(row(["fleet", &fleet]));
+    }
     rows.extend(auth::in_front(config));
     table(&mut text, &rows);
     text.push('\n');

@@ -4,6 +4,7 @@ mod admin;
 mod auth;
 pub mod check;
 pub mod drain;
+pub mod fleet;
 pub mod health;
 mod kinds;
 pub mod pid;
@@ -62,6 +63,8 @@ pub enum Command {
     Drain(drain::Options),
     /// Bring a packager back that was taken out: it gets new viewers again.
     Undrain(drain::Options),
+    /// The other proxies, as the running one sees them.
+    Fleet(fleet::Options),
     /// Whether messages to operators arrive.
     #[command(subcommand)]
     Webhooks(webhooks::Command),

@@ -59,7 +59,7 @@ impl Fleet {
         let fetch = |text: &str| one_of(text, &[("each", false), ("one_per_zone", true)]);
         Self {
             listen,
-            advertise: section.parsed("advertise", hosts::address),
+            advertise: section.parsed("advertise", reachable),
             id: section.parsed("id", id),
             peers,
             one_per_zone: section.parsed("fetch", fetch).unwrap_or(false),
@@ -72,6 +72,10 @@ impl Fleet {
 pub(super) fn check(config: &Config, report: &Report) {
     let Some(fleet) = &config.fleet else { return };
     let top = lines::Path::default().key("fleet");
+    if fleet.listen == config.admin {
+        let text = format!("address `{}` stands at admin already", fleet.listen);
+        report.error(&top.key("listen"), text);
+    }
     let alone = match &config.store {
         StoreSpec::Memory => Some("is of this process alone"),
         StoreSpec::Sqlite(_) => Some("is of this machine alone"),
@@ -100,6 +104,17 @@ pub(super) fn check(config: &Config, report: &Report) {
     if fleet.one_per_zone && config.zone.is_empty() {
         report.warning(&top.key("fetch"), "proxies without a `zone` count as one zone");
     }
+}
+
+/// An address that others can ask.
+fn reachable(text: &str) -> Result<SocketAddr, String> {
+    let address = hosts::address(text)?;
+    if address.ip().is_unspecified() {
+        return Err(format!(
+            "`{address}` is no address that others can ask; leave it out, or write the own one"
+        ));
+    }
+    Ok(address)
 }
 
 fn id(text: &str) -> Result<String, String> {

@@ -1,5 +1,5 @@
-//! The operators' HTTP service, on a listener of its own: a page, `/metrics`, `/status.json`, `/healthz`,
-//! `/readyz`, `/packagers/{id}/drain`, `/viewers/log`. What changes things is a POST with the admin token.
+//! The operators' HTTP service, on a listener of its own: a page, `/metrics`, `/status.json`, `/fleet.json`,
+//! `/healthz`, `/readyz`, `/packagers/{id}/drain`, `/viewers/log`. What changes things is a POST with the admin token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,10 @@ pub trait Operations: Send + Sync + 'static {
     fn gauges(&self) -> Gauges;
     /// What stands now, for people: lanes, their packagers, splices and last decisions.
     fn status(&self) -> serde_json::Value;
+    /// The other proxies, for people; null where there are none.
+    fn fleet(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
     /// Takes the changed configuration file, all of it or nothing. Errors: what is wrong with it.
     fn reload(&self) -> Result<(), String>;
     /// A packager as it stands.
@@ -74,6 +78,7 @@ impl<O: Operations> Admin<O> {
             },
             "/" | "/viewers" if reads => viewers::page(),
             "/status.json" if reads => Reply::json(&self.operations.status()),
+            "/fleet.json" if reads => Reply::json(&self.operations.fleet()),
             "/healthz" if reads => Reply::line(200, "ok"),
             "/readyz" if reads && self.operations.ready() => Reply::line(200, "ready"),
             "/readyz" if reads => Reply::line(503, "not ready"),
@@ -84,9 +89,8 @@ impl<O: Operations> Admin<O> {
                     Err(reason) => Reply::line(422, &reason),
                 },
             },
-            "/" | "/viewers" | "/metrics" | "/status.json" | "/healthz" | "/readyz" => {
-                Reply::line(405, "method not allowed")
-            }
+            "/" | "/viewers" | "/metrics" | "/status.json" | "/fleet.json" | "/healthz"
+            | "/readyz" => Reply::line(405, "method not allowed"),
             path => match drain::asked(path) {
                 Some((id, true)) if reads => drain::reply(self.operations.packager(&id)),
                 Some((id, out)) => match self.refused(method, authorization) {
@@ -311,6 +315,7 @@ mod tests {
             ("/healthz", 200),
             ("/readyz", 503),
             ("/status.json", 200),
+            ("/fleet.json", 200),
             ("/metrics", 200),
             ("/", 200),
             ("/viewers", 200),

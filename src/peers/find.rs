@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Peers, local_address_to};
 use crate::model::fleet::Record;
@@ -17,8 +17,13 @@ use crate::store::LaneStore;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After a look-up that failed the next one comes no sooner.
 const FAILED: Duration = Duration::from_secs(3);
-/// How often the store is asked, and this one's own record written.
-const STORE_EVERY: Duration = Duration::from_secs(5);
+/// How often the store is asked, and this one's own record written, while a fleet starts, and when one asks that is
+/// not known yet.
+const STORE_OFTEN: Duration = Duration::from_secs(2);
+/// So long is that.
+const STARTS_FOR: Duration = Duration::from_secs(60);
+/// And how often otherwise.
+const STORE_EVERY: Duration = Duration::from_secs(30);
 
 /// Where to look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,9 +103,8 @@ impl Finder {
 
     async fn look_in_store(&self, peers: &Peers, own: &Advertised) {
         let mut failing = false;
-        let mut tick = tokio::time::interval(STORE_EVERY);
+        let began = Instant::now();
         loop {
-            tick.tick().await;
             let answer = timeout(PATIENCE, self.meet_in_store(peers, own)).await;
             let cause = match answer {
                 Ok(Ok(())) => None,
@@ -111,6 +115,11 @@ impl Finder {
                 tracing::warn!(%cause, "other proxies are not looked for: those that are known are asked on");
             }
             failing = cause.is_some();
+            sleep(STORE_OFTEN).await;
+            if began.elapsed() > STARTS_FOR {
+                // Who asks for the first time has said in the store where it is.
+                let _asked = timeout(STORE_EVERY, peers.stranger.notified()).await;
+            }
         }
     }
 

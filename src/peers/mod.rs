@@ -11,6 +11,8 @@ mod find;
 mod identity;
 mod lane;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::net::SocketAddr;
@@ -23,6 +25,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::model::fleet::{FleetKeys, Hello, Present, Roster, fetcher};
 use crate::model::lane::Held;
@@ -43,8 +46,12 @@ use lane::Wanted;
 const PREFIX: &str = "/.segue/fleet/1/";
 /// The header that a question and a signed answer carry.
 const SIGNATURE: &str = "x-segue-fleet";
+/// The header that tells who answers.
+const ANSWERED_BY: &str = "x-segue-proxy";
 /// Lanes' logs asked for at one time, each up to 16 MiB.
 const LOGS_AT_ONCE: usize = 8;
+/// How long the first question to the others may take before it is decided without them.
+const MEETING: Duration = Duration::from_secs(1);
 /// For a connection, and each piece of a log.
 const LOG_PIECE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -85,6 +92,12 @@ pub struct Peers {
     copier: Copier,
     meter: Arc<dyn Meter>,
     leaving: AtomicBool,
+    /// One has asked that is not known yet.
+    stranger: Notify,
+    /// Who is known was asked once.
+    met: tokio::sync::watch::Sender<bool>,
+    /// More addresses are found than may be asked, which was told.
+    too_many: AtomicBool,
 }
 
 impl Peers {
@@ -103,6 +116,9 @@ impl Peers {
             boot,
             clock,
             leaving: AtomicBool::new(false),
+            stranger: Notify::new(),
+            met: tokio::sync::watch::Sender::new(false),
+            too_many: AtomicBool::new(false),
         }
     }
 
@@ -111,15 +127,17 @@ impl Peers {
         self.asker.reload(keys);
     }
 
-    /// This one is on its way out: others give it nothing new to do.
-    pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
-    }
-
     /// What this one is in the fleet.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// That proxy has asked.
+    fn asked_by(&self, by: &ProxyId) {
+        if *by != self.settings.id && !self.answers(by) {
+            self.stranger.notify_one();
+        }
     }
 
     /// What this one says when it is asked who it is.
@@ -155,7 +173,7 @@ impl Peers {
             })
         });
         serde_json::json!({
-            "id": self.settings.id, "zone": self.settings.zone,
+            "id": self.settings.id, "zone": self.settings.zone, "version": env!("CARGO_PKG_VERSION"),
             "fetch": if self.settings.one_per_zone { "one_per_zone" } else { "each" },
             "proxies": shown.collect::<Vec<_>>(),
         })
@@ -172,6 +190,11 @@ fn unix_s() -> u64 {
 impl Fleet for Peers {
     fn own_id(&self) -> Option<&ProxyId> {
         Some(&self.settings.id)
+    }
+
+    async fn met(&self) {
+        let mut met = self.met.subscribe();
+        let _ = tokio::time::timeout(MEETING, met.wait_for(|met| *met)).await;
     }
 
     fn others(&self) -> usize {

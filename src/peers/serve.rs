@@ -14,15 +14,16 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::lane::{self, Wanted};
-use super::{PREFIX, Peers, SIGNATURE, unix_s};
+use super::{ANSWERED_BY, PREFIX, Peers, SIGNATURE, unix_s};
 use crate::model::fleet::Verified;
 use crate::model::lane::Held;
-use crate::model::names::ContentHash;
+use crate::model::names::{ContentHash, LaneId, StreamKey};
 use crate::segments::Segments;
+use crate::store::StoredLane;
 use crate::stream::Streams;
 
 /// Connections at one time; one more is closed at once.
@@ -37,19 +38,35 @@ const FIRST_WITHIN: Duration = Duration::from_secs(5);
 const NEXT_WITHIN: Duration = Duration::from_secs(75);
 /// A piece of an answer is taken within this time.
 const PIECE_WITHIN: Duration = Duration::from_secs(5);
+/// And all of it within this one: nobody waits longer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Bytes of such a piece.
 const PIECE: usize = 256 << 10;
 /// A log is here within this time, or is not carried.
 const LOG_WITHIN: Duration = Duration::from_secs(2);
 
+/// Who carries lanes.
+#[async_trait]
+pub trait Logs: Send + Sync {
+    /// A lane's header and log as they stand here; none where it is not carried.
+    async fn log(&self, stream: &StreamKey, lane: &LaneId) -> Option<StoredLane>;
+}
+
+#[async_trait]
+impl Logs for Streams {
+    async fn log(&self, stream: &StreamKey, lane: &LaneId) -> Option<StoredLane> {
+        Self::log(self, stream, lane).await
+    }
+}
+
 /// The service for other proxies.
 pub struct Serving {
     peers: Arc<Peers>,
     segments: Arc<Segments>,
-    streams: Arc<Streams>,
+    lanes: Arc<dyn Logs>,
     open: AtomicUsize,
-    bodies: Semaphore,
-    logs: Semaphore,
+    bodies: Arc<Semaphore>,
+    logs: Arc<Semaphore>,
 }
 
 /// An answer before it is written.
@@ -59,25 +76,32 @@ struct Reply {
     content_type: &'static str,
     body: Bytes,
     signature: Option<String>,
+    /// Held until all of it is written.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Reply {
     fn line(kind: &'static str, status: u16, line: &str) -> Self {
         let body = format!("{line}\n").into();
-        Self { kind, status, content_type: "text/plain", body, signature: None }
+        Self { kind, status, content_type: "text/plain", body, signature: None, room: None }
+    }
+
+    fn whole(kind: &'static str, content_type: &'static str, body: Bytes) -> Self {
+        Self { kind, status: 200, content_type, body, signature: None, room: None }
     }
 }
 
 /// What is asked for.
-enum Asked<'a> {
+enum Asked {
     Hello,
     Bytes(Held),
     Lane(Wanted),
-    Unknown(&'a str),
+    /// Of this kind, for metrics.
+    Unknown(&'static str),
 }
 
-impl<'a> Asked<'a> {
-    fn read(target: &'a str) -> Self {
+impl Asked {
+    fn read(target: &str) -> Self {
         let Some(what) = target.strip_prefix(PREFIX) else { return Self::Unknown("no") };
         let (what, query) = what.split_once('?').unwrap_or((what, ""));
         match what.split_once('/').unwrap_or((what, "")) {
@@ -101,14 +125,14 @@ impl<'a> Asked<'a> {
 impl Serving {
     /// Answers for `peers` from what these hold and carry.
     #[must_use]
-    pub fn new(peers: Arc<Peers>, segments: Arc<Segments>, streams: Arc<Streams>) -> Self {
+    pub fn new(peers: Arc<Peers>, segments: Arc<Segments>, lanes: Arc<dyn Logs>) -> Self {
         Self {
             peers,
             segments,
-            streams,
+            lanes,
             open: AtomicUsize::new(0),
-            bodies: Semaphore::new(BODIES_MAX),
-            logs: Semaphore::new(LOGS_MAX),
+            bodies: Arc::new(Semaphore::new(BODIES_MAX)),
+            logs: Arc::new(Semaphore::new(LOGS_MAX)),
         }
     }
 
@@ -134,17 +158,22 @@ impl Serving {
         let (reply, known) = match keys.verify(shown, &method, &target, unix_s()) {
             Err(why) => (Reply::line("no", 401, &why.to_string()), false),
             Ok(_) if method != "GET" => (Reply::line("no", 405, "GET alone is answered"), false),
-            Ok(by) => (self.answer(Asked::read(&target), &by).await, true),
+            Ok(by) => {
+                self.peers.asked_by(&by.by);
+                (self.answer(Asked::read(&target), &by).await, true)
+            }
         };
-        if !known {
+        // What nobody reads stands between this question and the next.
+        let goes_on = known && session.is_body_empty();
+        if !goes_on {
             session.set_keepalive(None);
         }
         self.peers.meter.answered(reply.kind, reply.status);
-        self.write(session, reply).await?;
-        known.then_some(())
+        self.write(session, reply, known).await?;
+        goes_on.then_some(())
     }
 
-    async fn answer(&self, asked: Asked<'_>, by: &Verified) -> Reply {
+    async fn answer(&self, asked: Asked, by: &Verified) -> Reply {
         match asked {
             Asked::Hello => {
                 let body = serde_json::to_vec(&self.peers.hello()).unwrap_or_default();
@@ -152,54 +181,54 @@ impl Serving {
             }
             Asked::Bytes(held) => self.bytes(held).await,
             Asked::Lane(wanted) => self.lane(wanted, by).await,
-            Asked::Unknown(kind) => Reply::line(kind_of(kind), 404, "there is no such thing"),
+            Asked::Unknown(kind) => Reply::line(kind, 404, "there is no such thing"),
         }
     }
 
     fn signed(&self, kind: &'static str, body: Vec<u8>, by: &Verified) -> Reply {
         let signature = self.peers.asker.keys().sign_answer(by, &self.peers.settings.id, &body);
-        let signature = Some(signature);
-        Reply { kind, status: 200, content_type: "application/json", body: body.into(), signature }
+        let reply = Reply::whole(kind, "application/json", body.into());
+        Reply { signature: Some(signature), ..reply }
     }
 
     async fn bytes(&self, held: Held) -> Reply {
-        let Ok(_room) = self.bodies.try_acquire() else {
+        let Ok(room) = Arc::clone(&self.bodies).try_acquire_owned() else {
             return Reply::line("bytes", 503, "too many ask at once");
         };
         match self.segments.get(held).await {
-            Some(body) => Reply {
-                kind: "bytes",
-                status: 200,
-                content_type: "application/octet-stream",
-                body,
-                signature: None,
-            },
+            Some(body) => {
+                let reply = Reply::whole("bytes", "application/octet-stream", body);
+                Reply { room: Some(room), ..reply }
+            }
             None => Reply::line("bytes", 404, "not held"),
         }
     }
 
     async fn lane(&self, wanted: Wanted, by: &Verified) -> Reply {
-        let Ok(_room) = self.logs.try_acquire() else {
+        let Ok(room) = Arc::clone(&self.logs).try_acquire_owned() else {
             return Reply::line("lane", 503, "too many ask at once");
         };
-        let log = timeout(LOG_WITHIN, self.streams.log(&wanted.stream, &wanted.lane)).await;
+        let log = timeout(LOG_WITHIN, self.lanes.log(&wanted.stream, &wanted.lane)).await;
         let Some(log) = log.ok().flatten() else {
             return Reply::line("lane", 404, "not carried");
         };
         // A long window is megabytes of text: not on a thread that serves others.
         match tokio::task::spawn_blocking(move || lane::write(&log)).await {
-            Ok(text) => self.signed("lane", text, by),
+            Ok(text) => Reply { room: Some(room), ..self.signed("lane", text, by) },
             Err(_) => Reply::line("lane", 404, "not carried"),
         }
     }
 
-    async fn write(&self, session: &mut ServerSession, reply: Reply) -> Option<()> {
-        let head = ResponseHeader::build(reply.status, Some(6)).and_then(|mut head| {
+    async fn write(&self, session: &mut ServerSession, reply: Reply, known: bool) -> Option<()> {
+        let head = ResponseHeader::build(reply.status, Some(8)).and_then(|mut head| {
             head.insert_header(header::CONTENT_TYPE, reply.content_type)?;
             head.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
             head.insert_header(header::CACHE_CONTROL, "no-store")?;
             if reply.status == 503 {
                 head.insert_header(header::RETRY_AFTER, "1")?;
+            }
+            if known {
+                head.insert_header(ANSWERED_BY, self.peers.settings.id.as_str())?;
             }
             if let Some(signature) = reply.signature {
                 head.insert_header(SIGNATURE, signature)?;
@@ -207,26 +236,23 @@ impl Serving {
             Ok(head)
         });
         session.write_response_header(Box::new(head.ok()?)).await.ok()?;
+        let counts = reply.kind == "bytes" && reply.status == 200;
         let mut rest = reply.body;
         // In pieces, each with its time: whoever reads nothing is not waited for.
-        while !rest.is_empty() {
-            let piece = rest.split_to(rest.len().min(PIECE));
-            let bytes = piece.len();
-            session.write_response_body(piece, rest.is_empty()).await.ok()?;
-            if reply.kind == "bytes" && reply.status == 200 {
-                self.peers.meter.sent(bytes);
+        let pieces = async {
+            while !rest.is_empty() {
+                let piece = rest.split_to(rest.len().min(PIECE));
+                let bytes = piece.len();
+                session.write_response_body(piece, rest.is_empty()).await.ok()?;
+                if counts {
+                    self.peers.meter.sent(bytes);
+                }
             }
-        }
-        Some(())
-    }
-}
-
-/// Metrics know these kinds alone.
-fn kind_of(kind: &str) -> &'static str {
-    match kind {
-        "bytes" => "bytes",
-        "lane" => "lane",
-        _ => "no",
+            Some(())
+        };
+        let written = timeout(ANSWER_WITHIN, pieces).await.ok().flatten();
+        drop(reply.room);
+        written
     }
 }
 

@@ -12,11 +12,13 @@ use rand::Rng as _;
 use tokio::task::JoinSet;
 
 use super::ask::{AskError, Within};
-use super::{Finder, Peers};
+use super::{Finder, MEETING, Peers};
 use crate::model::fleet::{Change, Hello, PROXIES_MAX};
 
 /// Half to one and a half of this lies between two questions, so that proxies do not all ask at once: a second.
 const EVERY_MS: std::ops::Range<u64> = 800..1200;
+/// At first nobody is known, and who comes to be known is asked at once.
+const AT_FIRST: Duration = Duration::from_millis(20);
 /// An answer that takes longer is none.
 const HELLO: Within =
     Within { whole: Duration::from_secs(1), piece: Duration::from_secs(1), bytes: 4096 };
@@ -44,8 +46,16 @@ impl Watching {
     async fn ask_all(&self) {
         let mut asked: JoinSet<Said> = JoinSet::new();
         let mut waits: Vec<SocketAddr> = Vec::new();
+        let begun = tokio::time::Instant::now();
         loop {
-            let pause = Duration::from_millis(rand::rng().random_range(EVERY_MS));
+            if begun.elapsed() >= MEETING {
+                self.peers.met.send_replace(true);
+            }
+            let pause = if *self.peers.met.borrow() {
+                Duration::from_millis(rand::rng().random_range(EVERY_MS))
+            } else {
+                AT_FIRST
+            };
             let due = tokio::time::sleep(pause);
             tokio::pin!(due);
             loop {
@@ -53,7 +63,10 @@ impl Watching {
                     () = &mut due => break,
                     Some(said) = asked.join_next() => if let Ok((at, said)) = said {
                         waits.retain(|other| *other != at);
-                        self.peers.said(at, said);
+                        self.peers.heard(at, said);
+                        if waits.is_empty() {
+                            self.peers.met.send_replace(true);
+                        }
                     },
                 }
             }
@@ -77,7 +90,7 @@ impl Peers {
         let mut roster = self.roster.lock();
         let refused = roster.name(now, addresses);
         self.asker.forget_others(|at| roster.members().any(|(known, _)| known == at));
-        if refused > 0 {
+        if !self.too_many.swap(refused > 0, Ordering::Relaxed) && refused > 0 {
             tracing::warn!(
                 refused,
                 "more than {PROXIES_MAX} addresses of proxies are known: the others are not asked"
@@ -90,13 +103,13 @@ impl Peers {
         self.roster.lock().due(self.clock.now())
     }
 
-    async fn ask_who(&self, at: SocketAddr) -> Result<Hello, AskError> {
+    pub(super) async fn ask_who(&self, at: SocketAddr) -> Result<Hello, AskError> {
         let (by, body) = self.asker.get_signed(at, "hello", HELLO).await?;
         let hello: Hello = serde_json::from_slice(&body).map_err(|_| AskError::Wrong)?;
         if hello.id == by { Ok(hello) } else { Err(AskError::Wrong) }
     }
 
-    fn said(&self, at: SocketAddr, said: Result<Hello, AskError>) {
+    pub(super) fn heard(&self, at: SocketAddr, said: Result<Hello, AskError>) {
         self.meter.asked("hello", said.as_ref().map_or_else(AskError::as_str, |_| "ok"));
         let now = self.clock.now();
         let mut roster = self.roster.lock();

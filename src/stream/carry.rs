@@ -329,7 +329,15 @@ impl Worker {
         // more and more.
         let listed = lane.log.tail().and_then(|t| self.sources.get(&t.packager));
         let listed = listed.filter(|_| self.settings.window.is_none()).map(Source::listed);
-        let Some(edge) = lane.edge.filter(|_| lane.catching_up.is_none()) else { return };
+        let Some(edge) = lane.edge.filter(|_| lane.catching_up.is_none()) else {
+            // Nothing is listed here yet. What another proxy lists of it can be asked of this one all the same.
+            let tail = lane.log.tail().map(|t| t.msn);
+            if lane.indexed != tail {
+                lane.indexed = tail;
+                lane.shared.index(&lane.log);
+            }
+            return;
+        };
         let Some(window) = lane.log.window_first(now, listed.unwrap_or_default(), edge) else {
             return;
         };

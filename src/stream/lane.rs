@@ -373,7 +373,8 @@ impl Lane {
         self.rendition(id).ok()
     }
 
-    fn index(&self, log: &Log) {
+    /// What the log holds can be asked for by name, whether it is listed here yet or not.
+    pub(super) fn index(&self, log: &Log) {
         let Some(first) = log.first() else { return };
         let mut index = self.index.write();
         index.renditions.resize_with(self.header.renditions.len(), Numbered::default);

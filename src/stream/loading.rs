@@ -20,6 +20,8 @@ const OTHERS_ANSWER: Duration = Duration::from_millis(500);
 impl Worker {
     /// Carries a lane on that the store has, or another proxy carries.
     pub(super) async fn load(&mut self, id: &LaneId) -> Option<&Carried> {
+        // A process that has just begun would list only what it holds itself.
+        self.deps.fleet.met().await;
         let (stored, unsaved) = match self.deps.store.load(id).await {
             Ok(Some(stored)) => (stored, 0),
             Ok(None) => self.log_of_another(id).await?,
@@ -52,6 +54,7 @@ impl Worker {
         }
         self.expect_bytes(&mut lane).await;
         tracing::info!(lane = %id, stream = %self.key, steps = lane.log.steps().len(), "lane loaded");
+        shared.index(&lane.log);
         self.slot.remember(id, shared, self.deps.lane_room_anyway());
         self.lanes.insert(id.clone(), lane);
         self.lanes.get(id)

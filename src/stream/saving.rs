@@ -15,12 +15,17 @@ const SAVES: usize = 24;
 /// A store that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Steps before the first that the store misses that are read to see whether they still stand there.
+const LOOKED_BACK: u64 = 8;
+
 /// What is known of the store's copy of a log.
 enum Copy {
     /// Its tail, and the number that it takes next.
     Ends(Option<OutputMsn>, OutputMsn),
-    /// Nothing: it has to be read.
+    /// Nothing: its newest steps have to be read.
     Unknown,
+    /// Nothing: all of it has to be read.
+    Unread,
 }
 
 impl Worker {
@@ -92,16 +97,12 @@ impl Worker {
         behind || self.deps.clock.now() < self.store_retry_at
     }
 
-    /// Gives the store what it missed, once it answers.
+    /// Gives the store what it missed, once it answers. What it had may not be there any more.
     pub(super) async fn save(&mut self, id: &LaneId) {
-        let Some(lane) = self.lanes.get(id).filter(|lane| is_behind(lane)) else { return };
-        if self.deps.clock.now() < self.store_retry_at {
-            return;
+        let behind = self.lanes.get(id).is_some_and(is_behind);
+        if behind && self.deps.clock.now() >= self.store_retry_at {
+            self.bring_together(id, Copy::Unknown).await;
         }
-        let next = lane.next_unsaved();
-        let first = lane.log.header().first_msn;
-        let tail = (next > first).then(|| OutputMsn(next.0.saturating_sub(1)));
-        self.bring_together(id, Copy::Ends(tail, next)).await;
     }
 
     /// The store's copy is not what it was taken for: all of it is compared.
@@ -114,12 +115,11 @@ impl Worker {
         let mut failed = None;
         for _ in 0..SAVES {
             let Some(lane) = self.lanes.get_mut(id) else { return };
-            let result = if !lane.created {
-                self.open_there(id).await.map(|()| Some(Copy::Unknown))
-            } else if let Copy::Ends(tail, next) = copy {
-                self.give(id, tail, next).await
-            } else {
-                self.compare(id).await
+            let result = match copy {
+                _ if !lane.created => self.open_there(id).await.map(|()| Some(Copy::Unread)),
+                Copy::Ends(tail, next) => self.give(id, tail, next).await,
+                Copy::Unknown => self.compare_newest(id).await,
+                Copy::Unread => self.compare(id).await,
             };
             match result {
                 Ok(Some(known)) => copy = known,
@@ -164,13 +164,8 @@ impl Worker {
                 lane.unsaved = lane.log.from(last.next()).count();
                 Ok((lane.unsaved > 0).then_some(Copy::Ends(Some(last), last.next())))
             }
-            Ok(Appended::Lost(there)) => {
-                let first = there.first().filter(|first| first.msn == next);
-                if first.is_none_or(|first| lane.apart.strays(&lane.log, first)) {
-                    return Ok(Some(Copy::Unknown));
-                }
-                Ok(self.merge(id, next, &there).await)
-            }
+            // Another was quicker.
+            Ok(Appended::Lost(_)) => Ok(Some(Copy::Unknown)),
             Err(StoreError::Hole { .. } | StoreError::NoLane(_)) => Ok(Some(Copy::Unknown)),
             Err(error) => Err(error),
         }
@@ -182,15 +177,28 @@ impl Worker {
         let Some(stored) = self.deps.store.load(id).await? else {
             tracing::warn!(lane = %id, "the store has lost the lane: it is written back");
             self.deps.store.create(&shortened(&lane.log)).await?;
-            return Ok(Some(Copy::Unknown));
+            return Ok(Some(Copy::Unread));
         };
-        Ok(self.merge(id, stored.header.first_msn, &stored.steps).await)
+        let there = There { first_msn: stored.header.first_msn, steps: &stored.steps, whole: true };
+        Ok(self.merge(id, there).await)
     }
 
-    async fn merge(&mut self, id: &LaneId, first_msn: OutputMsn, steps: &[Step]) -> Option<Copy> {
+    /// A long window is read only where the newest steps do not tell.
+    async fn compare_newest(&mut self, id: &LaneId) -> Result<Option<Copy>, StoreError> {
+        let Some(lane) = self.lanes.get(id) else { return Ok(None) };
+        let (first_msn, saved) = (lane.log.header().first_msn, lane.next_unsaved());
+        let from = OutputMsn(saved.0.saturating_sub(LOOKED_BACK + 1));
+        if lane.log.get(from).is_none() {
+            return Ok(Some(Copy::Unread));
+        }
+        let steps = self.deps.store.newer(id, Some(from)).await?;
+        Ok(self.merge(id, There { first_msn, steps: &steps, whole: false }).await)
+    }
+
+    async fn merge(&mut self, id: &LaneId, there: There<'_>) -> Option<Copy> {
         let lane = self.lanes.get_mut(id)?;
         let printed_to = lane.edge.unwrap_or(OutputMsn(0));
-        let merged = lane.apart.merge(&lane.log, printed_to, There { first_msn, steps });
+        let merged = lane.apart.merge(&lane.log, printed_to, there);
         if let Some(split) = merged.split {
             let (from, to) = split.into_inner();
             tracing::warn!(lane = %id, %from, %to, "split: the store has other steps than were printed here; these stay until they leave");
@@ -202,9 +210,12 @@ impl Worker {
             lane.relations.cut_back(keep);
             lane.shared.cut_back(&lane.log);
         }
+        if merged.then == Then::Read {
+            return Some(Copy::Unread);
+        }
         lane.unsaved = 0;
         match merged.then {
-            Then::Done => None,
+            Then::Done | Then::Read => None,
             Then::Take(steps) => {
                 self.take_over(id, steps).await;
                 self.advance(id);
@@ -216,7 +227,7 @@ impl Worker {
                 Some(Copy::Ends(after, next))
             }
             Then::Anew => {
-                self.take_over(id, steps.to_vec()).await;
+                self.take_over(id, there.steps.to_vec()).await;
                 None
             }
             Then::Ahead => {

@@ -39,12 +39,14 @@ pools:
 #[test]
 fn secrets_are_not_printed() {
     let text = format!(
-        "admin_token: very-secret-letters\ntoken_keys: [\"${{KEY}}\"]\n{}",
+        "admin_token: very-secret-letters\nstore: \"rediss://u:hidden-letters@cache\"\ntoken_keys: [\"${{KEY}}\"]\n{}",
         POOLS.replace("}] }]", ", headers: { Authorization: Basic-hidden } }] }]")
     );
     let config = parse(&text).unwrap();
     let printed = format!("{config:?}");
-    for secret in ["very-secret", "Basic-hidden", "48, 49, 50", "0123456789abcdef"] {
+    for secret in
+        ["very-secret", "hidden-letters", "Basic-hidden", "48, 49, 50", "0123456789abcdef"]
+    {
         assert!(!printed.contains(secret), "{secret} in {printed}");
     }
     assert_eq!(config.admin_token.unwrap().reveal(), "very-secret-letters");

@@ -66,6 +66,19 @@ fn check_warns_and_exits_0() {
     assert!(err.starts_with("f.yaml:2: admin: ") && err.ends_with(" (a warning)\n"), "{err}");
 }
 
+/// Whatever is said of a store, its password is not.
+#[test]
+fn check_shows_a_store_without_its_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("{POOLS}store: \"valkeys://segue:hush@cache.internal/2\"\n");
+    std::fs::write(dir.path().join("f.yaml"), text).unwrap();
+    let (code, out, err) = segue(&["check", "--conf", "f.yaml"], dir.path());
+    assert_eq!(code, 0);
+    assert!(out.contains("store     rediss://segue@cache.internal:6379/2\n"), "{out}");
+    assert!(err.starts_with("f.yaml: token_keys: are not set: "), "{err}");
+    assert!(!out.contains("hush") && !err.contains("hush"));
+}
+
 #[test]
 fn bad_arguments_exit_2() {
     for args in [&[][..], &["check"], &["watch"], &["--upgrade"], &["--conf"], &["dance"]] {

@@ -81,14 +81,37 @@ const TOP: &[(&str, &str)] = &[
     ("zone: 1", "f.yaml:2: zone: wants text in quotes; this is a number"),
     ("zone:", "f.yaml:2: zone: has no value: write one, or leave the key out"),
     (
-        "store: redis://127.0.0.1/0",
-        "f.yaml:2: store: a store for several proxies comes with a later version; use sqlite:PATH",
+        "store: redis://u:hush@127.0.0.1/live",
+        "f.yaml:2: store: has a path that is no number of a database; write such as redis://cache.internal:6379/0",
+    ),
+    (
+        "store: redis:u:hush@cache",
+        "f.yaml:2: store: begins with none of redis://, rediss://, valkey:// and valkeys://",
+    ),
+    (
+        "store: redis://hush@cache",
+        "f.yaml:2: store: names a user without a password; write redis://user:password@host",
+    ),
+    (
+        "store: redis://cache\nredis: { ca: ca.pem }",
+        "f.yaml:3: redis.ca: is of use with TLS only: write `store: \"rediss://…\"`, or take this away",
+    ),
+    (
+        "redis: { prefix: \"a{b}\" }",
+        "f.yaml:2: redis.prefix: `a{b}` may have 1 to 32 of a-z, 0-9 and -, and does not begin with -",
+    ),
+    (
+        "redis: { timeout_ms: 5 }",
+        "f.yaml:2: redis.timeout_ms: wants a whole number from 50 to 10000; this is 5",
     ),
     (
         "store: \"sqlite:\"",
         "f.yaml:2: store: wants a file, such as sqlite:segue.db or sqlite:/var/lib/segue/segue.db",
     ),
-    ("store: postgres", "f.yaml:2: store: `postgres` is no store; write sqlite:PATH or memory"),
+    (
+        "store: postgres",
+        "f.yaml:2: store: is no store; write sqlite:PATH (one proxy), redis://HOST:PORT (several) or memory",
+    ),
     (
         "segments: { memory: 0 }",
         "f.yaml:2: segments.memory: wants a size from 1 to 1048576GiB, such as \"512MiB\", \"1GiB\" or a number of bytes",

@@ -31,6 +31,7 @@ mod commands;
 mod docker;
 mod documented;
 mod draining;
+mod fleet;
 mod golden;
 mod groups;
 mod kinds;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::fleet::{TOKEN_KEYS, sees};
 use crate::packager::Packager;
 use crate::proxy::Proxy;
-use crate::redis_server::Redis;
+use crate::redis::Redis;
 use crate::wait_for;
 
 /// Two proxies of one zone over a real Redis, each with segments of its own.

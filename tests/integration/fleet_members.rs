@@ -1,5 +1,6 @@
 //! Who is of a fleet: found by a list, by DNS and through the store; who comes and goes; who is left out.
 
+use std::process::Command;
 use std::time::Duration;
 
 use crate::dns::NameServer;
@@ -7,6 +8,7 @@ use crate::fleet::{SOON, TOKEN_KEYS, sees};
 use crate::http;
 use crate::packager::Packager;
 use crate::proxy::Proxy;
+use crate::redis::Redis;
 use crate::wait_for;
 
 fn a_proxy(packager: &Packager) -> Proxy {
@@ -49,6 +51,16 @@ async fn proxies_of_one_list_know_each_other_and_notice_who_dies() {
     assert!(one.metric("segue_fleet_proxies{zone=\"az1\"}").await < 0.5);
     assert_eq!(one.logged(&["another proxy answers", "proxy=p-2"]).len(), 1);
     assert_eq!(one.logged(&["does not answer any more", "proxy=p-2"]).len(), 1);
+    let told = Command::new(env!("CARGO_BIN_EXE_segue"))
+        .args(["fleet", "--conf"])
+        .arg(one.file())
+        .output()
+        .unwrap();
+    let table = String::from_utf8(told.stdout).unwrap();
+    for words in [&["p-1", "this one"][..], &["p-3", "az2", "answers for"], &["p-2", "refuses"]] {
+        let shown = table.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(shown, "{words:?}: {table}");
+    }
     // Viewers do not depend on other proxies.
     assert_eq!(one.get("/.segue/readyz").await.unwrap().status, 200);
     two.start_again().await;
@@ -117,6 +129,33 @@ async fn proxies_find_each_other_through_the_store() {
     sees(&one, &[&second]).await;
 }
 
+/// In Redis, which tells each its own address as well.
+#[tokio::test]
+async fn proxies_find_each_other_through_redis() {
+    let a = Packager::fake("a").segments_of(2000, 2).live();
+    let redis = Redis::start();
+    let store = format!("store: \"redis://127.0.0.1:{}\"", redis.port);
+    let started = |zone: &str| {
+        let proxy = Proxy::over(&[&a]).setting(&store).setting(&format!("zone: {zone}"));
+        proxy.in_fleet_on_all_addresses().start()
+    };
+    let (one, two) = (started("az1").await, started("az2").await);
+    let id = async |proxy: &Proxy| proxy.status().await["fleet"]["id"].as_str().unwrap().to_owned();
+    let (first, second) = (id(&one).await, id(&two).await);
+    sees(&one, &[&second]).await;
+    sees(&two, &[&first]).await;
+    let at = one.status().await["fleet"]["proxies"][0]["at"].as_str().unwrap().to_owned();
+    assert_eq!(at, format!("127.0.0.1:{}", two.fleet().port()));
+    // Without the store those that know each other go on asking each other.
+    drop(redis);
+    let asked = "segue_fleet_requests_total{kind=\"hello\",outcome=\"ok\"}";
+    let before = one.metric(asked).await;
+    let goes_on = || async { one.metric(asked).await > before + 6.0 };
+    wait_for("hellos without the store", SOON, goes_on).await.unwrap();
+    sees(&one, &[&second]).await;
+    assert_eq!(one.logged(&["other proxies are not looked for"]).len(), 1);
+}
+
 #[tokio::test]
 async fn one_with_another_key_is_told_of_and_left_out() {
     let a = Packager::fake("a").segments_of(2000, 2).live();
@@ -132,7 +171,10 @@ async fn one_with_another_key_is_told_of_and_left_out() {
     wait_for("the cause", SOON, told).await.unwrap();
     sees(&one, &[]).await;
     sees(&two, &[]).await;
-    assert!(one.metric("segue_fleet_answers_total{kind=\"no\",status=\"401\"}").await > 0.5);
+    let refused = || async {
+        one.metric("segue_fleet_answers_total{kind=\"no\",status=\"401\"}").await > 0.5
+    };
+    wait_for("the other to be refused", SOON, refused).await.unwrap();
 }
 
 /// While keys are exchanged one proxy signs with the new one before another does, and both know both.
@@ -181,4 +223,40 @@ async fn silent_is_left(proxy: &Proxy) {
     let status = proxy.status().await["fleet"].clone();
     let answering = status["proxies"].as_array().unwrap().iter().filter(|p| p["answers"] == true);
     assert_eq!(answering.count(), 1, "{status}");
+}
+
+#[tokio::test]
+async fn an_upgrade_in_place_is_the_same_proxy() {
+    let a = Packager::fake("a").segments_of(2000, 2).live();
+    let [one, two] = [(); 2].map(|()| a_proxy(&a));
+    let peers = list(&[&one, &two]);
+    let mut one = one.in_fleet(&peers).start().await;
+    let two = two.in_fleet(&format!("id: p-2, {peers}")).start().await;
+    let id = one.status().await["fleet"]["id"].as_str().unwrap().to_owned();
+    sees(&two, &[&id]).await;
+    sees(&one, &["p-2"]).await;
+    one.upgrade().await;
+    sees(&one, &["p-2"]).await;
+    sees(&two, &[&id]).await;
+    assert_eq!(one.status().await["fleet"]["id"], id.as_str());
+    assert_eq!(two.logged(&["does not answer any more"]), Vec::<String>::new());
+    assert_eq!(one.logged(&["has this proxy's id"]), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn one_that_is_told_to_end_says_so_and_goes() {
+    let a = Packager::fake("a").segments_of(2000, 2).live();
+    let server =
+        "server: { threads: 2, upgrade_sock: \"run/upgrade.sock\", drain_delay_seconds: 4 }";
+    let [one, two] = [a_proxy(&a).setting(server), a_proxy(&a)];
+    let peers = list(&[&one, &two]);
+    let mut one = one.in_fleet(&format!("id: p-1, {peers}")).start().await;
+    let two = two.in_fleet(&format!("id: p-2, {peers}")).start().await;
+    sees(&two, &["p-1"]).await;
+    one.signal("TERM");
+    let leaves = || async { two.status().await["fleet"]["proxies"][0]["leaving"] == true };
+    wait_for("it to say that it leaves", SOON, leaves).await.unwrap();
+    sees(&two, &["p-1"]).await;
+    one.ends().await;
+    sees(&two, &[]).await;
 }

@@ -2,7 +2,8 @@
 //! the laws.
 //!
 //! `packager`, `dialect`, `script`, `lists`, `making`, `content`, `cipher`, `serving`, `guard` and `faults`
-//! play the packagers, whose media is a `programme`, `dns` their name server, `receiver` takes messages, `proxy`
+//! play the packagers, whose media is a `programme`, `dns` their name server, `receiver` takes messages, `redis` runs the
+//! store's server, `proxy`
 //! runs the process, `fleet` asks it as another proxy would, `viewer`, `borders`, `carried`, `judges` and
 //! `http` watch it. The rest are tests, by what they try.
 #![allow(
@@ -40,8 +41,8 @@ mod programme;
 mod proxy;
 mod receiver;
 #[allow(dead_code, reason = "not all of it is of use in each")]
-#[path = "../store/server.rs"]
-mod redis_server;
+#[path = "../redis/mod.rs"]
+mod redis;
 mod script;
 mod serving;
 mod viewer;
@@ -79,6 +80,7 @@ mod outage;
 mod restart;
 mod scripted;
 mod selection;
+mod shared_store;
 mod tenants;
 mod unknown_hosts;
 mod variants;

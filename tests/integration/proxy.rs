@@ -112,6 +112,12 @@ impl Proxy {
         self.setting(&line)
     }
 
+    /// The same, where others are found through the store.
+    pub fn in_fleet_on_all_addresses(self) -> Self {
+        let line = format!("fleet: {{ listen: \"0.0.0.0:{}\" }}", self.fleet.port());
+        self.setting(&line)
+    }
+
     /// Another line in place of the one that begins so. The file is written; nobody is told.
     pub fn replace_setting(&mut self, begins: &str, line: &str) {
         let old = self.settings.top.iter_mut().find(|old| old.starts_with(begins));

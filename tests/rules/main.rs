@@ -18,6 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("audience", &["model"]),
     ("packagers", &["model", "origin"]),
     ("stream", &["model", "packagers", "origin", "segments", "store"]),
+    ("peers", &["model", "origin", "segments", "store", "stream"]),
     ("front", &["model", "packagers", "segments", "stream"]),
     ("ops", &["model", "packagers", "stream"]),
     ("demo", &["model", "config"]),

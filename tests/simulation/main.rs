@@ -38,6 +38,7 @@ mod exact;
 mod judge;
 mod kept;
 mod media;
+mod merging;
 mod parts;
 mod players;
 #[path = "../programme/mod.rs"]

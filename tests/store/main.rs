@@ -1,8 +1,8 @@
 //! One conformance suite for every `LaneStore`; what only the SQLite store promises: two processes on one
 //! file, `kill -9`, old formats, damage; and what only the one in Redis does: a server that fails.
 //!
-//! `laws` the suite; `fixture` lanes and steps to fill stores with; `file` the SQLite file; `server` a real
-//! redis-server.
+//! `laws` the suite; `fixture` lanes and steps to fill stores with; `file` the SQLite file; `redis` and
+//! `outages` a real redis-server, which `server` runs.
 
 #![allow(
     missing_docs,
@@ -35,6 +35,9 @@ use server::Redis;
 mod file;
 mod fixture;
 mod laws;
+mod outages;
+mod redis;
+#[path = "../redis/mod.rs"]
 mod server;
 
 /// Runs each function of `laws` over each store.
@@ -66,7 +69,7 @@ macro_rules! every_store_keeps {
                 super::laws::$law(one, two).await;
             })+
         }
-        mod redis {
+        mod over_redis {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $law() {
                 let server = super::Redis::start();

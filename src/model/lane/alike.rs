@@ -7,22 +7,17 @@ use super::{Entry, Share, Step};
 /// case. What each proxy only reckons (when it was listed, where its content ended) may differ, and so may why it
 /// spliced.
 pub(super) fn prints_same(a: &Step, b: &Step) -> bool {
-    says_nothing(a) || says_nothing(b) || (same(a, b) && a.discontinuity == b.discontinuity)
+    let one = || same(a, b) && a.discontinuity == b.discontinuity;
+    a.end == b.end && (says_nothing(a) || says_nothing(b) || one())
 }
 
 /// They are of the same content, marked or not.
 pub(super) fn same(a: &Step, b: &Step) -> bool {
     let shares = || a.shares.len() == b.shares.len() && a.shares.iter().zip(&b.shares).all(alike);
-    let of_one = || a.packager == b.packager && shares();
-    a.msn == b.msn && a.end == b.end && (a.end || of_one() || fills(a, b))
+    a.msn == b.msn && a.end == b.end && (a.end || (a.packager == b.packager && shares()))
 }
 
-/// One of them only stands for what its writer did not have.
-fn fills(a: &Step, b: &Step) -> bool {
-    says_nothing(a) || says_nothing(b)
-}
-
-/// No rendition of it is listed.
+/// No rendition of it is listed: it stands for what its writer did not have.
 pub(super) fn says_nothing(step: &Step) -> bool {
     !step.end && step.shares.iter().all(|share| !share.entries.iter().any(Entry::listed))
 }
@@ -67,6 +62,11 @@ pub(super) fn jumps(tail: &Step, next: &Step) -> bool {
     !next.end && !next.discontinuity && succeeds(tail, next) == Some(false)
 }
 
+/// `next` may be the direct successor of `tail`, by what the packager calls the two.
+pub(super) fn joins(tail: &Step, next: &Step) -> bool {
+    tail.packager == next.packager && succeeds(tail, next) == Some(true)
+}
+
 /// `next`, which is the direct successor of `before`, is that of `onto` as well: these two end with the same
 /// segment of the same run in some rendition, and none counts otherwise.
 pub(super) fn follows(before: &Step, onto: &Step, next: &Step) -> bool {
@@ -93,5 +93,8 @@ fn counts_on(a: &Share, b: &Share) -> Option<bool> {
     let of_packager = |e: &&Entry| !e.source.path.is_empty();
     let a = a.entries.last().filter(of_packager)?;
     let b = b.entries.first().filter(of_packager)?;
-    Some(a.source.msn.next() == b.source.msn)
+    // Who slides a list of byte ranges without counting is counted for, by each proxy from its own beginning.
+    let borders = a.source.path == b.source.path
+        && matches!((a.source.range, b.source.range), (Some(a), Some(b)) if a.offset.saturating_add(a.length) == b.offset);
+    Some(borders || a.source.msn.next() == b.source.msn)
 }

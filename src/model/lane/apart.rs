@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use super::alike::{follows, goes_on, jumps, same, same_numbers};
+use super::alike::{follows, goes_on, joins, jumps, same, same_numbers, says_nothing};
 use super::{Entry, KeyUri, Log, Share, Step};
 use crate::model::names::{ContentHash, OutputMsn};
 
@@ -22,6 +22,8 @@ const RENAMED_MAX: usize = 64;
 pub struct Apart {
     /// The step of the store that the tail here stands for, where that is counted or printed otherwise.
     pub(super) there: Option<Step>,
+    /// What the store's step of this number follows there has left before it was compared.
+    pub(super) unread: Option<OutputMsn>,
     /// The newest number at which the two are known to be printed otherwise.
     pub(super) differs_to: Option<OutputMsn>,
     /// Keys that have another name here than in the store.
@@ -57,8 +59,7 @@ impl Apart {
     pub fn strays(&self, log: &Log, first: &Step) -> bool {
         let before = OutputMsn(first.msn.0.saturating_sub(1));
         let there = self.there.as_ref().filter(|there| there.msn == before);
-        let strays = |tail: &Step| !goes_on(tail, first) || jumps(tail, first);
-        there.or_else(|| log.get(before)).is_some_and(strays)
+        there.or_else(|| log.get(before)).is_some_and(|before| !continues(before, first))
     }
 
     /// The next step of the store as it follows the log here.
@@ -68,10 +69,13 @@ impl Apart {
             self.there = None;
             return step;
         };
+        let unread = self.unread.take() == Some(step.msn);
         let copy = match &self.there {
-            None if goes_on(tail, &step) => return step,
-            None => carried_over(&step, None, tail),
-            Some(there) => carried_over(&step, Some(there), tail),
+            _ if unread => carried_over(&step, None, tail),
+            None if continues(tail, &step) => return step,
+            Some(there) if continues(there, &step) => carried_over(&step, Some(there), tail),
+            // What it follows there is not what stood there once.
+            _ => carried_over(&step, None, tail),
         };
         let copy = self.with_keys(copy, |renamed| (&renamed.there, &renamed.here));
         self.stands_for(&copy, step);
@@ -152,6 +156,11 @@ impl Apart {
     }
 }
 
+/// In one log: as far as can be told `next` was appended to `tail`.
+fn continues(tail: &Step, next: &Step) -> bool {
+    goes_on(tail, next) && !jumps(tail, next)
+}
+
 fn keys_of(entry: &mut Entry) -> impl Iterator<Item = &mut super::Key> {
     entry.keys.iter_mut().chain(entry.map.iter_mut().flat_map(|map| &mut map.keys))
 }
@@ -160,6 +169,9 @@ fn keys_of(entry: &mut Entry) -> impl Iterator<Item = &mut super::Key> {
 /// known.
 pub(super) fn carried_over(step: &Step, before: Option<&Step>, onto: &Step) -> Step {
     let border = match before {
+        // Nobody is given what is before it.
+        Some(_) if says_nothing(onto) => false,
+        Some(before) if says_nothing(before) => !joins(onto, step),
         Some(before) => !same(before, onto) && !follows(before, onto, step),
         None => true,
     };

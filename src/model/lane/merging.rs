@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use super::alike::prints_same;
+use super::alike::{prints_same, same};
 use super::apart::{Apart, Renamed};
 use super::making::unlisted;
 use super::{Entry, Log, Share, Step};
@@ -19,10 +19,12 @@ const ENTRIES_MAX: u64 = 16;
 /// The store's copy of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct There<'a> {
-    /// The number that its header begins with.
+    /// The number that its header begins with; where not all is read, of no meaning.
     pub first_msn: OutputMsn,
-    /// Its steps up to the tail: from the oldest, or from one on before which all are known to be alike.
+    /// Its steps up to the tail.
     pub steps: &'a [Step],
+    /// These are all of them, and not the newest alone.
+    pub whole: bool,
 }
 
 /// What was found, and what is to be done.
@@ -43,6 +45,8 @@ pub enum Then {
     Done,
     /// These steps of the store follow the log here, each by way of [`Apart::inward`].
     Take(Vec<Step>),
+    /// What was read of the store does not reach back to where they are alike: all of it has to be read.
+    Read,
     /// [`Apart::giving`] follows the log there.
     Give {
         /// The store's tail; none where it has no step.
@@ -63,6 +67,11 @@ impl Apart {
     #[must_use]
     pub fn merge(&mut self, log: &Log, printed_to: OutputMsn, there: There) -> Merged {
         let mut merged = Merged { split: None, keep: None, then: Then::Done };
+        if !there.whole && !reaches_back(log, there.steps) {
+            merged.then = Then::Read;
+            return merged;
+        }
+        self.closed = false;
         let Some(tail) = log.tail() else {
             self.there = None;
             if !there.steps.is_empty() {
@@ -75,7 +84,8 @@ impl Apart {
             merged.then = self.give(log, None, there.first_msn);
             return merged;
         };
-        if oldest.msn > tail.msn.next() {
+        // An end gives way to what stands in its place: where that has left there is nothing to go on with.
+        if oldest.msn > tail.msn.next() || (tail.end && oldest.msn > tail.msn) {
             merged.then = Then::Anew;
             return merged;
         }
@@ -105,11 +115,16 @@ impl Apart {
     }
 
     fn give(&mut self, log: &Log, after: Option<OutputMsn>, next: OutputMsn) -> Then {
+        // Of the lane nothing is left here but that it has ended.
+        let over = log.steps().next().is_some_and(|oldest| oldest.end && oldest.msn > next);
+        if over {
+            return Then::Done;
+        }
         if next > log.next_msn() {
             return Then::Ahead;
         }
         let missing = log.first().map_or(0, |first| first.0.saturating_sub(next.0));
-        self.closed |= missing > GIVEN_MAX as u64;
+        self.closed = missing > GIVEN_MAX as u64;
         if self.closed { Then::Closed } else { Then::Give { after, next } }
     }
 
@@ -126,8 +141,7 @@ impl Apart {
         match (log.get(at), known) {
             (Some(here), Some(there)) => self.stands_for(here, there),
             (None, known) => self.there = known,
-            // Before what was read of the store: as it was known.
-            (Some(_), None) => self.there = self.there.take().filter(|step| step.msn == at),
+            (Some(_), None) => (self.there, self.unread) = (None, Some(at.next())),
         }
     }
 
@@ -164,6 +178,12 @@ impl Apart {
             self.remember(Renamed { bytes: *other, here: name, there: free });
         }
     }
+}
+
+/// The first of the steps is the same here.
+fn reaches_back(log: &Log, there: &[Step]) -> bool {
+    let first = there.first().and_then(|first| Some((log.get(first.msn)?, first)));
+    first.is_some_and(|(here, there)| same(here, there))
 }
 
 fn split(
