@@ -18,7 +18,7 @@ E2E_PACKAGES := openssl apache2-bin redis-server haproxy varnish iproute2 ffmpeg
 	libnginx-mod-rtmp chromium mpv procps \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav
-BENCH_PACKAGES := wrk nginx haproxy varnish ffmpeg
+BENCH_PACKAGES := wrk nginx haproxy varnish ffmpeg redis-server
 
 # $(call install,packages): asks for what dpkg does not have. Debian starts nginx, HAProxy and
 # Varnish as services when they are installed; nothing here wants that.

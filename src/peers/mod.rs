@@ -25,6 +25,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::model::fleet::{FleetKeys, Hello, Present, Roster, fetcher};
 use crate::model::lane::Held;
@@ -91,6 +92,8 @@ pub struct Peers {
     copier: Copier,
     meter: Arc<dyn Meter>,
     leaving: AtomicBool,
+    /// One has asked that is not known yet.
+    stranger: Notify,
     /// Who is known was asked once.
     met: tokio::sync::watch::Sender<bool>,
     /// More addresses are found than may be asked, which was told.
@@ -113,6 +116,7 @@ impl Peers {
             boot,
             clock,
             leaving: AtomicBool::new(false),
+            stranger: Notify::new(),
             met: tokio::sync::watch::Sender::new(false),
             too_many: AtomicBool::new(false),
         }
@@ -127,6 +131,13 @@ impl Peers {
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// That proxy has asked.
+    fn asked_by(&self, by: &ProxyId) {
+        if *by != self.settings.id && !self.answers(by) {
+            self.stranger.notify_one();
+        }
     }
 
     /// What this one says when it is asked who it is.

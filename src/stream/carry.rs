@@ -43,8 +43,6 @@ pub struct Carried {
     pub first: Vec<Option<OutputMsn>>,
     /// Per rendition: the first number listed last. Never falls (ARCHITECTURE.md, law 2).
     floor: Vec<OutputMsn>,
-    /// The store knows it. Not yet, where it opened while the store did not answer.
-    pub created: bool,
     /// Steps that the store has not taken yet, since it does not answer.
     pub unsaved: usize,
     /// What its log and the store's differ by.
@@ -108,7 +106,6 @@ impl Carried {
             held_from: vec![from; n],
             first: vec![None; n],
             floor: vec![from; n],
-            created: true,
             unsaved: 0,
             apart: Apart::default(),
             left: VecDeque::new(),

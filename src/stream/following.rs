@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::carry::Carried;
-use super::worker::Worker;
+use super::worker::{Event, Worker};
 use crate::model::lane::{Action, Decision, Entry, Held, Share, Step, Want};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 
@@ -15,6 +17,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 const TELL_WANTED: Duration = Duration::from_secs(10);
 /// And at most so often when another proxy tells something.
 const ASK_WANTED: Duration = Duration::from_secs(1);
+
+/// What a loaded lane lacks is waited for no longer: viewers wait for their first list.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// A step of another proxy whose bytes are on their way.
 #[derive(Clone, Debug)]
@@ -103,19 +108,42 @@ impl Worker {
         if tail.is_some() && lane.log.tail().map(|t| t.msn) >= tail {
             return;
         }
-        self.look_for_newer(id).await;
-        if tail.is_none() {
+        if tail.is_some() {
+            self.look_for_newer(id).await;
+        } else {
+            // Changes were missed: the store may have been away, and have lost what it had.
+            self.read_again(id).await;
             self.share_wanted(id, ASK_WANTED).await;
         }
     }
 
     /// A viewer asks for what another process may have listed: during an upgrade two of them answer on the same
-    /// sockets, and of a fleet any may be asked.
-    pub(super) async fn take_newer(&mut self, id: &LaneId) {
+    /// sockets, and of a fleet any may be asked. Where it was looked a moment before he asked he waits for the
+    /// next look: what he has seen listed may have come between.
+    pub(super) async fn take_newer(
+        &mut self,
+        id: LaneId,
+        asked: UnixMs,
+        answer: oneshot::Sender<()>,
+    ) {
         let now = self.deps.clock.now();
-        if self.lanes.get(id).is_some_and(|lane| now.since(lane.looked_at) >= LOOK_AGAIN) {
-            self.look_for_newer(id).await;
+        let looked = self.lanes.get(&id).map(|lane| lane.looked_at);
+        let Some(looked) = looked.filter(|looked| *looked < asked) else {
+            let _ = answer.send(());
+            return;
+        };
+        let again = looked.plus(LOOK_AGAIN);
+        if now < again {
+            let out = self.outbox.clone();
+            let at = self.deps.clock.instant(again);
+            tokio::spawn(async move {
+                tokio::time::sleep_until(at).await;
+                let _ = out.send(Event::Newer(id, asked, answer)).await;
+            });
+            return;
         }
+        self.look_for_newer(&id).await;
+        let _ = answer.send(());
     }
 
     /// Changes may be missed: a lane that should have gone on is looked for in the store.
@@ -169,13 +197,18 @@ impl Worker {
         for step in first.into_iter().flat_map(|first| lane.log.from(first)) {
             if let Some(coming) = lane.coming.get_mut(&step.msn) {
                 // Somebody else has to have them by then, or the list would name what nobody can give.
-                let due = coming.heard.plus(if others { target / 2 } else { target });
+                let loaded = lane.catching_up.is_some_and(|to| step.msn <= to);
+                let due = coming.heard.plus(match () {
+                    () if loaded => CATCH_UP.min(target / 2),
+                    () if others => target / 2,
+                    () => target,
+                });
                 if now < due {
                     wake = Some(due);
                     break;
                 }
                 let was_late = std::mem::replace(&mut coming.late, true);
-                if lane.catching_up.is_some_and(|to| step.msn <= to) {
+                if loaded {
                     // Of what was listed before this process carried the lane nobody else may hold it.
                     let shares = step.shares.iter().zip(&mut lane.held_from);
                     let of = |share: &Share| share.entries.iter().any(|e| coming.needs(e));
@@ -256,10 +289,12 @@ pub(super) fn leave_to_others(
     packager: &PackagerId,
     late: UnixMs,
 ) -> Decision {
-    if let Action::Append(steps) = &decision.action
-        && steps.iter().any(|step| step.splice.is_some())
-    {
-        return decision;
+    if let Action::Append(steps) = &decision.action {
+        if steps.iter().any(|step| step.splice.is_some()) {
+            return decision;
+        }
+        // What could be appended at once can be then.
+        decision.wake = late;
     }
     decision.action = Action::Wait;
     decision.why = "another proxy of the zone fetches it";

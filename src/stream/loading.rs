@@ -71,13 +71,13 @@ impl Worker {
         Some((stored, unsaved))
     }
 
-    /// Where other proxies answer, what is missing of a loaded lane's window is brought from them before it is
-    /// listed, and is listed whole.
+    /// In a fleet what is missing of a loaded lane's window is brought before anything is listed, from its packager
+    /// or from the others, who may have gone on meanwhile: a list that begins after it would be short.
     async fn expect_bytes(&self, lane: &mut Carried) {
         let (now, keep) = (self.deps.clock.now(), self.kept_until(lane));
         let tail = lane.log.tail().map(|t| t.msn);
         let first = tail.and_then(|tail| lane.log.window_first(now, Duration::ZERO, tail));
-        let (Some(first), true) = (first, self.deps.fleet.others() > 0) else { return };
+        let (Some(first), true) = (first, self.in_fleet()) else { return };
         let from = lane.log.held_first().map_or(first, |held| held.max(first));
         let mut coming = BTreeMap::new();
         for step in lane.log.from(from) {

@@ -8,10 +8,12 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use crate::model::lane::{Seen, Track};
-use crate::model::names::UnixMs;
+use crate::model::names::{PackagerMsn, UnixMs};
 
 /// Requests per segment duration at the most.
 const REQUESTS: usize = 3;
+/// So many since the newest segment came in vain, one in the middle and one near the moment, leave one.
+const LAST: usize = 2;
 /// How long after a segment is due its list is asked for: it takes a packager a moment to write it.
 const AFTER_DUE: Duration = Duration::from_millis(60);
 /// A listing moment known this well is known well enough.
@@ -26,6 +28,9 @@ pub struct Pace {
     started: VecDeque<UnixMs>,
     /// When the next is due.
     due: UnixMs,
+    /// The run and the number of the newest segment, and the refreshes begun since it came.
+    newest: Option<(u32, PackagerMsn)>,
+    since: usize,
 }
 
 impl Pace {
@@ -37,6 +42,7 @@ impl Pace {
     /// A refresh starts now.
     pub fn start(&mut self, now: UnixMs) {
         self.started.push_back(now);
+        self.since += 1;
         while self.started.len() > REQUESTS {
             self.started.pop_front();
         }
@@ -47,14 +53,23 @@ impl Pace {
         let duration =
             track.newest().map_or(target, Seen::duration).clamp(LEAST * 3, Duration::from_secs(30));
         let third = duration / 3;
+        let newest = track.newest().map(|newest| (track.run(), newest.msn()));
+        if newest != self.newest {
+            (self.newest, self.since) = (newest, 0);
+        }
+        // The last that is allowed before a lane would leave is not spent a moment too early.
+        let after_due = match self.since {
+            ..LAST => AFTER_DUE,
+            _ => AFTER_DUE + duration / 12,
+        };
         let soon = match track.next_due() {
             // Once in the middle, so that a packager that died is found before it is missed.
             Some((from, _)) if from > now.plus(third * 2) => now.plus(duration / 2),
             // When it comes is not known well yet: halving tells.
-            Some((from, by)) if by.since(from.max(now)) > KNOWN => {
+            Some((from, by)) if self.since < LAST && by.since(from.max(now)) > KNOWN => {
                 from.max(now).plus(by.since(from.max(now)) / 2)
             }
-            Some((_, by)) if by.plus(AFTER_DUE) > now => by.plus(AFTER_DUE),
+            Some((_, by)) if by.plus(after_due) > now => by.plus(after_due),
             // It is late. Once more before the lane would leave (ARCHITECTURE.md, law 6).
             Some((_, by)) if by.plus(duration / 5) > now => by.plus(duration / 5),
             _ => now.plus(third + jitter(third / 10, rng)),

@@ -278,7 +278,7 @@ impl Streams {
     pub async fn newer(&self, stream: &StreamKey, lane: &LaneId) {
         let Some(slot) = self.slots.get(stream).map(|s| s.clone()) else { return };
         let (answer, done) = oneshot::channel();
-        if slot.inbox.try_send(Event::Newer(lane.clone(), answer)).is_ok() {
+        if slot.inbox.try_send(Event::Newer(lane.clone(), self.deps.clock.now(), answer)).is_ok() {
             let _ = done.await;
         }
     }

@@ -68,7 +68,8 @@ pub enum Event {
     /// What came of that, and what it taught of who has the same file.
     Recalled(Spot, Recalled, Learnt),
     /// Another process may have appended to this lane.
-    Newer(LaneId, oneshot::Sender<()>),
+    /// (since when it is asked for).
+    Newer(LaneId, UnixMs, oneshot::Sender<()>),
     /// Another process changed this lane, and its tail is this now, where that was told.
     Changed(LaneId, Option<OutputMsn>),
     /// The bytes of another proxy's step are held, or nobody gave them.
@@ -241,10 +242,7 @@ impl Worker {
             Event::Recalled(spot, recalled, learnt) => {
                 self.take_recalled(&spot, &recalled, learnt);
             }
-            Event::Newer(id, answer) => {
-                self.take_newer(&id).await;
-                let _ = answer.send(());
-            }
+            Event::Newer(id, asked, answer) => self.take_newer(id, asked, answer).await,
             Event::Changed(id, tail) => self.take_change(&id, tail).await,
             Event::Brought(hash) => self.take_brought(hash),
             Event::Log(id, answer) => {

@@ -121,6 +121,8 @@ pub struct Judge {
     pub breach: Option<String>,
     /// Proxies may disagree, since they could not reach the store.
     pub split: bool,
+    /// Each proxy's own list keeps all laws even then.
+    pub fleet: bool,
     /// What went on before this moment does not count for law 6.
     pub calm_since: u64,
     pub refreshes: u64,
@@ -136,8 +138,42 @@ impl Judge {
         Self { split, ..Self::default() }
     }
 
+    /// What proxies of a fleet show is judged for each by itself.
+    pub fn of_fleet() -> Self {
+        Self { split: true, fleet: true, ..Self::default() }
+    }
+
+    /// A proxy whose log was another than the store's begins again from the store's.
+    pub fn forget(&mut self, proxy: usize, lane: &str) {
+        if let Some(seen) = self.lanes.get_mut(lane) {
+            seen.items.retain(|(side, _, _), _| *side != proxy);
+            seen.borders.retain(|(side, _), _| *side != proxy);
+        }
+        self.edges.retain(|(side, of, _), _| *side != proxy || of != lane);
+    }
+
+    /// A proxy starts: of lanes whose log there was another it begins again.
+    pub fn settle_split(&mut self, proxy: usize, was_split: impl Fn(&str) -> bool) {
+        let lanes: Vec<String> =
+            self.lanes.keys().filter(|lane| was_split(lane)).cloned().collect();
+        lanes.iter().for_each(|lane| self.forget(proxy, lane));
+    }
+
+    /// How often each life of a proxy asked for each segment.
+    pub fn segments_asked(&self) -> Vec<((u64, String), usize)> {
+        let segments = self.asked.iter().filter(|((_, _, path), _)| path.ends_with(".ts"));
+        let of = |((life, id, path), times): (&(u64, String, String), &VecDeque<u64>)| {
+            ((*life, format!("{id} {path}")), times.len())
+        };
+        segments.map(of).collect()
+    }
+
     pub fn note(&mut self, now: u64, line: &str) {
-        self.trace.push(format!("{:>7}.{:03} {line}", now / 1000, now % 1000));
+        let line = format!("{:>7}.{:03} {line}", now / 1000, now % 1000);
+        if std::env::var_os("SEGUE_LIVE").is_some() {
+            println!("{line}");
+        }
+        self.trace.push(line);
     }
 
     pub fn broken(&mut self, now: u64, law: &str) {
@@ -157,11 +193,15 @@ impl Judge {
     pub fn frugal(&self, shortest: u64) -> Result<(), String> {
         for ((life, packager, path), times) in &self.asked {
             let what = format!("life {life} asked {packager} for {path}");
-            if path.ends_with(".ts") && times.len() > 1 {
+            // Streams that nobody watches for long are begun again.
+            if path.ends_with(".ts") && path.starts_with("/live/") && times.len() > 1 {
                 return Err(format!("{what} {} times", times.len()));
             }
             let apart = times.iter().zip(times.iter().skip(3)).map(|(a, b)| b - a).min();
-            if path.ends_with(".m3u8") && apart.is_some_and(|a| a + 10 < shortest) {
+            if path.ends_with(".m3u8")
+                && path.starts_with("/live/")
+                && apart.is_some_and(|a| a + 10 < shortest)
+            {
                 return Err(format!("{what} four times within {apart:?} ms"));
             }
         }
@@ -232,7 +272,7 @@ impl Judge {
                 && let Some(before) = truths.get(i - 1)
             {
                 // After a split the winner's steps follow the winner's, not those printed here.
-                if !self.split {
+                if !self.split || self.fleet {
                     border(item, before, truth)?;
                 }
                 if let Some((splice, allowed)) = lane.splices.remove(&item.msn) {

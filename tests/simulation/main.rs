@@ -4,7 +4,8 @@
 //! `world` is the truth; `script` what goes wrong; `parts` what the streams are given instead of
 //! network and database; `players` poll and fetch; `judge` holds what they see to the laws.
 //! Segments are labels, or media: `media` draws runs of those, `content` reads what was received of
-//! them, and `exact` says how much a failover may lose.
+//! them, and `exact` says how much a failover may lose. `fleet` is several proxies, each with segments,
+//! a clock and a line to the store of its own.
 //!
 //! `SEGUE_SEED=n cargo test --test simulation` runs one seed and prints its trace;
 //! `SEGUE_SEEDS=n` sets how many are run.
@@ -35,6 +36,7 @@
 
 mod content;
 mod exact;
+mod fleet;
 mod judge;
 mod kept;
 mod media;
@@ -57,16 +59,28 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// What a simulation came to, with its trace.
+trait Traced: Send {
+    /// A trace is long: it is kept of a breach.
+    fn forget_unless_broken(&mut self);
+}
+
+impl Traced for run::Done {
+    fn forget_unless_broken(&mut self) {
+        if self.breach.is_none() {
+            self.trace.clear();
+        }
+    }
+}
+
 /// Runs all seeds, two at a time, in no order; what they came to, by seed. Only who failed keeps its trace.
-fn every(seeds: u64, run: impl Fn(u64) -> run::Done + Sync) -> BTreeMap<u64, run::Done> {
+fn every<D: Traced>(seeds: u64, run: impl Fn(u64) -> D + Sync) -> BTreeMap<u64, D> {
     let next = AtomicU64::new(0);
     let all = parking_lot::Mutex::new(BTreeMap::new());
     let one_after_another = || {
         while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|s| *s < seeds) {
             let mut done = run(seed);
-            if done.breach.is_none() {
-                done.trace.clear();
-            }
+            done.forget_unless_broken();
             all.lock().insert(seed, done);
         }
     };

@@ -15,7 +15,7 @@ use segue::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
 use segue::origin::{Origin, OriginError, PlaylistAnswer};
 use segue::store::{Appended, Change, LaneStore, MemoryStore, StoreError, StoredLane};
 use segue::stream::{Clock, Observer, Outcome};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::content::Content;
@@ -64,6 +64,16 @@ impl Sim {
         mix(self.seed.wrapping_mul(0x1_0001) ^ mix(n))
     }
 
+    /// A number from `from` to below `to`.
+    pub fn among(&self, from: u64, to: u64) -> u64 {
+        from + self.draw() % (to - from).max(1)
+    }
+
+    /// Once in so many times.
+    pub fn once_in(&self, times: u64) -> bool {
+        self.draw().is_multiple_of(times)
+    }
+
     async fn latency(&self) {
         let n = self.draw();
         let ms = if n.is_multiple_of(60) { 250 } else { 1 + n / 60 % 25 };
@@ -81,11 +91,22 @@ pub struct Life {
     /// Unlike that of any other life.
     pub number: u64,
     alive: AtomicBool,
+    /// It stands still in whatever it does.
+    frozen: watch::Sender<bool>,
+    /// Packagers that it does not reach, and whether it is told so at once.
+    pub cut_off: Mutex<BTreeMap<&'static str, bool>>,
 }
 
 impl Life {
     pub fn new(number: u64) -> Arc<Self> {
-        Arc::new(Self { number, alive: AtomicBool::new(true) })
+        let (alive, frozen) = (AtomicBool::new(true), watch::Sender::new(false));
+        Arc::new(Self { number, alive, frozen, cut_off: Mutex::default() })
+    }
+    pub fn freeze(&self, frozen: bool) {
+        self.frozen.send_replace(frozen);
+    }
+    pub fn is_frozen(&self) -> bool {
+        *self.frozen.borrow()
     }
     pub fn kill(&self) {
         self.alive.store(false, Ordering::Relaxed);
@@ -93,8 +114,11 @@ impl Life {
     pub fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Relaxed)
     }
-    /// Goes on only in a process that lives.
-    async fn check(&self) {
+    /// Goes on only in a process that lives and runs.
+    pub async fn check(&self) {
+        while self.is_frozen() {
+            let _ = self.frozen.subscribe().wait_for(|frozen| !frozen).await;
+        }
         if !self.is_alive() {
             std::future::pending::<()>().await;
         }
@@ -116,13 +140,19 @@ enum Reached {
 impl SimOrigin {
     fn reach(&self, id: &PackagerId, path: &str, segment: bool) -> (Reached, u32) {
         let now = self.sim.now();
+        // Every stream is the same programme.
+        let rest = path.trim_start_matches('/').split_once('/').map_or(path, |(_, rest)| rest);
+        let path = &format!("/live/{rest}");
         let mut world = self.sim.world.lock();
         let Some(p) = world.iter_mut().find(|p| p.shape.id == id.as_str()) else {
             return (Reached::Fails(OriginError::Unknown), 0);
         };
         p.advance(now);
         let answer = if segment { p.segments } else { p.playlists };
+        let cut_off = self.life.cut_off.lock().get(p.shape.id).copied();
         let reached = match (p.process, answer) {
+            _ if cut_off == Some(true) => Reached::Fails(OriginError::Connect("no route".into())),
+            _ if cut_off == Some(false) => Reached::Hangs,
             (Process::Down, _) => Reached::Fails(OriginError::Connect("refused".into())),
             (Process::Frozen, _) | (_, Answer::Stalls) => Reached::Hangs,
             (_, Answer::Status(status)) => Reached::Fails(OriginError::Status(status)),

@@ -67,7 +67,7 @@ pub fn draw(seed: u64) -> Script {
     script
 }
 
-fn shapes(rng: &mut StdRng) -> Vec<Shape> {
+pub fn shapes(rng: &mut StdRng) -> Vec<Shape> {
     let variants = if rng.random_bool(0.3) { 2 } else { 1 };
     let duration = *[1000, 2000, 4000, 6000].choose(rng).unwrap();
     let dates = rng.random_bool(0.3);
