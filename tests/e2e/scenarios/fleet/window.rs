@@ -87,16 +87,16 @@ fn the_holder_and_the_packager_die_after_an_append() {
         let serving = run.serving();
         let what = format!("{}: proxy {} and packager {serving}", round + 1, first + 1);
         let mut lost = Vec::new();
-        run.fault(&what, Duration::from_secs(25), |run| {
+        run.fault(&what, Duration::from_secs(15), |run| {
             run.without_proxy(first, |run| {
                 run.fleet.proxies[first].kill();
                 run.stage.packager(&serving).kill();
                 lost = not_to_be_had(proxies, first, listed.msn);
-                run.start_packager(&serving);
                 thread::sleep(Duration::from_secs(4));
                 run.fleet.proxies[first].start_again();
             });
         });
+        run.start_packager(&serving);
         assert_eq!(lost, Vec::<String>::new(), "{what}: lost of MSN {}", listed.msn);
     }
     run.end("fleet").assert_lawful();
