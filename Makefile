@@ -18,7 +18,7 @@ E2E_PACKAGES := openssl apache2-bin redis-server haproxy varnish iproute2 ffmpeg
 	libnginx-mod-rtmp chromium mpv procps \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav
-BENCH_PACKAGES := wrk nginx haproxy varnish ffmpeg
+BENCH_PACKAGES := wrk nginx haproxy varnish ffmpeg redis-server
 
 # $(call install,packages): asks for what dpkg does not have. Debian starts nginx, HAProxy and
 # Varnish as services when they are installed; nothing here wants that.
@@ -40,7 +40,7 @@ define install
 	fi
 endef
 
-.PHONY: help demo test e2e e2e-short e2e-table bench fuzz check fmt build players demo-page \
+.PHONY: help demo test e2e e2e-short soak e2e-table bench fuzz check fmt build players demo-page \
 	setup setup-build setup-node setup-e2e setup-bench clean
 
 help: ## this list
@@ -57,6 +57,9 @@ e2e: setup-build setup-e2e players ## every fault before every player (over an h
 
 e2e-short: setup-build setup-e2e players ## the end-to-end runs that `make test` holds
 	$(CARGO) test --locked --test e2e
+
+soak: setup-build setup-e2e players ## ten minutes of random faults on a fleet (SEGUE_SOAK_SEED=n for others); its record in target/e2e/soak
+	SEGUE_SOAK_SECONDS=$${SEGUE_SOAK_SECONDS:-600} $(CARGO) test --locked --test e2e -- --nocapture random_faults_go_unnoticed
 
 e2e-table: setup-node ## one table of what the end-to-end runs found: feature by fault by player
 	@node $(PLAYERS)/table.mjs

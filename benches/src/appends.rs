@@ -64,7 +64,8 @@ enum Lanes {
 
 /// Measures with `count` steps each.
 pub fn measure(folder: &Path, count: u64) -> Result<Appends> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let redis = Redis::start(folder)?;
         let mut rows = Vec::new();
@@ -121,7 +122,12 @@ async fn row(
 }
 
 /// Appends until the lane has so many steps, whoever appended them; microseconds of each call.
-async fn write(store: Arc<dyn LaneStore>, lane: LaneId, proxy: usize, count: u64) -> Result<Vec<f64>> {
+async fn write(
+    store: Arc<dyn LaneStore>,
+    lane: LaneId,
+    proxy: usize,
+    count: u64,
+) -> Result<Vec<f64>> {
     store.create(&header(&lane)).await?;
     let mut took = Vec::new();
     let mut n = 0;

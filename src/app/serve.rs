@@ -139,7 +139,8 @@ fn assemble(
     telling.watch(pools.clone(), streams.clone());
     let drains = drains(&config, &store, &pools, &streams, clock)?;
     let live = Live { pools: pools.clone(), streams: streams.clone(), segments: segments.clone() };
-    let audience = wait(viewing::remembered(&config, &*store, others.own_id()))?.context("store")?;
+    let audience =
+        wait(viewing::remembered(&config, &*store, others.own_id()))?.context("store")?;
     let doorkeeper = Arc::new(Doorkeeper { audience: audience.clone(), clock });
     let keyring = keys::keyring(&config, &own_keys).context("token_keys")?;
     let front = Front::new(live.clone(), keyring, parts::front(&config), stages.clone());

@@ -22,6 +22,8 @@ use crate::stream::Printed;
 /// The type of every playlist (RFC 8216, 4), by which CDNs know what to compress.
 const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// A CDN that keeps answers to OPTIONS would keep one that says nothing for a day.
+const PREFLIGHT: HeaderValue = HeaderValue::from_static("max-age=60");
 /// For one viewer alone.
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
@@ -274,6 +276,7 @@ impl PoolAnswers {
     pub fn preflight(&self, request: &RequestHeader) -> Answer {
         let mut head = self.start(request, StatusCode::NO_CONTENT, 10);
         head.set(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        head.set(header::CACHE_CONTROL, PREFLIGHT);
         if head.has(&header::ACCESS_CONTROL_ALLOW_ORIGIN) {
             head.set(
                 header::ACCESS_CONTROL_ALLOW_METHODS,

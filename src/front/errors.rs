@@ -52,6 +52,9 @@ pub enum Failure {
     /// Listed, but its bytes are not to be had: the fault is ours.
     #[error("segment not available")]
     SegmentLost,
+    /// Another proxy may have announced it; this one has not heard of it.
+    #[error("not announced here")]
+    Unheard,
     /// The range lies outside of the segment, which has this many bytes.
     #[error("range not satisfiable")]
     Range(u64),
@@ -79,6 +82,7 @@ impl Failure {
             Self::HeadersTooLarge => (431, "headers too large"),
             Self::Waiting => (503, "too many requests wait"),
             Self::SegmentLost => (503, "segment not available"),
+            Self::Unheard => (503, "not announced here"),
             Self::NotReady => (503, "not ready"),
             Self::Refused(refusal) => match refusal {
                 Refusal::NotAllowed => (403, "not allowed"),
@@ -136,6 +140,7 @@ mod tests {
         let ours = [
             Failure::Waiting,
             Failure::SegmentLost,
+            Failure::Unheard,
             Failure::NotReady,
             Failure::Refused(Refusal::NoPackager),
             Failure::Refused(Refusal::Limit("segments.memory")),

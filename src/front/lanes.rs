@@ -11,7 +11,7 @@ use crate::model::names::{ContentHash, LaneId, OutputMsn, PoolName, RenditionId,
 use crate::model::shown::Shown;
 use crate::packagers::Pools;
 use crate::segments::Segments;
-use crate::stream::{Lane, Named, Printed, Recalled, Refusal, Streams};
+use crate::stream::{Lane, Named, Printed, Recalled, Refusal, Streams, Whereabouts};
 
 /// All lanes of this proxy and the bytes they list.
 pub trait Lanes: Send + Sync + 'static {
@@ -94,11 +94,8 @@ pub trait ListedLane: Send + Sync + 'static {
         msn: OutputMsn,
         short: &str,
     ) -> Result<Named, Refusal>;
-    /// Not listed here, but another process may have.
-    fn is_next(&self, rendition: &RenditionId, msn: OutputMsn) -> bool {
-        let _ = (rendition, msn);
-        false
-    }
+    /// Where a number lies beside those that are known here.
+    fn lies(&self, rendition: &RenditionId, msn: OutputMsn) -> Whereabouts;
     /// An init segment.
     fn init(&self, rendition: &RenditionId, short: &str) -> Result<Held, Refusal>;
     /// A key, or what the multivariant playlist names and is of no rendition.
@@ -175,8 +172,8 @@ impl ListedLane for Lane {
     ) -> Result<Named, Refusal> {
         Lane::segment(self, rendition, msn, short)
     }
-    fn is_next(&self, rendition: &RenditionId, msn: OutputMsn) -> bool {
-        Lane::is_next(self, rendition, msn)
+    fn lies(&self, rendition: &RenditionId, msn: OutputMsn) -> Whereabouts {
+        Lane::lies(self, rendition, msn)
     }
     fn shared(&self, name: &str) -> Result<Held, Refusal> {
         Lane::shared(self, name)

@@ -3,7 +3,8 @@
 //!
 //! A request's way: `connections` → `hooks` (Pingora) → `client` (whose address it is) → `gate` (did it come
 //! through the CDN) → `request` (method, host, sizes) → the route → `auth` (entry: is he let in) → `pinned`
-//! (token to lane, and a new lane's token; `known` remembers) → `lanes` → `answer` → `sending`. `errors` is the one
+//! (token to lane, and a new lane's token; `known` remembers) → `lanes` (`unheard`: what other proxies announced) →
+//! `answer` → `sending`. `errors` is the one
 //! table of refusals, `tenant` what one pool's viewers may take, `stage` what readiness follows, `observe` and
 //! `access_log` what is told of each answer, `audience` who counts viewers.
 
@@ -26,6 +27,7 @@ mod sending;
 mod settings;
 mod stage;
 mod tenant;
+mod unheard;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,6 +54,7 @@ use audience::Teller;
 use known::Known;
 use request::{Want, want};
 use tenant::{Counted, Tenant};
+use unheard::held_for;
 
 use crate::model::lane::Held;
 use crate::model::names::{OutputMsn, PoolName, RenditionId, StreamKey};
@@ -70,6 +73,8 @@ pub struct Front<L: Lanes> {
     known: Known<L::Lane>,
     stages: Arc<Stages>,
     waiting: AtomicUsize,
+    /// Of those that wait: for a name that was not heard of here.
+    unheard: AtomicUsize,
     observer: Arc<dyn Observer>,
     audience: Arc<dyn Audience>,
     open: AtomicUsize,
@@ -87,6 +92,7 @@ impl<L: Lanes> Front<L> {
             known: Known::new(TOKENS_MAX),
             stages,
             waiting: AtomicUsize::new(0),
+            unheard: AtomicUsize::new(0),
             observer: Arc::new(Nobody),
             audience: Arc::new(Uncounted),
             open: AtomicUsize::new(0),
@@ -241,44 +247,28 @@ impl<L: Lanes> Front<L> {
             Route::Segment { place, msn, short, extension } => {
                 context.kind = Kind::Segment;
                 let lane = self.lane(asked, place, context).await?;
-                let named = self.announced(answers, &*lane, place, msn, short).await?;
+                let (lane, named) = self.announced(answers, lane, place, msn, short).await?;
                 let (held, bytes) = self.segment(answers, &lane, place, msn, named).await?;
                 answers.segment(request, &held, extension, &bytes)
             }
             Route::Init { place, short, extension } => {
                 context.kind = Kind::Init;
                 let lane = self.lane(asked, place, context).await?;
-                let held = lane.init(&RenditionId::new(place.rendition), short)?;
+                let rendition = RenditionId::new(place.rendition);
+                let wait = held_for(&*lane);
+                let find = |lane: &L::Lane| lane.init(&rendition, short);
+                let (_, held) = self.heard(answers, lane, wait, find).await?;
                 answers.segment(request, &held, extension, &self.asset(answers, held).await?)
             }
             Route::Shared { place, name } => {
                 context.kind = if name.starts_with("key-") { Kind::Key } else { Kind::Data };
                 let lane = self.lane(asked, place, context).await?;
-                let held = lane.shared(name)?;
+                let wait = held_for(&*lane);
+                let find = |lane: &L::Lane| lane.shared(name);
+                let (_, held) = self.heard(answers, lane, wait, find).await?;
                 answers.shared(request, &held, name, &self.asset(answers, held).await?)
             }
         }
-    }
-
-    /// What a segment's name stands for. Another process that answers on the same sockets, during
-    /// an upgrade, may have listed what this one has not taken over yet.
-    async fn announced(
-        &self,
-        answers: &PoolAnswers,
-        lane: &L::Lane,
-        place: Place<'_>,
-        msn: OutputMsn,
-        short: &str,
-    ) -> Result<Named, Failure> {
-        let rendition = RenditionId::new(place.rendition);
-        let found = lane.segment(&rendition, msn, short);
-        if found.is_err() && lane.is_next(&rendition, msn) {
-            let _waiting = self.wait(&answers.tenant)?;
-            let header = lane.header();
-            self.lanes.newer(&header.stream, &header.lane).await;
-            return Ok(lane.segment(&rendition, msn, short)?);
-        }
-        Ok(found?)
     }
 
     fn health(&self, page: &str) -> Result<Answer, Failure> {

@@ -67,7 +67,7 @@ impl<L: Lanes> Front<L> {
         context.expires_unix_s = claims.expires_unix_s;
         context.viewer = claims.viewer.map(Arc::from);
         let waiting = self.wait(&answers.tenant)?;
-        let lane = self.lanes.lane(&claims.stream, &claims.lane).await?;
+        let lane = self.lanes.lane(&claims.stream, &claims.lane).await.map_err(known_to_be)?;
         drop(waiting);
         let verified = Verified {
             pool: pool.clone(),
@@ -79,6 +79,12 @@ impl<L: Lanes> Front<L> {
         self.known.put(prefix, Arc::new(verified), asked.clears);
         Ok(lane)
     }
+}
+
+/// A token says that the stream was there: that this proxy finds none is no 404, for which a CDN would give up the
+/// last good playlist.
+fn known_to_be(refusal: Refusal) -> Refusal {
+    if refusal == Refusal::NoStream { Refusal::NoPackager } else { refusal }
 }
 
 /// `/live/cam/playlist~<token>` of a lane's path: all before the rendition.

@@ -17,12 +17,13 @@ use crate::store::LaneStore;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After a look-up that failed the next one comes no sooner.
 const FAILED: Duration = Duration::from_secs(3);
-/// How often the store is asked, and this one's own record written, while a fleet starts.
+/// How often the store is asked, and this one's own record written, while a fleet starts, and when one asks that is
+/// not known yet.
 const STORE_OFTEN: Duration = Duration::from_secs(2);
 /// So long is that.
 const STARTS_FOR: Duration = Duration::from_secs(60);
-/// And how often afterwards.
-const STORE_EVERY: Duration = Duration::from_secs(10);
+/// And how often otherwise.
+const STORE_EVERY: Duration = Duration::from_secs(30);
 
 /// Where to look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,8 +115,11 @@ impl Finder {
                 tracing::warn!(%cause, "other proxies are not looked for: those that are known are asked on");
             }
             failing = cause.is_some();
-            let starts = began.elapsed() < STARTS_FOR;
-            sleep(if starts { STORE_OFTEN } else { STORE_EVERY }).await;
+            sleep(STORE_OFTEN).await;
+            if began.elapsed() > STARTS_FOR {
+                // Who asks for the first time has said in the store where it is.
+                let _asked = timeout(STORE_EVERY, peers.stranger.notified()).await;
+            }
         }
     }
 

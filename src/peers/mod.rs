@@ -25,6 +25,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::model::fleet::{FleetKeys, Hello, Present, Roster, fetcher};
 use crate::model::lane::Held;
@@ -49,6 +50,8 @@ const SIGNATURE: &str = "x-segue-fleet";
 const ANSWERED_BY: &str = "x-segue-proxy";
 /// Lanes' logs asked for at one time, each up to 16 MiB.
 const LOGS_AT_ONCE: usize = 8;
+/// How long the first question to the others may take before it is decided without them.
+const MEETING: Duration = Duration::from_secs(1);
 /// For a connection, and each piece of a log.
 const LOG_PIECE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -89,6 +92,10 @@ pub struct Peers {
     copier: Copier,
     meter: Arc<dyn Meter>,
     leaving: AtomicBool,
+    /// One has asked that is not known yet.
+    stranger: Notify,
+    /// Who is known was asked once.
+    met: tokio::sync::watch::Sender<bool>,
     /// More addresses are found than may be asked, which was told.
     too_many: AtomicBool,
 }
@@ -109,6 +116,8 @@ impl Peers {
             boot,
             clock,
             leaving: AtomicBool::new(false),
+            stranger: Notify::new(),
+            met: tokio::sync::watch::Sender::new(false),
             too_many: AtomicBool::new(false),
         }
     }
@@ -122,6 +131,13 @@ impl Peers {
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// That proxy has asked.
+    fn asked_by(&self, by: &ProxyId) {
+        if *by != self.settings.id && !self.answers(by) {
+            self.stranger.notify_one();
+        }
     }
 
     /// What this one says when it is asked who it is.
@@ -174,6 +190,11 @@ fn unix_s() -> u64 {
 impl Fleet for Peers {
     fn own_id(&self) -> Option<&ProxyId> {
         Some(&self.settings.id)
+    }
+
+    async fn met(&self) {
+        let mut met = self.met.subscribe();
+        let _ = tokio::time::timeout(MEETING, met.wait_for(|met| *met)).await;
     }
 
     fn others(&self) -> usize {

@@ -158,7 +158,10 @@ impl Serving {
         let (reply, known) = match keys.verify(shown, &method, &target, unix_s()) {
             Err(why) => (Reply::line("no", 401, &why.to_string()), false),
             Ok(_) if method != "GET" => (Reply::line("no", 405, "GET alone is answered"), false),
-            Ok(by) => (self.answer(Asked::read(&target), &by).await, true),
+            Ok(by) => {
+                self.peers.asked_by(&by.by);
+                (self.answer(Asked::read(&target), &by).await, true)
+            }
         };
         // What nobody reads stands between this question and the next.
         let goes_on = known && session.is_body_empty();

@@ -12,11 +12,13 @@ use rand::Rng as _;
 use tokio::task::JoinSet;
 
 use super::ask::{AskError, Within};
-use super::{Finder, Peers};
+use super::{Finder, MEETING, Peers};
 use crate::model::fleet::{Change, Hello, PROXIES_MAX};
 
 /// Half to one and a half of this lies between two questions, so that proxies do not all ask at once: a second.
 const EVERY_MS: std::ops::Range<u64> = 800..1200;
+/// At first nobody is known, and who comes to be known is asked at once.
+const AT_FIRST: Duration = Duration::from_millis(20);
 /// An answer that takes longer is none.
 const HELLO: Within =
     Within { whole: Duration::from_secs(1), piece: Duration::from_secs(1), bytes: 4096 };
@@ -44,8 +46,16 @@ impl Watching {
     async fn ask_all(&self) {
         let mut asked: JoinSet<Said> = JoinSet::new();
         let mut waits: Vec<SocketAddr> = Vec::new();
+        let begun = tokio::time::Instant::now();
         loop {
-            let pause = Duration::from_millis(rand::rng().random_range(EVERY_MS));
+            if begun.elapsed() >= MEETING {
+                self.peers.met.send_replace(true);
+            }
+            let pause = if *self.peers.met.borrow() {
+                Duration::from_millis(rand::rng().random_range(EVERY_MS))
+            } else {
+                AT_FIRST
+            };
             let due = tokio::time::sleep(pause);
             tokio::pin!(due);
             loop {
@@ -54,6 +64,9 @@ impl Watching {
                     Some(said) = asked.join_next() => if let Ok((at, said)) = said {
                         waits.retain(|other| *other != at);
                         self.peers.heard(at, said);
+                        if waits.is_empty() {
+                            self.peers.met.send_replace(true);
+                        }
                     },
                 }
             }

@@ -146,7 +146,7 @@ pub trait LaneStore: Send + Sync {
     /// their clocks say.
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError>;
     /// Drops the steps before `keep_from`: no playlist lists them any more. The tail stays
-    /// whatever is asked, since the lane goes on from it.
+    /// whatever is asked, since the lane goes on from it. A store may leave a few of them until it is asked again.
     async fn trim(&self, lane: &LaneId, keep_from: OutputMsn) -> Result<(), StoreError>;
     /// Drops lanes whose last step (or opening, without one) is older than `before`; returns how many.
     async fn expire(&self, before: UnixMs) -> Result<u64, StoreError>;
@@ -174,7 +174,9 @@ pub trait LaneStore: Send + Sync {
     /// Takes a packager out, where it is not already, or (`since`: none) brings it back.
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError>;
     /// Records kept under names that begin with `prefix`, in no order: what is worth keeping over restarts
-    /// and that lanes do not depend on. A store that keeps none answers with none.
+    /// and that lanes do not depend on. A store that keeps none answers with none. Names that begin with `of/OWNER/`
+    /// are one proxy's: a store may forget them once it has kept nothing for months, and finds them only by a prefix
+    /// that names it.
     async fn kept(&self, _prefix: &str) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }

@@ -43,8 +43,6 @@ pub struct Carried {
     pub first: Vec<Option<OutputMsn>>,
     /// Per rendition: the first number listed last. Never falls (ARCHITECTURE.md, law 2).
     floor: Vec<OutputMsn>,
-    /// The store knows it. Not yet, where it opened while the store did not answer.
-    pub created: bool,
     /// Steps that the store has not taken yet, since it does not answer.
     pub unsaved: usize,
     /// What its log and the store's differ by.
@@ -112,7 +110,6 @@ impl Carried {
             held_from: vec![from; n],
             first: vec![None; n],
             floor: vec![from; n],
-            created: true,
             unsaved: 0,
             apart: Apart::default(),
             left: VecDeque::new(),
@@ -333,7 +330,15 @@ impl Worker {
         // more and more.
         let listed = lane.log.tail().and_then(|t| self.sources.get(&t.packager));
         let listed = listed.filter(|_| self.settings.window.is_none()).map(Source::listed);
-        let Some(edge) = lane.edge.filter(|_| lane.catching_up.is_none()) else { return };
+        let Some(edge) = lane.edge.filter(|_| lane.catching_up.is_none()) else {
+            // Nothing is listed here yet. What another proxy lists of it can be asked of this one all the same.
+            let tail = lane.log.tail().map(|t| t.msn);
+            if lane.indexed != tail {
+                lane.indexed = tail;
+                lane.shared.index(&lane.log);
+            }
+            return;
+        };
         let Some(window) = lane.log.window_first(now, listed.unwrap_or_default(), edge) else {
             return;
         };

@@ -16,6 +16,10 @@ pub trait Fleet: Send + Sync {
     /// What this proxy is called in steps; none where there is no fleet.
     fn own_id(&self) -> Option<&ProxyId>;
 
+    /// Returns once those that are known were asked whether they are there: at once but in the first second of
+    /// the process, and after that second at the latest.
+    async fn met(&self) {}
+
     /// Other proxies that answer now.
     fn others(&self) -> usize;
 

@@ -18,6 +18,9 @@ const TELL_WANTED: Duration = Duration::from_secs(10);
 /// And at most so often when another proxy tells something: what is told sooner is asked for then.
 const ASK_WANTED: Duration = Duration::from_millis(200);
 
+/// What a loaded lane lacks is waited for no longer: viewers wait for their first list.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
 /// A step of another proxy whose bytes are on their way.
 #[derive(Clone, Debug)]
 pub struct Coming {
@@ -105,8 +108,11 @@ impl Worker {
         if tail.is_some() && lane.log.tail().map(|t| t.msn) >= tail {
             return;
         }
-        self.look_for_newer(id).await;
-        if tail.is_none() {
+        if tail.is_some() {
+            self.look_for_newer(id).await;
+        } else {
+            // Changes were missed: the store may have been away, and have lost what it had.
+            self.read_again(id).await;
             self.share_wanted(id, ASK_WANTED).await;
         }
     }
@@ -191,13 +197,18 @@ impl Worker {
         for step in first.into_iter().flat_map(|first| lane.log.from(first)) {
             if let Some(coming) = lane.coming.get_mut(&step.msn) {
                 // Somebody else has to have them by then, or the list would name what nobody can give.
-                let due = coming.heard.plus(if others { target / 2 } else { target });
+                let loaded = lane.catching_up.is_some_and(|to| step.msn <= to);
+                let due = coming.heard.plus(match () {
+                    () if loaded => CATCH_UP.min(target / 2),
+                    () if others => target / 2,
+                    () => target,
+                });
                 if now < due {
                     wake = Some(due);
                     break;
                 }
                 let was_late = std::mem::replace(&mut coming.late, true);
-                if lane.catching_up.is_some_and(|to| step.msn <= to) {
+                if loaded {
                     // Of what was listed before this process carried the lane nobody else may hold it.
                     let shares = step.shares.iter().zip(&mut lane.held_from);
                     let of = |share: &Share| share.entries.iter().any(|e| coming.needs(e));

@@ -22,7 +22,7 @@ const LAST_GOOD: u32 = 6;
 /// A first playlist is waited for at most so long: players wait 6 s for an answer without a stall.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// So many segments another process may be ahead: two answer on the same sockets during an upgrade.
+/// So many segments another proxy may be ahead.
 const AHEAD: u64 = 4;
 
 /// A media playlist, printed once for all who ask.
@@ -61,6 +61,19 @@ pub enum Named {
     Bytes(Held),
     /// Bytes that were never seen here: the depth that the lane opened with.
     OnDemand,
+}
+
+/// Where a number lies beside those that a proxy knows of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// It was here, if ever, and has left.
+    Left,
+    /// It is known here.
+    Listed,
+    /// It follows so soon after the newest that another proxy may have announced it.
+    Next,
+    /// It does not follow soon.
+    Beyond,
 }
 
 /// What can be asked for by name.
@@ -225,16 +238,23 @@ impl Lane {
         }
     }
 
-    /// Not announced here, but so near after the newest that another process may have.
+    /// Where a number of a rendition lies beside those that are known here.
     #[must_use]
-    pub fn is_next(&self, rendition: &RenditionId, msn: OutputMsn) -> bool {
+    pub fn lies(&self, rendition: &RenditionId, msn: OutputMsn) -> Whereabouts {
         let index = self.index.read();
-        let Ok(r) = self.rendition(rendition) else { return false };
-        let indexed = index.renditions.get(r).filter(|of| !of.slots.is_empty());
+        let known = self.rendition(rendition).ok().and_then(|r| index.renditions.get(r));
         // Nothing is known yet of a lane that has just opened: another may list all of a window.
-        let Some(of) = indexed else { return msn >= self.header.first_msn };
-        let known = of.first + of.slots.len() as u64;
-        (known..known.saturating_add(AHEAD)).contains(&msn.0)
+        let Some(of) = known.filter(|of| !of.slots.is_empty()) else {
+            let before = msn < self.header.first_msn;
+            return if before { Whereabouts::Left } else { Whereabouts::Next };
+        };
+        let (first, end) = (of.first, of.first + of.slots.len() as u64);
+        match msn.0 {
+            n if n < first => Whereabouts::Left,
+            n if n < end => Whereabouts::Listed,
+            n if n < end.saturating_add(AHEAD) => Whereabouts::Next,
+            _ => Whereabouts::Beyond,
+        }
     }
 
     /// The bytes of an init segment, by the first 8 hex digits of their hash.
@@ -355,7 +375,7 @@ impl Lane {
         self.rendition(id).ok()
     }
 
-    /// What the log holds can be asked for, listed here or not.
+    /// What the log holds can be asked for by name, whether it is listed here yet or not.
     pub(super) fn index(&self, log: &Log) {
         let Some(first) = log.first() else { return };
         let mut index = self.index.write();

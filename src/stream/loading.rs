@@ -20,6 +20,8 @@ const OTHERS_ANSWER: Duration = Duration::from_millis(500);
 impl Worker {
     /// Carries a lane on that the store has, or another proxy carries.
     pub(super) async fn load(&mut self, id: &LaneId) -> Option<&Carried> {
+        // A process that has just begun would list only what it holds itself.
+        self.deps.fleet.met().await;
         let (stored, unsaved) = match self.deps.store.load(id).await {
             Ok(Some(stored)) => (stored, 0),
             Ok(None) => self.log_of_another(id).await?,
@@ -57,9 +59,8 @@ impl Worker {
             }
         }
         self.expect_bytes(&mut lane).await;
-        // Whoever comes from another proxy asks for it before it is listed here.
-        shared.index(&lane.log);
         tracing::info!(lane = %id, stream = %self.key, steps = lane.log.steps().len(), "lane loaded");
+        shared.index(&lane.log);
         self.slot.remember(id, shared, self.deps.lane_room_anyway());
         self.lanes.insert(id.clone(), lane);
         self.lanes.get(id)
@@ -76,13 +77,13 @@ impl Worker {
         Some((stored, unsaved))
     }
 
-    /// Where other proxies answer, what is missing of a loaded lane's window is brought from them before it is
-    /// listed, and is listed whole.
+    /// In a fleet what is missing of a loaded lane's window is brought before anything is listed, from its packager
+    /// or from the others, who may have gone on meanwhile: a list that begins after it would be short.
     async fn expect_bytes(&self, lane: &mut Carried) {
         let (now, keep) = (self.deps.clock.now(), self.kept_until(lane));
         let tail = lane.log.tail().map(|t| t.msn);
         let first = tail.and_then(|tail| lane.log.window_first(now, Duration::ZERO, tail));
-        let (Some(first), true) = (first, self.deps.fleet.others() > 0) else { return };
+        let (Some(first), true) = (first, self.in_fleet()) else { return };
         let from = lane.log.held_first().map_or(first, |held| held.max(first));
         let mut coming = BTreeMap::new();
         for step in lane.log.from(from) {

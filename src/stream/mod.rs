@@ -47,7 +47,7 @@ mod worker;
 pub use admission::Verdict;
 pub use clock::Clock;
 pub use fleet::{Alone, Fleet};
-pub use lane::{Lane, Named, PATIENCE, Printed};
+pub use lane::{Lane, Named, PATIENCE, Printed, Whereabouts};
 pub use observer::{CopiedFrom, Observer, Outcome, Silent};
 pub use recall::Recalled;
 pub use settings::{Capacity, PoolSettings};

@@ -179,6 +179,7 @@ impl Worker {
     /// The lanes that an earlier process opened, and that new viewers could join still.
     async fn recollect(&mut self) {
         self.recollected_at = Some(self.deps.clock.now());
+        let zones: BTreeSet<Arc<str>> = self.joining.iter().map(|j| j.zone.clone()).collect();
         let Ok(lanes) = self.deps.store.lanes_of(&self.key).await else { return };
         for id in lanes.iter().rev().take(RECOLLECTED) {
             if self.lanes.contains_key(id) {
@@ -191,6 +192,7 @@ impl Worker {
                 let recent = now.since(t.listed_at) < stored.header.window;
                 on.as_ref() == Some(&t.packager) && !t.end && recent
             });
+            let usable = usable && zones.contains(stored.header.zone.as_str());
             if usable && let Some(lane) = self.load(id).await {
                 // Nobody has asked for it yet: it is not to be forgotten before somebody joins.
                 lane.shared.ask(0);

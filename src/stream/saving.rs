@@ -26,6 +26,8 @@ enum Copy {
     Unknown,
     /// Nothing: all of it has to be read.
     Unread,
+    /// It is gone.
+    Gone,
 }
 
 impl Worker {
@@ -60,8 +62,9 @@ impl Worker {
                 }
             }
             // It answers, and has lost what it had: the step is decided again, on what becomes of that.
-            Err(StoreError::Hole { .. } | StoreError::NoLane(_)) if !alone && !closed => {
-                self.read_again(id).await;
+            Err(StoreError::Hole { .. }) if !alone && !closed => self.read_again(id).await,
+            Err(StoreError::NoLane(_)) if !alone && !closed => {
+                self.bring_together(id, Copy::Gone).await;
             }
             Err(error) => self.go_on_alone(id, steps, alone || closed, &error),
         }
@@ -93,13 +96,13 @@ impl Worker {
 
     /// The store cannot be asked who goes on how: it does not answer, or has yet to be given what it missed.
     pub(super) fn is_alone(&self, id: &LaneId) -> bool {
-        let behind = self.lanes.get(id).is_some_and(is_behind);
+        let behind = self.lanes.get(id).is_some_and(|lane| lane.unsaved > 0);
         behind || self.deps.clock.now() < self.store_retry_at
     }
 
     /// Gives the store what it missed, once it answers. What it had may not be there any more.
     pub(super) async fn save(&mut self, id: &LaneId) {
-        let behind = self.lanes.get(id).is_some_and(is_behind);
+        let behind = self.lanes.get(id).is_some_and(|lane| lane.unsaved > 0);
         if behind && self.deps.clock.now() >= self.store_retry_at {
             self.bring_together(id, Copy::Unknown).await;
         }
@@ -107,19 +110,20 @@ impl Worker {
 
     /// The store's copy is not what it was taken for: all of it is compared.
     pub(super) async fn read_again(&mut self, id: &LaneId) {
-        self.bring_together(id, Copy::Unknown).await;
+        if self.deps.clock.now() >= self.store_retry_at {
+            self.bring_together(id, Copy::Unknown).await;
+        }
     }
 
     /// The log here and the store's become one. Where that takes too long it goes on a while later.
     async fn bring_together(&mut self, id: &LaneId, mut copy: Copy) {
         let mut failed = None;
         for _ in 0..SAVES {
-            let Some(lane) = self.lanes.get_mut(id) else { return };
             let result = match copy {
-                _ if !lane.created => self.open_there(id).await.map(|()| Some(Copy::Unread)),
                 Copy::Ends(tail, next) => self.give(id, tail, next).await,
                 Copy::Unknown => self.compare_newest(id).await,
                 Copy::Unread => self.compare(id).await,
+                Copy::Gone => self.open_again(id).await,
             };
             match result {
                 Ok(Some(known)) => copy = known,
@@ -134,15 +138,6 @@ impl Worker {
             tracing::debug!(lane = %id, %error, "the store is not given what it missed yet");
         }
         self.store_retry_at = self.deps.clock.now().plus(RETRY);
-    }
-
-    /// A lane that opened while the store was away is opened there as well.
-    async fn open_there(&mut self, id: &LaneId) -> Result<(), StoreError> {
-        let Some(lane) = self.lanes.get_mut(id) else { return Ok(()) };
-        self.deps.store.create(lane.log.header()).await?;
-        lane.created = true;
-        lane.unsaved = lane.log.steps().len();
-        Ok(())
     }
 
     /// The store is given what follows its tail. None: that is all.
@@ -166,24 +161,28 @@ impl Worker {
             }
             // Another was quicker.
             Ok(Appended::Lost(_)) => Ok(Some(Copy::Unknown)),
-            Err(StoreError::Hole { .. } | StoreError::NoLane(_)) => Ok(Some(Copy::Unknown)),
+            Err(StoreError::Hole { .. }) => Ok(Some(Copy::Unknown)),
+            Err(StoreError::NoLane(_)) => Ok(Some(Copy::Gone)),
             Err(error) => Err(error),
         }
     }
 
-    /// All of the store's copy is read, and opened again where it is gone.
+    /// The store has lost the lane, or never knew it: it begins there with the oldest step kept here.
+    async fn open_again(&mut self, id: &LaneId) -> Result<Option<Copy>, StoreError> {
+        let Some(lane) = self.lanes.get(id) else { return Ok(None) };
+        tracing::warn!(lane = %id, "the store does not know the lane: it is written there");
+        self.deps.store.create(&shortened(&lane.log)).await?;
+        Ok(Some(Copy::Unread))
+    }
+
+    /// All of the store's copy is read.
     async fn compare(&mut self, id: &LaneId) -> Result<Option<Copy>, StoreError> {
         let Some(lane) = self.lanes.get(id) else { return Ok(None) };
         let Some(stored) = self.deps.store.load(id).await? else {
-            tracing::warn!(lane = %id, "the store has lost the lane: it is written back");
-            self.deps.store.create(&shortened(&lane.log)).await?;
-            return Ok(Some(Copy::Unread));
+            // Where nothing is to be given it has expired there.
+            return Ok((lane.unsaved > 0).then_some(Copy::Gone));
         };
-        let there = There {
-            first_msn: stored.header.first_msn,
-            steps: &stored.steps,
-            whole: true,
-        };
+        let there = There { first_msn: stored.header.first_msn, steps: &stored.steps, whole: true };
         Ok(self.merge(id, there).await)
     }
 
@@ -209,10 +208,7 @@ impl Worker {
             self.deps.observer.split(&self.key, id, from);
         }
         if let Some(keep) = merged.keep {
-            lane.log.cut_back(keep);
-            lane.coming.retain(|msn, _| *msn <= keep);
-            lane.relations.cut_back(keep);
-            lane.shared.cut_back(&lane.log);
+            lane.cut_back(keep);
         }
         if merged.then == Then::Read {
             return Some(Copy::Unread);
@@ -247,12 +243,18 @@ impl Worker {
     }
 }
 
-/// The store has yet to be given something of it.
-fn is_behind(lane: &Carried) -> bool {
-    lane.unsaved > 0 || !lane.created
-}
-
 impl Carried {
+    /// Steps after `keep` were never listed, and are others now.
+    fn cut_back(&mut self, keep: OutputMsn) {
+        self.log.cut_back(keep);
+        self.coming.retain(|msn, _| *msn <= keep);
+        self.relations.cut_back(keep);
+        self.shared.cut_back(&self.log);
+        self.indexed = self.indexed.map(|newest| newest.min(keep));
+        // An end may have been.
+        self.edge = self.edge.map(|edge| edge.min(keep));
+    }
+
     /// The first number that the store has yet to be given.
     fn next_unsaved(&self) -> OutputMsn {
         let next = self.log.next_msn();

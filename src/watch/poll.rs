@@ -92,13 +92,17 @@ impl Judge {
             self.report.grew(polled.received, place, shown, &seen.added);
         }
         self.tell(&seen.breaches);
+        for split in &seen.splits_over {
+            self.report.split_over(place, split);
+        }
         seen
     }
 
     pub fn finish(&mut self) -> Outcome {
         let watched = !self.observer.summaries().is_empty();
         let totals = (self.segments, self.bytes, self.breaches);
-        self.report.summary(self.latest, self.observer.summaries(), totals);
+        let splits: Vec<_> = self.observer.splits().collect();
+        self.report.summary(self.latest, self.observer.summaries(), &splits, totals);
         match (watched, self.breaches) {
             (false, _) => Outcome::Unwatchable,
             (true, 0) => Outcome::Clean,

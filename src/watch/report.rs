@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::model::watch::{Breach, Place, Shown, Summary};
+use crate::model::watch::{Breach, Place, Shown, Split, Summary};
 use crate::outside::time_of_day;
 
 /// Longer windows are drawn by their newest segments.
@@ -67,7 +67,7 @@ impl Report {
 
     /// A rule was broken.
     pub fn breach(&mut self, breach: &Breach) {
-        let fields = json!({
+        let mut fields = json!({
             "rule": breach.rule.as_str(),
             "basis": breach.rule.basis(),
             "msn": breach.msn,
@@ -75,9 +75,19 @@ impl Report {
             "found": breach.found,
             "text": breach.sentence,
         });
+        if let (Some(other), Value::Object(fields)) = (&breach.other, &mut fields) {
+            fields.insert("other_url".to_owned(), (other.url + 1).into());
+        }
         let rule = breach.rule;
         let text = format!("BREACH {} ({}): {}", rule.as_str(), rule.basis(), breach.sentence);
         self.event(breach.at, &breach.place, "breach", fields, &text);
+    }
+
+    /// None of a split's numbers is listed any more.
+    pub fn split_over(&mut self, place: &Place, split: &Split) {
+        let at = split.over_at.unwrap_or(split.since);
+        let text = format!("SPLIT OVER: {}", told(split));
+        self.event(at, place, "split_over", fields(split), &text);
     }
 
     /// What it all came to; `totals` are segments and bytes fetched, and breaches.
@@ -85,6 +95,7 @@ impl Report {
         &mut self,
         at: Duration,
         summaries: &BTreeMap<Place, Summary>,
+        splits: &[&Split],
         totals: (u64, u64, u64),
     ) {
         let (fetched, bytes, breaches) = totals;
@@ -101,6 +112,7 @@ impl Report {
                 .collect();
             let line = json!({
                 "event": "summary", "at_ms": milliseconds(at), "playlists": each,
+                "splits": splits.iter().map(|s| fields(s)).collect::<Vec<_>>(),
                 "fetched": fetched, "bytes": bytes, "breaches": breaches,
             });
             self.line(&line.to_string());
@@ -116,6 +128,9 @@ impl Report {
                 s.gaps,
                 s.longest_wait.as_secs_f64()
             ));
+        }
+        for split in splits {
+            self.line(&format!("split  {}", told(split)));
         }
         #[allow(clippy::cast_precision_loss)] // shown with one decimal
         let megabytes = bytes as f64 / 1e6;
@@ -148,6 +163,37 @@ impl Report {
     fn line(&mut self, text: &str) {
         let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
     }
+}
+
+fn fields(split: &Split) -> Value {
+    let [one, other] = &split.between;
+    json!({
+        "urls": [one.url + 1, other.url + 1], "rendition": one.rendition,
+        "first": split.first, "last": split.last, "numbers": split.numbers,
+        "since_ms": milliseconds(split.since), "over_ms": split.over_at.map(milliseconds),
+        "agree_from": split.agree_from,
+    })
+}
+
+/// Which URLs, which numbers, since when and until when.
+fn told(split: &Split) -> String {
+    let Split { between: [one, other], first, last, numbers, since, .. } = split;
+    let mut text = match numbers {
+        1 => format!("{one} and {other} differ in segment {first}"),
+        n => format!("{one} and {other} differ in {n} segments, {first} to {last}"),
+    };
+    if let Some(from) = split.agree_from {
+        let _ = write!(text, ", and agree from {from} on");
+    }
+    let _ = write!(text, "; it began {:.1} s into the watch", since.as_secs_f64());
+    match split.over_at {
+        Some(at) => {
+            let lasted = at.saturating_sub(*since).as_secs_f64();
+            let _ = write!(text, " and was over after {lasted:.1} s");
+        }
+        None => text += " and is not over",
+    }
+    text
 }
 
 /// The window as it stands: a mark per segment, `|` at discontinuities, `_` where there is a gap.

@@ -44,7 +44,9 @@ fn secrets_are_not_printed() {
     );
     let config = parse(&text).unwrap();
     let printed = format!("{config:?}");
-    for secret in ["very-secret", "hidden-letters", "Basic-hidden", "48, 49, 50", "0123456789abcdef"] {
+    for secret in
+        ["very-secret", "hidden-letters", "Basic-hidden", "48, 49, 50", "0123456789abcdef"]
+    {
         assert!(!printed.contains(secret), "{secret} in {printed}");
     }
     assert_eq!(config.admin_token.unwrap().reveal(), "very-secret-letters");

@@ -88,7 +88,10 @@ const TOP: &[(&str, &str)] = &[
         "store: redis:u:hush@cache",
         "f.yaml:2: store: begins with none of redis://, rediss://, valkey:// and valkeys://",
     ),
-    ("store: redis://hush@cache", "f.yaml:2: store: names a user without a password; write redis://user:password@host"),
+    (
+        "store: redis://hush@cache",
+        "f.yaml:2: store: names a user without a password; write redis://user:password@host",
+    ),
     (
         "store: redis://cache\nredis: { ca: ca.pem }",
         "f.yaml:3: redis.ca: is of use with TLS only: write `store: \"rediss://…\"`, or take this away",
@@ -105,7 +108,10 @@ const TOP: &[(&str, &str)] = &[
         "store: \"sqlite:\"",
         "f.yaml:2: store: wants a file, such as sqlite:segue.db or sqlite:/var/lib/segue/segue.db",
     ),
-    ("store: postgres", "f.yaml:2: store: is no store; write sqlite:PATH (one proxy), redis://HOST:PORT (several) or memory"),
+    (
+        "store: postgres",
+        "f.yaml:2: store: is no store; write sqlite:PATH (one proxy), redis://HOST:PORT (several) or memory",
+    ),
     (
         "segments: { memory: 0 }",
         "f.yaml:2: segments.memory: wants a size from 1 to 1048576GiB, such as \"512MiB\", \"1GiB\" or a number of bytes",

@@ -81,9 +81,11 @@ fn segue_check_takes_every_configuration_of_every_page() {
     let expected = [
         "README",
         "docs/authorisation",
+        "docs/cdn",
         "docs/fleet",
         "docs/host-names",
         "docs/packagers",
+        "docs/store",
         "docs/tenants",
         "docs/webhooks",
     ];

@@ -58,7 +58,8 @@ pub struct Request {
 
 /// The proxy. Ends with the value.
 pub struct FaultProxy {
-    port: u16,
+    /// `host:port`.
+    address: String,
     shared: Arc<Shared>,
 }
 
@@ -75,8 +76,13 @@ struct Shared {
 impl FaultProxy {
     /// A proxy before `upstream` (`127.0.0.1:port`).
     pub fn before(upstream: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        Self::at("127.0.0.1", upstream)
+    }
+
+    /// The same at another address of this machine.
+    pub fn at(host: &str, upstream: String) -> Self {
+        let listener = TcpListener::bind((host, 0)).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
         let shared = Arc::new(Shared {
             upstream: Mutex::new(upstream),
             open: Mutex::default(),
@@ -99,12 +105,12 @@ impl FaultProxy {
                 });
             }
         });
-        Self { port, shared }
+        Self { address, shared }
     }
 
-    /// `http://127.0.0.1:port`.
+    /// `http://host:port`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 
     /// From now on `kind` fails so.
@@ -131,7 +137,7 @@ impl FaultProxy {
 impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = TcpStream::connect(&self.address);
     }
 }
 

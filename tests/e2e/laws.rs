@@ -20,7 +20,7 @@ mod list;
 mod recording;
 mod watched;
 
-pub use list::{Map, Segment, attribute};
+pub use list::{List, Map, Segment, attribute};
 pub use recording::{Kind, Listed, Recording, Rendition, Resource, Stretch};
 use watched::Watched;
 
@@ -46,11 +46,19 @@ struct Shared {
     ended: AtomicBool,
     /// The proxy itself is down for the moment: refused connections are no breach.
     proxy_away: AtomicBool,
+    /// A proxy behind a balancer has just died: what it was sending is cut short.
+    cuts: AtomicBool,
     /// No packager makes progress: law 6 does not hold.
     all_down: AtomicBool,
+    /// So many segments the edges of the proxies behind the URL may be apart (law 2).
+    apart: u64,
 }
 
 impl Shared {
+    fn forgives_cuts(&self) -> bool {
+        self.proxy_away.load(Ordering::SeqCst) || self.cuts.load(Ordering::SeqCst)
+    }
+
     fn breach(&self, law: u8, what: String) {
         let mut breaches = self.breaches.lock().unwrap();
         // One defect repeats at every poll.
@@ -64,6 +72,12 @@ impl Witness {
     /// Begins to watch. Playlists seen are kept in `folder/playlists`, and what they list in
     /// `folder/listed`.
     pub fn of(url: &str, folder: &Path) -> Self {
+        Self::through(url, folder, 0)
+    }
+
+    /// The same where each request may be answered by another proxy, whose edge is up to `apart` segments
+    /// behind.
+    pub fn through(url: &str, folder: &Path, apart: u64) -> Self {
         let listed = folder.join("listed");
         let folder = folder.join("playlists");
         std::fs::create_dir_all(&folder).unwrap();
@@ -72,7 +86,9 @@ impl Witness {
             breaches: Mutex::default(),
             ended: AtomicBool::new(false),
             proxy_away: AtomicBool::new(false),
+            cuts: AtomicBool::new(false),
             all_down: AtomicBool::new(false),
+            apart,
         });
         let (inner, entry, keep) = (Arc::clone(&shared), url.to_owned(), folder.clone());
         let watching = thread::spawn(move || watch(&entry, &inner, &keep, &listed));
@@ -82,6 +98,11 @@ impl Witness {
     /// While true, a refused connection is forgiven.
     pub fn proxy_away(&self, away: bool) {
         self.shared.proxy_away.store(away, Ordering::SeqCst);
+    }
+
+    /// While true, an answer that does not come whole is forgiven. One of another status is not.
+    pub fn cuts_may_come(&self, may: bool) {
+        self.shared.cuts.store(may, Ordering::SeqCst);
     }
 
     /// While true, a playlist may stand still.

@@ -24,14 +24,18 @@
 // Threads that block and a poisoned lock that fails the test are what a test wants.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod balancer;
 mod clip;
 mod content;
+mod crowd;
 mod expect;
 mod faults;
+mod fleet;
 mod follow;
 mod http;
 mod laws;
 mod link;
+mod net;
 mod nginx;
 mod packagers;
 mod player;
@@ -39,6 +43,7 @@ mod ports;
 mod process;
 mod programme;
 mod proxy;
+mod redis;
 mod report;
 mod run;
 mod scenarios;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::http;
+use crate::net::Namespace;
 use crate::nginx;
 use crate::packagers::{ENTRY, Packager};
 use crate::ports::Port;
@@ -39,10 +40,38 @@ impl Which {
 /// What a change of the running proxy must show: `segue drain` finds it in the configuration.
 const ADMIN_TOKEN: &str = "a-secret-of-16-letters";
 
+/// Where a proxy runs and listens.
+pub struct Place {
+    /// `host:port` for viewers, and for operators.
+    viewers: String,
+    admin: String,
+    /// The network namespace that it runs in.
+    within: Option<String>,
+    _held: Vec<Port>,
+}
+
+impl Place {
+    /// Free ports of loopback.
+    pub fn loopback() -> Self {
+        let (viewers, admin) = (Port::reserve(), Port::reserve());
+        let addresses = (viewers.address(), admin.address());
+        Self { viewers: addresses.0, admin: addresses.1, within: None, _held: vec![viewers, admin] }
+    }
+
+    /// Inside of a namespace, where all ports are free.
+    pub fn within(namespace: &Namespace) -> Self {
+        let at = |port: u16| format!("{}:{port}", namespace.host);
+        let within = Some(namespace.name.clone());
+        Self { viewers: at(8080), admin: at(8081), within, _held: Vec::new() }
+    }
+}
+
 /// What makes one Segue of a test another than the next.
 pub struct Shape {
     /// Its folder, and the name of its log.
-    pub name: &'static str,
+    pub name: String,
+    /// Where logs are kept; an SQLite file of its own where none is said.
+    pub store: Option<String>,
     pub zone: String,
     /// Lines of the whole configuration, each with its end.
     pub top: String,
@@ -58,7 +87,8 @@ impl Shape {
         let zone = |i: usize| if i == 0 { "az1" } else { "az2" };
         let packagers = upstreams.iter().enumerate().map(|(i, u)| u.entry(zone(i))).collect();
         let (top, pool) = (String::new(), "    hosts: [\"*\"]\n".to_owned());
-        Self { name: "proxy", zone: "az1".to_owned(), top, pool, packagers }
+        let (name, zone) = ("proxy".to_owned(), "az1".to_owned());
+        Self { name, store: None, zone, top, pool, packagers }
     }
 }
 
@@ -66,8 +96,7 @@ impl Shape {
 pub struct Proxy {
     pub which: Which,
     folder: PathBuf,
-    viewers: Port,
-    admin: Port,
+    place: Place,
     /// Socket paths are short: not in the run's folder, which may lie deep.
     run: tempfile::TempDir,
     process: Option<Process>,
@@ -113,14 +142,14 @@ impl Upstream {
 impl Proxy {
     /// Starts `which` over `upstreams`; the first is in the proxy's own zone.
     pub fn start(which: Which, folder: &Path, upstreams: &[Upstream]) -> Self {
-        let mut proxy = Self::prepare(which, folder, "proxy");
+        let mut proxy = Self::prepare(which, folder, "proxy", Place::loopback());
         proxy.first_packager.clone_from(&upstreams[0].url);
         match which {
             Which::Segue => proxy.run(&Shape::over(upstreams)),
             Which::Nginx => {
                 proxy.process =
                     Some(nginx::start("proxy", &proxy.folder, &proxy.baseline(upstreams)));
-                let address = proxy.viewers.address();
+                let address = proxy.address();
                 wait_until("the nginx proxy", Duration::from_secs(10), || {
                     http::connect(&address, Duration::from_secs(1)).is_ok()
                 });
@@ -132,19 +161,23 @@ impl Proxy {
 
     /// Starts Segue in that shape.
     pub fn shaped(folder: &Path, shape: &Shape) -> Self {
-        let mut proxy = Self::prepare(Which::Segue, folder, shape.name);
+        Self::placed(folder, shape, Place::loopback())
+    }
+
+    /// The same in that place.
+    pub fn placed(folder: &Path, shape: &Shape, place: Place) -> Self {
+        let mut proxy = Self::prepare(Which::Segue, folder, &shape.name, place);
         proxy.run(shape);
         proxy
     }
 
-    fn prepare(which: Which, folder: &Path, name: &str) -> Self {
+    fn prepare(which: Which, folder: &Path, name: &str, place: Place) -> Self {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).unwrap();
         Self {
             which,
             folder,
-            viewers: Port::reserve(),
-            admin: Port::reserve(),
+            place,
             run: tempfile::tempdir().unwrap(),
             process: None,
             former: None,
@@ -160,7 +193,7 @@ impl Proxy {
 
     /// Where it answers viewers, `127.0.0.1:port`.
     pub fn address(&self) -> String {
-        self.viewers.address()
+        self.place.viewers.clone()
     }
 
     /// `kill -9`, for good.
@@ -172,7 +205,7 @@ impl Proxy {
     pub fn base(&self) -> String {
         match self.which {
             Which::Direct => self.first_packager.clone(),
-            _ => format!("http://{}", self.viewers.address()),
+            _ => format!("http://{}", self.place.viewers),
         }
     }
 
@@ -184,6 +217,16 @@ impl Proxy {
     /// The process, to be signalled.
     pub fn process(&mut self) -> &mut Process {
         self.process.as_mut().expect("the proxy runs")
+    }
+
+    /// SIGSTOP: connections open, nothing answers.
+    pub fn freeze(&mut self) {
+        self.process().signal(Signal::Stop);
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&mut self) {
+        self.process().signal(Signal::Cont);
     }
 
     /// `kill -9`, then a new process on the same files.
@@ -238,14 +281,14 @@ impl Proxy {
 
     /// `/status.json`, if this proxy has one.
     pub fn status(&self) -> Option<Value> {
-        let url = format!("http://{}/status.json", self.admin.address());
+        let url = format!("http://{}/status.json", self.place.admin);
         let answer = http::get(&url, Duration::from_secs(2)).ok()?;
         serde_json::from_slice(&answer.body).ok()
     }
 
     /// `/metrics`.
     pub fn metrics(&self) -> String {
-        let url = format!("http://{}/metrics", self.admin.address());
+        let url = format!("http://{}/metrics", self.place.admin);
         http::get(&url, Duration::from_secs(2)).map(|a| a.text()).unwrap_or_default()
     }
 
@@ -289,7 +332,7 @@ impl Proxy {
 
     /// `POST /packagers/{id}/drain` or `undrain`, as the API's own users do it.
     pub fn post(&self, packager: &str, act: &str) {
-        let url = format!("http://{}/packagers/{packager}/{act}", self.admin.address());
+        let url = format!("http://{}/packagers/{packager}/{act}", self.place.admin);
         let token = format!("Bearer {ADMIN_TOKEN}");
         let answer = http::post(&url, &[("Authorization", &token)], Duration::from_secs(5));
         let answer = answer.unwrap_or_else(|e| panic!("POST {url}: {e}"));
@@ -308,6 +351,13 @@ impl Proxy {
         }
     }
 
+    /// The packager that this lane is on.
+    pub fn serving_of(&self, lane: &str) -> Option<String> {
+        let status = self.status()?;
+        let lane = lanes(&status).into_iter().find(|l| l["lane"] == lane)?;
+        lane["packager"].as_str().map(str::to_owned)
+    }
+
     /// Polls the readiness that a load balancer would see.
     fn wait_ready(&mut self) {
         let url = format!("{}/.segue/readyz", self.base());
@@ -319,7 +369,16 @@ impl Proxy {
     }
 
     fn spawn(&self, more: &[&str]) -> Process {
-        let mut segue = Command::new(env!("CARGO_BIN_EXE_segue"));
+        let program = env!("CARGO_BIN_EXE_segue");
+        let mut segue = match &self.place.within {
+            // It becomes the program: the same process id.
+            Some(namespace) => {
+                let mut ip = Command::new("ip");
+                ip.args(["netns", "exec", namespace, program]);
+                ip
+            }
+            None => Command::new(program),
+        };
         segue.arg("--conf").arg(self.config_file()).args(more).current_dir(&self.folder);
         let name = self.folder.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         Process::spawn(&format!("segue-{name}"), segue, self.folder.parent().unwrap())
@@ -330,16 +389,17 @@ impl Proxy {
     }
 
     fn config(&self, shape: &Shape) -> String {
-        let Shape { zone, top, pool, packagers, .. } = shape;
+        let Shape { zone, top, pool, packagers, store, .. } = shape;
+        let own = || format!("sqlite:{}", self.folder.join("segue.db").display());
+        let store = store.clone().unwrap_or_else(own);
         format!(
-            "listen: [\"{}\"]\nadmin: \"{}\"\nadmin_token: {ADMIN_TOKEN}\nzone: \"{zone}\"\nstore: \"sqlite:{}\"\n\
+            "listen: [\"{}\"]\nadmin: \"{}\"\nadmin_token: {ADMIN_TOKEN}\nzone: \"{zone}\"\nstore: \"{store}\"\n\
              segments: {{ dir: \"{}\", memory: \"256MiB\", disk: \"512MiB\" }}\n\
              server: {{ threads: 2, drain_delay_seconds: 2, grace_period_seconds: 10, \
              upgrade_sock: \"{}\" }}\n\
              {top}pools:\n  - name: live\n{pool}    packagers:\n{packagers}",
-            self.viewers.address(),
-            self.admin.address(),
-            self.folder.join("segue.db").display(),
+            self.place.viewers,
+            self.place.admin,
             self.folder.join("segments").display(),
             self.run.path().join("upgrade.sock").display(),
         )
@@ -362,7 +422,7 @@ impl Proxy {
              proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_404; \
              }} }} }}\n",
             nginx::HTTP_TEMP_PATHS,
-            self.viewers.address()
+            self.place.viewers
         )
     }
 }

@@ -10,10 +10,8 @@ use crate::expect::Splice;
 use crate::laws::Witness;
 use crate::packagers::SEGMENT_SECONDS;
 use crate::player::browser::Browser;
-use crate::player::gstreamer::GStreamer;
-use crate::player::mpv::Mpv;
 use crate::player::shown::wrong_captions;
-use crate::player::{Order, Player, wait_for_playback};
+use crate::player::{Order, Player, seat, wait_for_playback};
 use crate::process::{now_ms, wait_until};
 use crate::proxy::{Proxy, Told, Upstream, Which};
 use crate::report::{CONTROL_MS_MAX, Report, Row, folder};
@@ -109,19 +107,7 @@ impl Run {
         orders: &[Order],
     ) -> Self {
         let folder = stage.folder().to_owned();
-        let in_browser = seats.players.iter().any(|(name, _)| Browser::plays(name));
-        let browser = in_browser.then(|| Browser::start(&folder));
-        let mut players: Vec<Box<dyn Player>> = Vec::new();
-        for (name, url) in &seats.players {
-            let mut player: Box<dyn Player> = match *name {
-                "mpv" => Box::new(Mpv::new(&folder)),
-                "gstreamer" => Box::new(GStreamer::new(&folder)),
-                other => browser.as_ref().unwrap().player(other),
-            };
-            player.start(url);
-            (seats.seated)(name);
-            players.push(player);
-        }
+        let (browser, players) = seat(&seats.players, &folder, seats.seated);
         let witness = Witness::of(&seats.watched, &folder);
         let mut run = Self {
             name: name.to_owned(),

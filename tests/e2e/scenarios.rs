@@ -15,8 +15,10 @@ mod draining;
 mod edges;
 mod exact;
 mod features;
+mod fleet;
 mod host_names;
 mod proxy;
+mod soak;
 
 /// Two runs at once would measure each other.
 pub fn alone() -> MutexGuard<'static, ()> {

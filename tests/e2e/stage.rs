@@ -26,6 +26,13 @@ impl Stage {
         Self::relay(folder, &clip, &["a", "b"], later, false)
     }
 
+    /// The same from a clip that is kept for all runs of one build.
+    pub fn nginx_rtmp_kept(later: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = Clip::kept(folder.path(), Recipe::default());
+        Self::relay(folder, &clip, &["a", "b"], later, false)
+    }
+
     /// The same with three, `a`, `b` and `c`, each `later` segments after the one before.
     pub fn three_nginx_rtmp(later: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -21,8 +21,13 @@ pub struct Watch {
 impl Watch {
     /// Begins to watch `url`.
     pub fn of(url: &str, folder: &Path) -> Self {
+        Self::of_all(&[url.to_owned()], folder)
+    }
+
+    /// Begins to watch all of `urls`, each for itself and against the others.
+    pub fn of_all(urls: &[String], folder: &Path) -> Self {
         let mut segue = Command::new(env!("CARGO_BIN_EXE_segue"));
-        segue.args(["watch", url, "--json"]);
+        segue.arg("watch").args(urls).arg("--json");
         let mut process = Process::spawn_piped("watch", segue, folder);
         let output = process.child.stdout.take().unwrap();
         let lines = Arc::<Mutex<Vec<(u64, Value)>>>::default();
@@ -37,17 +42,25 @@ impl Watch {
     }
 
     /// Ends it: its breaches outside of the times `forgiven`, and its last line, the summary.
-    pub fn verdict(mut self, forgiven: &[(u64, u64)]) -> (Vec<Value>, Option<Value>) {
+    pub fn verdict(self, forgiven: &[(u64, u64)]) -> (Vec<Value>, Option<Value>) {
+        let within = |t: u64| forgiven.iter().any(|(from, to)| (*from..=*to).contains(&t));
+        self.verdict_without(|t, _| within(t))
+    }
+
+    /// The same without those that `forgiven` holds for, by Unix milliseconds and the breach.
+    pub fn verdict_without(
+        mut self,
+        forgiven: impl Fn(u64, &Value) -> bool,
+    ) -> (Vec<Value>, Option<Value>) {
         let was_running = self.process.is_running();
         self.process.signal(Signal::Term);
         let status = self.process.wait_end(Duration::from_secs(10));
         let _ = self.reading.take().map(JoinHandle::join);
         let lines = std::mem::take(&mut *self.lines.lock().unwrap());
         let summary = lines.last().map(|(_, v)| v.clone()).filter(|v| v["event"] == "summary");
-        let within = |t: u64| forgiven.iter().any(|(from, to)| (*from..=*to).contains(&t));
         let mut breaches: Vec<Value> = lines
             .into_iter()
-            .filter(|(t, v)| v["event"] == "breach" && !within(*t))
+            .filter(|(t, v)| v["event"] == "breach" && !forgiven(*t, v))
             .map(|(_, v)| v)
             .collect();
         if !was_running || summary.is_none() {

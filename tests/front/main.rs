@@ -28,9 +28,11 @@
 mod answers;
 mod client;
 mod http2;
+mod in_front;
 mod lifecycle;
 mod operators;
 mod refusals;
 mod reloads;
 mod slow;
 mod stand;
+mod unheard;

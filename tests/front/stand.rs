@@ -18,7 +18,7 @@ use segue::model::names::{
 };
 use segue::model::playlist::Extent;
 use segue::model::token::{Claims, Keyring};
-use segue::stream::{Named, Printed, Refusal};
+use segue::stream::{Named, Printed, Refusal, Whereabouts};
 use tokio::sync::Notify;
 
 /// The one stream that plays.
@@ -37,6 +37,8 @@ pub fn pattern(length: usize) -> Bytes {
 pub struct StandLane {
     header: Header,
     segments: Vec<Held>,
+    /// So many of the segments, the last, are announced by another proxy only.
+    unheard: AtomicUsize,
     printed: Arc<Printed>,
 }
 
@@ -48,12 +50,22 @@ pub struct StandLanes {
     pub lane_calls: AtomicUsize,
     /// The next call of `lane` is to wait as well.
     pub holds_lane: AtomicBool,
+    /// No packager has the stream any more.
+    pub gone: AtomicBool,
+    /// Calls of `newer`, and the one that brings what was not heard of.
+    pub newer_calls: AtomicUsize,
+    pub heard_at_call: AtomicUsize,
     /// What `/live/held.m3u8` waits for.
     pub release: Notify,
 }
 
 impl StandLanes {
     pub fn new(lengths: &[usize]) -> Arc<Self> {
+        Self::listing(lengths, "#EXTM3U\n".repeat(100))
+    }
+
+    /// The same with that for a media playlist.
+    pub fn listing(lengths: &[usize], text: String) -> Arc<Self> {
         let mut bytes = HashMap::new();
         let segments = lengths
             .iter()
@@ -64,7 +76,6 @@ impl StandLanes {
                 held
             })
             .collect();
-        let text = "#EXTM3U\n".repeat(100);
         let header = Header {
             format: FORMAT,
             lane: LaneId::new(LANE),
@@ -90,6 +101,7 @@ impl StandLanes {
             lane: Arc::new(StandLane {
                 header,
                 segments,
+                unheard: AtomicUsize::new(0),
                 printed: Arc::new(Printed {
                     gzip: gzip(&text),
                     body: text.into(),
@@ -100,8 +112,18 @@ impl StandLanes {
             bytes,
             lane_calls: AtomicUsize::new(0),
             holds_lane: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            newer_calls: AtomicUsize::new(0),
+            heard_at_call: AtomicUsize::new(usize::MAX),
             release: Notify::new(),
         })
+    }
+
+    /// The last `count` segments are announced elsewhere, and heard of with the `call`-th look.
+    pub fn hide(&self, count: usize, call: usize) {
+        self.lane.unheard.store(count, Ordering::SeqCst);
+        self.newer_calls.store(0, Ordering::SeqCst);
+        self.heard_at_call.store(call, Ordering::SeqCst);
     }
 
     /// The URL path of segment `index` under `token`.
@@ -163,10 +185,19 @@ impl Lanes for Behind {
     async fn lane(&self, _: &StreamKey, lane: &LaneId) -> Result<Arc<StandLane>, Refusal> {
         self.0.lane_calls.fetch_add(1, Ordering::SeqCst);
         assert_eq!(lane.as_str(), LANE, "the front asked for a lane that no token names");
+        if self.0.gone.load(Ordering::SeqCst) {
+            return Err(Refusal::NoStream);
+        }
         if self.0.holds_lane.swap(false, Ordering::SeqCst) {
             self.0.release.notified().await;
         }
         Ok(Arc::clone(&self.0.lane))
+    }
+    async fn newer(&self, _: &StreamKey, _: &LaneId) {
+        let calls = self.0.newer_calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if calls >= self.0.heard_at_call.load(Ordering::SeqCst) {
+            self.0.lane.unheard.store(0, Ordering::SeqCst);
+        }
     }
     fn in_memory(&self, hash: ContentHash) -> Option<Bytes> {
         // The first byte of the hash decides, so that both ways are walked.
@@ -174,6 +205,12 @@ impl Lanes for Behind {
     }
     async fn bytes(&self, held: Held) -> Option<Bytes> {
         self.0.bytes.get(&held.hash).cloned()
+    }
+}
+
+impl StandLane {
+    fn heard(&self) -> usize {
+        self.segments.len() - self.unheard.load(Ordering::SeqCst)
     }
 }
 
@@ -192,11 +229,24 @@ impl ListedLane for StandLane {
     }
     fn segment(&self, _: &RenditionId, msn: OutputMsn, short: &str) -> Result<Named, Refusal> {
         let index = usize::try_from(msn.0.wrapping_sub(FIRST)).unwrap_or(usize::MAX);
-        let held = self.segments.get(index).ok_or(Refusal::NotListed)?;
+        let held = self.segments.get(index).filter(|_| index < self.heard());
+        let held = held.ok_or(Refusal::NotListed)?;
         if held.hash.short() == short { Ok(Named::Bytes(*held)) } else { Err(Refusal::NotListed) }
     }
-    fn init(&self, _: &RenditionId, _: &str) -> Result<Held, Refusal> {
-        Err(Refusal::NotListed)
+    fn lies(&self, _: &RenditionId, msn: OutputMsn) -> Whereabouts {
+        let heard = self.heard() as u64;
+        match msn.0.checked_sub(FIRST) {
+            None => Whereabouts::Left,
+            Some(n) if n < heard => Whereabouts::Listed,
+            Some(n) if n < heard + 4 => Whereabouts::Next,
+            Some(_) => Whereabouts::Beyond,
+        }
+    }
+    /// The last segment stands for an init segment as well.
+    fn init(&self, _: &RenditionId, short: &str) -> Result<Held, Refusal> {
+        let held = self.segments.last().filter(|held| held.hash.short() == short);
+        let heard = self.heard() == self.segments.len();
+        held.filter(|_| heard).copied().ok_or(Refusal::NotListed)
     }
 }
 
@@ -251,9 +301,17 @@ impl Serving {
         Self::start_with(settings, lengths, None)
     }
 
+    /// Over a lane with that media playlist.
+    pub fn listing(text: &str) -> Self {
+        Self::over(Settings::default(), StandLanes::listing(&[1000], text.to_owned()), None)
+    }
+
     pub fn start_with(settings: Settings, lengths: &[usize], log: Option<AccessLog>) -> Self {
+        Self::over(settings, StandLanes::new(lengths), log)
+    }
+
+    fn over(settings: Settings, lanes: Arc<StandLanes>, log: Option<AccessLog>) -> Self {
         let port = Port::reserve();
-        let lanes = StandLanes::new(lengths);
         let stages = Arc::new(Stages::default());
         let told = Arc::new(Told::default());
         let dir = tempfile::tempdir().unwrap();

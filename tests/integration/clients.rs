@@ -65,8 +65,8 @@ async fn bad_requests_are_refused_and_harm_nobody() {
     let segment = viewer.segment_path();
     let (folder, file) = segment.rsplit_once('/').unwrap();
     let (msn, short) = file.split_once('-').unwrap();
-    let beyond = msn.parse::<u64>().unwrap() + 1000;
-    let cases: [(&str, String, u16); 19] = [
+    let [beyond, left] = [1000, -1000].map(|n| msn.parse::<i64>().unwrap() + n);
+    let cases: [(&str, String, u16); 20] = [
         ("a forged token", with(&forged), 403),
         ("another lane under the same MAC", with(&other_lane), 403),
         ("a truncated token", with(truncated), 400),
@@ -75,7 +75,9 @@ async fn bad_requests_are_refused_and_harm_nobody() {
         ("an expired token", with(&expired), 403),
         ("a token of junk", with("1.%FF"), 400),
         ("a rendition that is not there", with(&good).replace("/v0/", "/v7/"), 404),
-        ("an MSN never announced", format!("{folder}/{beyond}-{short}"), 404),
+        ("an MSN that left", format!("{folder}/{left}-{short}"), 404),
+        // By another proxy, perhaps.
+        ("an MSN never announced here", format!("{folder}/{beyond}-{short}"), 503),
         ("another hash", format!("{folder}/{msn}-00000000.ts"), 404),
         ("an MSN over all bounds", format!("{folder}/99999999999999999999999-{short}"), 404),
         ("a packager's own name", "/cam/playlist-600.ts".into(), 404),

@@ -1,5 +1,6 @@
 //! Who is of a fleet: found by a list, by DNS and through the store; who comes and goes; who is left out.
 
+use std::process::Command;
 use std::time::Duration;
 
 use crate::dns::NameServer;
@@ -50,6 +51,16 @@ async fn proxies_of_one_list_know_each_other_and_notice_who_dies() {
     assert!(one.metric("segue_fleet_proxies{zone=\"az1\"}").await < 0.5);
     assert_eq!(one.logged(&["another proxy answers", "proxy=p-2"]).len(), 1);
     assert_eq!(one.logged(&["does not answer any more", "proxy=p-2"]).len(), 1);
+    let told = Command::new(env!("CARGO_BIN_EXE_segue"))
+        .args(["fleet", "--conf"])
+        .arg(one.file())
+        .output()
+        .unwrap();
+    let table = String::from_utf8(told.stdout).unwrap();
+    for words in [&["p-1", "this one"][..], &["p-3", "az2", "answers for"], &["p-2", "refuses"]] {
+        let shown = table.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(shown, "{words:?}: {table}");
+    }
     // Viewers do not depend on other proxies.
     assert_eq!(one.get("/.segue/readyz").await.unwrap().status, 200);
     two.start_again().await;

@@ -79,5 +79,23 @@ fn read(bytes: &[u8]) -> Option<Reply> {
     if let Some(promised) = reply.promised {
         reply.body.truncate(promised);
     }
+    if reply.header("transfer-encoding") == Some("chunked") {
+        reply.body = unchunked(&reply.body)?;
+    }
     Some(reply)
+}
+
+/// As caches send what they unzip. None where the last chunk has not come.
+fn unchunked(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|w| w == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&rest[..end]).ok()?, 16).ok()?;
+        let chunk = rest.get(end + 2..end + 2 + length)?;
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(chunk);
+        rest = rest.get(end + 4 + length..)?;
+    }
 }

@@ -1,9 +1,15 @@
 //! What stands before the proxy: a CDN that shows a secret header, and proxies that say who asks.
 
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
 use crate::authorisation::per_viewer;
+use crate::faults::Fault;
 use crate::http::{self, Reply};
 use crate::packager::Packager;
 use crate::proxy::Proxy;
+use crate::wait_for;
 
 async fn ask(proxy: &Proxy, path: &str, headers: &str) -> Reply {
     http::get_from(proxy.port(), path, headers).await.unwrap()
@@ -107,4 +113,63 @@ async fn trusted_proxies_say_who_asks_and_for_which_host() {
             .await
             .unwrap();
     }
+}
+
+/// As it is without any setting: what an ALB and CloudFront let through is taken, and all viewers get the same.
+#[tokio::test]
+async fn the_defaults_are_what_cloudfront_and_an_alb_expect() {
+    let a = Packager::fake("a").segments_of(2000, 2).live();
+    let proxy = Proxy::over(&[&a]).start().await;
+    let entry = "/cam/playlist.m3u8";
+    let first = ask(&proxy, entry, "").await;
+    assert_eq!(first.header("cache-control"), Some("max-age=1"));
+    for (n, headers) in ["User-Agent: x\r\n", "Cookie: id=7\r\n", ""].iter().enumerate() {
+        let other = ask(&proxy, &format!("{entry}?CMCD=sid%3D%22{n}%22"), headers).await;
+        assert_eq!(other.text(), first.text(), "URLs of his own for {headers}");
+    }
+    let url = |length: usize| format!("{entry}?{}", "q".repeat(length - entry.len() - 1));
+    assert_eq!(ask(&proxy, &url(8192), "").await.status, 200);
+    assert_eq!(ask(&proxy, &url(8193), "").await.status, 414);
+    let lines = |count: usize| format!("X-Long: {}\r\n", "v".repeat(16_374)).repeat(count);
+    // 16 KiB each, and with Host and Connection a little less than 64 KiB.
+    let most = lines(3) + &format!("X-Long: {}\r\n", "v".repeat(16_000));
+    assert_eq!(ask(&proxy, entry, &most).await.status, 200);
+    assert_eq!(ask(&proxy, entry, &lines(5)).await.status, 431);
+}
+
+#[tokio::test]
+async fn readiness_does_not_hang_on_packagers() {
+    let a = Packager::fake("a").segments_of(2000, 2).live();
+    let proxy = Proxy::over(&[&a])
+        .pool_setting("health: { interval_seconds: 1, rise: 1, fall: 1 }")
+        .start()
+        .await;
+    a.kill().await;
+    let down = || async { proxy.metric("segue_packager_up{packager=\"a\"}").await < 0.5 };
+    wait_for("the packager to be down", Duration::from_secs(20), down).await.unwrap();
+    assert_eq!(ask(&proxy, "/.segue/readyz", "").await.status, 200);
+    let refused = ask(&proxy, "/cam/playlist.m3u8", "").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(refused.header("cache-control"), Some("no-store"));
+}
+
+/// A deregistration waits for requests under way: one that waits for a packager is answered after the
+/// listeners have closed.
+#[tokio::test]
+async fn a_request_that_is_held_is_answered_after_sigterm() {
+    let a = Packager::fake("a").segments_of(2000, 2).live();
+    let mut proxy = Proxy::over(&[&a]).start().await;
+    a.break_playlists("cam", Fault::Silence);
+    let port = proxy.port();
+    let held = tokio::spawn(async move { http::get(port, "/cam/playlist.m3u8").await });
+    let asked = || async { !a.requests().is_empty() };
+    wait_for("the packager to be asked", Duration::from_secs(20), asked).await.unwrap();
+    proxy.signal("TERM");
+    let closed = || async { TcpStream::connect(("127.0.0.1", port)).await.is_err() };
+    wait_for("the listener to close", Duration::from_secs(10), closed).await.unwrap();
+    assert!(!held.is_finished(), "answered before the packager was");
+    a.mend("cam");
+    let reply = held.await.unwrap().unwrap();
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "{reply:?}");
+    proxy.ends().await;
 }

@@ -20,6 +20,7 @@
 
 mod borders;
 mod carried;
+mod cdn;
 mod cipher;
 mod content;
 mod dialect;
@@ -46,11 +47,13 @@ mod script;
 mod serving;
 mod viewer;
 
+mod any_proxy;
 mod audio_and_subtitles;
 mod authorisation;
 mod authorisation_expiry;
 mod bad_playlists;
 mod bad_segments;
+mod behind_a_cdn;
 mod cached;
 mod capacity;
 mod clients;

@@ -198,6 +198,11 @@ impl Proxy {
         }
     }
 
+    /// So are the bytes of all segments.
+    pub fn lose_segments(&self) {
+        std::fs::remove_dir_all(self.dir().join("segments")).unwrap();
+    }
+
     /// A new process takes over the listening sockets. Returns when the old one has ended.
     pub async fn upgrade(&mut self) {
         let new = self.spawn(true);

@@ -82,7 +82,8 @@ async fn a_proxy_starts_without_its_store_and_finds_it_later() {
     // Its token key is the installation's from now on: another proxy takes the same viewers.
     has(&server, "segue:secret:token_key").await;
     let two = over(&a, &b, &url(&server)).start().await;
-    let there = || async { http::get(two.port(), viewer.path()).await.is_ok_and(|r| r.status == 200) };
+    let there =
+        || async { http::get(two.port(), viewer.path()).await.is_ok_and(|r| r.status == 200) };
     wait_for("the viewer to be known at the other", PATIENT, there).await.unwrap();
     viewer.more(1).await;
 }
@@ -126,7 +127,10 @@ async fn a_wrong_password_is_told_and_not_shown() {
     let wrong = format!("redis://:hush-hush@127.0.0.1:{}", server.port);
     let proxy = over(&a, &b, &wrong).start().await;
     proxy.viewer("cam").await.more(1).await;
-    assert_eq!(proxy.logged(&["WARN", "user or password is wrong", "cannot be reached: lanes"]).len(), 1);
+    assert_eq!(
+        proxy.logged(&["WARN", "user or password is wrong", "cannot be reached: lanes"]).len(),
+        1
+    );
     let status = proxy.admin("/status.json").await.text();
     for text in [proxy.log(), status, proxy.admin("/metrics").await.text()] {
         assert!(!text.contains("hush"), "{text}");

@@ -79,6 +79,7 @@ enum Copy {
     Ends(Option<OutputMsn>, OutputMsn),
     Unknown,
     Unread,
+    Gone,
 }
 
 impl Proxy {
@@ -144,7 +145,8 @@ impl Proxy {
                 self.unsaved += usize::from(!self.apart.is_closed());
                 self.push(step);
             }
-            Err(_) => self.bring_together(store, Copy::Unknown),
+            Err(Failed::Hole) => self.bring_together(store, Copy::Unknown),
+            Err(Failed::NoLane) => self.bring_together(store, Copy::Gone),
         }
     }
 
@@ -205,6 +207,7 @@ impl Proxy {
                 Copy::Ends(tail, next) => self.give(store, tail, next),
                 Copy::Unknown => self.compare_newest(store),
                 Copy::Unread => self.compare(store),
+                Copy::Gone => self.open_again(store),
             };
             match result {
                 Ok(Some(known)) => copy = known,
@@ -233,7 +236,8 @@ impl Proxy {
             }
             Ok(Appended::Lost(_)) => Ok(Some(Copy::Unknown)),
             Err(Failed::Unreachable) => Err(Failed::Unreachable),
-            Err(_) => Ok(Some(Copy::Unknown)),
+            Err(Failed::Hole) => Ok(Some(Copy::Unknown)),
+            Err(Failed::NoLane) => Ok(Some(Copy::Gone)),
         }
     }
 
@@ -242,13 +246,23 @@ impl Proxy {
             return Err(Failed::Unreachable);
         }
         if let Some((header, steps)) = store.lane.clone() {
-            return Ok(self.merge(There { first_msn: header.first_msn, steps: &steps, whole: true }));
+            return Ok(self.merge(There {
+                first_msn: header.first_msn,
+                steps: &steps,
+                whole: true,
+            }));
         }
-        if self.call().0 {
+        self.missed = false;
+        Ok((self.unsaved > 0).then_some(Copy::Gone))
+    }
+
+    fn open_again(&mut self, store: &mut Store) -> Result<Option<Copy>, Failed> {
+        let (done, answered) = self.call();
+        if done && store.lane.is_none() {
             let first_msn = self.log.first().unwrap_or(header().first_msn);
             store.lane = Some((Header { first_msn, ..header() }, vec![]));
         }
-        Ok(Some(Copy::Unread))
+        if answered { Ok(Some(Copy::Unread)) } else { Err(Failed::Unreachable) }
     }
 
     fn compare_newest(&mut self, store: &mut Store) -> Result<Option<Copy>, Failed> {
@@ -488,7 +502,7 @@ impl Bench {
     /// All lines are whole: after each proxy had its turn a few times there is one log.
     fn heal(&mut self) {
         self.proxies.iter_mut().for_each(|p| p.line = Line::Whole);
-        for turn in 0..8 {
+        for turn in 0..9 {
             self.now += 1;
             for p in 0..self.proxies.len() {
                 if turn == 0 || turn % self.proxies.len() == p {
@@ -511,7 +525,10 @@ impl Bench {
     }
 
     fn one(&self) {
-        let open = || self.proxies.iter().filter(|p| !p.apart.is_closed());
+        // Where a lane has ended it is heard that it goes on once it is past that.
+        let past = |tail: &Step| tail.end && Some(tail.msn) > self.store.tail();
+        let ended = |p: &&Proxy| p.log.tail().is_some_and(past);
+        let open = || self.proxies.iter().filter(|p| !p.apart.is_closed() && !ended(p));
         let tails: BTreeSet<Option<OutputMsn>> =
             open().map(|p| p.log.tail().map(|t| t.msn)).collect();
         assert!(tails.len() <= 1, "{tails:?}");

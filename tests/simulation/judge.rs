@@ -154,7 +154,8 @@ impl Judge {
 
     /// A proxy starts: of lanes whose log there was another it begins again.
     pub fn settle_split(&mut self, proxy: usize, was_split: impl Fn(&str) -> bool) {
-        let lanes: Vec<String> = self.lanes.keys().filter(|lane| was_split(lane)).cloned().collect();
+        let lanes: Vec<String> =
+            self.lanes.keys().filter(|lane| was_split(lane)).cloned().collect();
         lanes.iter().for_each(|lane| self.forget(proxy, lane));
     }
 
@@ -199,7 +200,10 @@ impl Judge {
                 return Err(format!("{what} {} times", times.len()));
             }
             let apart = times.iter().zip(times.iter().skip(3)).map(|(a, b)| b - a).min();
-            if path.ends_with(".m3u8") && path.starts_with("/live/") && apart.is_some_and(|a| a + 10 < shortest) {
+            if path.ends_with(".m3u8")
+                && path.starts_with("/live/")
+                && apart.is_some_and(|a| a + 10 < shortest)
+            {
                 return Err(format!("{what} four times within {apart:?} ms"));
             }
         }

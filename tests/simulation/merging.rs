@@ -357,7 +357,8 @@ async fn is_one(stage: &Stage, pair: &[(Proxy, Arc<Lane>); 2], id: &LaneId, last
         let newest = &stored[stored.len() - last..stored.len() - 1];
         assert!(newest.iter().all(|s| both.contains(&s)), "{stored:?} {log:?}");
     }
-    let last = pair.iter().filter_map(|(proxy, _)| proxy.seen.keys().last()).min().copied().unwrap();
+    let last =
+        pair.iter().filter_map(|(proxy, _)| proxy.seen.keys().last()).min().copied().unwrap();
     assert_eq!(pair[0].0.newest(last), pair[1].0.newest(last));
 }
 
@@ -452,4 +453,30 @@ async fn alone_a_lane_does_not_leave_for_a_drain() {
     assert_eq!(pair[0].0.splices() + pair[1].0.splices(), 1);
     assert_eq!((pair[0].0.splits(), pair[1].0.splits()), (0, 0));
     is_one(&stage, &pair, &id, 9).await;
+}
+
+/// New viewers are served while the store is away, and it learns of their lane afterwards.
+#[tokio::test(start_paused = true)]
+async fn a_lane_opens_without_the_store() {
+    let stage = Stage::new();
+    let mut one = stage.proxy(1);
+    one.cut(true);
+    let lane = one.streams.join(&stream(), None).await.unwrap();
+    let id = lane.header().lane.clone();
+    for _ in 0..40 {
+        sleep(Duration::from_millis(250)).await;
+        one.refresh(&lane).await;
+    }
+    one.cut(false);
+    for _ in 0..12 {
+        sleep(Duration::from_millis(250)).await;
+        one.refresh(&lane).await;
+    }
+    let two = stage.proxy(2);
+    let same = two.streams.lane(&stream(), &id).await.unwrap();
+    assert!(!same.header().reopened());
+    let mut pair = [(one, lane), (two, same)];
+    play(&mut pair, 6).await;
+    is_one(&stage, &pair, &id, 6).await;
+    assert_eq!((pair[0].0.splits(), pair[1].0.splits()), (0, 0));
 }

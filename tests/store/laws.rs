@@ -251,7 +251,14 @@ pub async fn records_are_kept_by_name(one: Store, two: Store) {
     assert_eq!(kept(one.clone(), "viewers/").await, ["2", "4"]);
     two.keep(&[record("viewers/b_", None)]).await.unwrap();
     assert_eq!(kept(one.clone(), "viewers/").await, ["4"]);
-    assert_eq!(kept(two, "").await, ["3", "4"]);
+    assert_eq!(kept(two.clone(), "").await, ["3", "4"]);
+    // Those of one owner are found by his name.
+    two.keep(&[record("of/p1/a", Some("5")), record("viewers/a", Some("6"))]).await.unwrap();
+    assert_eq!(kept(one.clone(), "of/p1/").await, ["5"]);
+    assert!(kept(one.clone(), "of/p2/").await.is_empty());
+    assert_eq!(kept(one.clone(), "viewers/").await, ["6"]);
+    two.keep(&[record("of/p1/a", None)]).await.unwrap();
+    assert!(kept(one.clone(), "of/p1/").await.is_empty());
     assert!(kept(one, "%").await.is_empty());
 }
 

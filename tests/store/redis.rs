@@ -135,8 +135,10 @@ async fn all_that_streams_leave_expires() {
     store.append(&lane, None, &[step(0, "a")]).await.unwrap();
     store.want(&lane, &[0], UnixMs(0), HUNG).await.unwrap();
     store.target_duration(&header("a-1").stream, 4).await.unwrap();
+    // And what a proxy keeps for itself: there may be another one tomorrow.
+    store.keep(&[("of/p1/a".into(), Some("1".into()))]).await.unwrap();
     let keys: Vec<String> = server.ask(&["KEYS", "*"]);
-    assert_eq!(keys.len(), 6, "{keys:?}");
+    assert_eq!(keys.len(), 7, "{keys:?}");
     for key in keys {
         assert!(key.starts_with("segue:"), "{key}");
         let left: i64 = server.ask(&["PTTL", &key]);
@@ -174,6 +176,27 @@ async fn a_lane_of_50000_steps_takes_bounded_memory() {
         assert_eq!(store.append(&other, None, &long).await.unwrap(), Appended::Done);
     }
     assert_eq!(store.newer(&other, before(3)).await.unwrap(), long[3..]);
+}
+
+/// Each proxy asks for it at each step.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_is_trimmed_now_and_then() {
+    let server = Redis::start();
+    let store = server.store().await;
+    let lane = store.create(&header("a-1")).await.unwrap().lane;
+    let steps: Vec<_> = (0..60).map(|n| step(n, "a")).collect();
+    store.append(&lane, None, &steps).await.unwrap();
+    let mut most = 0;
+    for n in 0..50 {
+        store.trim(&lane, OutputMsn(FIRST + n)).await.unwrap();
+        let length: u64 = server.ask(&["LLEN", "segue:{a-1}:log"]);
+        most = most.max(length - (60 - n));
+    }
+    assert_eq!(most, 15);
+    let asked: String = server.ask(&["INFO", "commandstats"]);
+    let trims = asked.lines().find(|l| l.starts_with("cmdstat_ltrim:")).unwrap();
+    // One of the append, and one for each sixteen steps that left.
+    assert!(trims.contains("calls=4,"), "{trims}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

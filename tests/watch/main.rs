@@ -25,6 +25,8 @@
     reason = "a test may"
 )]
 
+mod splits;
+
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,21 +187,41 @@ async fn serve(listener: TcpListener, stream: Arc<Stream>) {
     }
 }
 
+/// Answers every path as `answer` says.
+async fn serve_with(listener: TcpListener, answer: Arc<dyn Fn(&str) -> Vec<u8> + Send + Sync>) {
+    loop {
+        let Ok((mut connection, _)) = listener.accept().await else { return };
+        let answer = Arc::clone(&answer);
+        tokio::spawn(async move {
+            while let Some((path, _)) = request(&mut connection).await {
+                if connection.write_all(&answer(&path)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// The path of the next request, and the range that it asks for.
+async fn request(connection: &mut TcpStream) -> Option<(String, Option<(usize, usize)>)> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(connection.read_u8().await.ok()?);
+    }
+    let text = String::from_utf8(request).ok()?;
+    let range = text.split_once("Range: bytes=").and_then(|(_, range)| {
+        let (from, to) = range.split("\r\n").next()?.split_once('-')?;
+        Some((from.parse().ok()?, to.parse().ok()?))
+    });
+    Some((text.split(' ').nth(1)?.to_owned(), range))
+}
+
 async fn connection_loop(mut connection: TcpStream, stream: Arc<Stream>) -> Option<()> {
     loop {
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            request.push(connection.read_u8().await.ok()?);
-        }
-        let text = String::from_utf8(request).ok()?;
-        let range = text.split_once("Range: bytes=").and_then(|(_, range)| {
-            let (from, to) = range.split("\r\n").next()?.split_once('-')?;
-            Some((from.parse().ok()?, to.parse().ok()?))
-        });
-        let path = text.split(' ').nth(1)?;
+        let (path, range) = request(&mut connection).await?;
         let answer = match range {
-            Some(range) => stream.ranged(path, range),
-            None => stream.answer(path),
+            Some(range) => stream.ranged(&path, range),
+            None => stream.answer(&path),
         };
         connection.write_all(&answer).await.ok()?;
         if answer.ends_with(b"short") {

@@ -158,7 +158,7 @@ impl Apart {
 
 /// In one log: as far as can be told `next` was appended to `tail`.
 fn continues(tail: &Step, next: &Step) -> bool {
-    goes_on(tail, next) && !jumps(tail, next)
+    !tail.end && goes_on(tail, next) && !jumps(tail, next)
 }
 
 fn keys_of(entry: &mut Entry) -> impl Iterator<Item = &mut super::Key> {

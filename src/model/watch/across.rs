@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::frozen::differs;
 use super::observer::Polled;
-use super::read::{last_element, with_last_element};
 use super::renditions::{Steps, disagree};
 use super::shown::Kind;
+use super::split::{Split, Splits};
 use super::track::{Dated, SLACK, Track};
 use super::{Finding, Place, Rule, seconds};
 
@@ -18,19 +17,20 @@ pub(super) struct Pairs {
     /// Told already: a standing difference is told once.
     told: BTreeSet<(Rule, Place, Place)>,
     steps: Steps,
+    pub splits: Splits,
 }
 
-/// The breaches between `place`, just looked at, and every other playlist.
+/// The breaches between `place`, just looked at, and every other playlist; and the splits that are over.
 pub(super) fn judge(
     tracks: &BTreeMap<Place, Track>,
     place: &Place,
     added: &[u64],
     polled: Polled,
     pairs: &mut Pairs,
-) -> Vec<Finding> {
-    let Pairs { told, steps } = pairs;
-    let mut found = Vec::new();
-    let Some(this) = tracks.get(place) else { return found };
+) -> (Vec<Finding>, Vec<Split>) {
+    let Pairs { told, steps, splits } = pairs;
+    let (mut found, mut over) = (Vec::new(), Vec::new());
+    let Some(this) = tracks.get(place) else { return (found, over) };
     for (other_place, other) in tracks.iter().filter(|(p, _)| *p != place) {
         let pair = ordered(place, other_place);
         let mut once = |finding: Option<Finding>, rule: Rule| {
@@ -57,10 +57,12 @@ pub(super) fn judge(
             once(dates(sides), Rule::DatesDiffer);
         } else if place.rendition == other_place.rendition {
             once(edges(this, other, other_place, polled), Rule::EdgesApart);
-            found.extend(same(this, other, other_place, added));
+            let (begun, ended) = splits.look(sides, added, polled);
+            found.extend(begun);
+            over.extend(ended);
         }
     }
-    found
+    (found, over)
 }
 
 fn ordered(one: &Place, other: &Place) -> (Place, Place) {
@@ -126,41 +128,4 @@ fn edges(this: &Track, other: &Track, whom: &Place, polled: Polled) -> Option<Fi
         "the list ends at {last} here, but {whom} went on to {theirs}, its next segment {late}"
     );
     Some(Finding::new(Rule::EdgesApart, Some(last), theirs, last, sentence))
-}
-
-/// The same MSN is the same segment at every URL: the last elements of names and the lines, since
-/// each proxy may give a token of its own.
-fn same(this: &Track, other: &Track, whom: &Place, added: &[u64]) -> Vec<Finding> {
-    let name = |text: &str| match text.strip_prefix("#EXT") {
-        Some(_) => with_last_element(text),
-        None => last_element(text).to_owned(),
-    };
-    let mut found = Vec::new();
-    for msn in added {
-        let (Some(ours), Some(theirs)) = (this.history.get(msn), other.history.get(msn)) else {
-            continue;
-        };
-        let (ours, theirs) = (&ours.listed, &theirs.listed);
-        found.extend(differs(theirs, ours, &format!("in {whom}"), name));
-        if ours.discontinuity != theirs.discontinuity {
-            let word = |d: bool| if d { "with" } else { "without" };
-            let sentence = format!(
-                "segment {msn} is listed {} EXT-X-DISCONTINUITY here and {} it in {whom}",
-                word(ours.discontinuity),
-                word(theirs.discontinuity)
-            );
-            let (theirs, ours) = (word(theirs.discontinuity), word(ours.discontinuity));
-            let rule = Rule::DiscontinuityChanged;
-            found.push(Finding::new(rule, Some(*msn), theirs, ours, sentence));
-        } else if ours.discontinuity_number != theirs.discontinuity_number {
-            let (ours, theirs) = (ours.discontinuity_number, theirs.discontinuity_number);
-            let sentence = format!(
-                "segment {msn} has the discontinuity number {ours} here and {theirs} in {whom}"
-            );
-            let rule = Rule::DiscontinuitySequence;
-            found.push(Finding::new(rule, Some(*msn), theirs, ours, sentence));
-            break; // every later segment is off by as much
-        }
-    }
-    found
 }

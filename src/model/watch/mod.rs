@@ -2,8 +2,8 @@
 //!
 //! `read` reads a playlist tolerantly into what `shown` holds; `observer` takes every answer and
 //! returns the breaches in it. One playlist is judged in itself (`within`, `dates`, `dateranges`)
-//! and against its own past (`track`, `frozen`), `across` and `renditions` against the others, and `bytes` judges
-//! what segments, keys and init segments are. Pure: time comes in as a value, so that a table of
+//! and against its own past (`track`, `frozen`), `across`, `split` and `renditions` against the others, and `bytes`
+//! judges what segments, keys and init segments are. Pure: time comes in as a value, so that a table of
 //! playlists tests each rule.
 
 use std::fmt;
@@ -20,6 +20,7 @@ mod read;
 mod renditions;
 mod rule;
 mod shown;
+mod split;
 #[cfg(test)]
 mod tests;
 mod track;
@@ -31,6 +32,7 @@ pub use observer::{Answer, Observer, Polled, Seen, Summary};
 pub use read::{Unreadable, read, read_with};
 pub use rule::Rule;
 pub use shown::{Kind, Listed, Moment, Shown};
+pub use split::Split;
 pub use variables::Variables;
 
 /// One playlist under watch: which of the URLs given, and which rendition of it.
@@ -66,6 +68,8 @@ pub struct Breach {
     pub rule: Rule,
     /// Where.
     pub place: Place,
+    /// The playlist that it disagrees with, of a split.
+    pub other: Option<Place>,
     /// When, since the watch began.
     pub at: Duration,
     /// The segment it is about.
@@ -83,6 +87,7 @@ pub struct Breach {
 struct Finding {
     rule: Rule,
     msn: Option<u64>,
+    other: Option<Place>,
     expected: String,
     found: String,
     sentence: String,
@@ -97,7 +102,8 @@ impl Finding {
         found: impl ToString,
         sentence: String,
     ) -> Self {
-        Self { rule, msn, expected: expected.to_string(), found: found.to_string(), sentence }
+        let (expected, found) = (expected.to_string(), found.to_string());
+        Self { rule, msn, other: None, expected, found, sentence }
     }
 }
 

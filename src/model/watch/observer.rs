@@ -7,6 +7,7 @@ use super::across::{self, Pairs};
 use super::bytes::{Bytes, Fetched, Resource, Wanted};
 use super::read::{Unreadable, read_with};
 use super::shown::{Listed, Shown};
+use super::split::Split;
 use super::track::Track;
 use super::variables::Variables;
 use super::{Breach, Finding, Place, Rule};
@@ -66,6 +67,8 @@ pub struct Seen {
     pub shown: Option<Shown>,
     /// MSNs listed for the first time.
     pub added: Vec<u64>,
+    /// Splits that are over.
+    pub splits_over: Vec<Split>,
 }
 
 /// What a playlist came to.
@@ -143,7 +146,9 @@ impl Observer {
         }
         self.bytes.entry(place.clone()).or_default().needs(&shown);
         let added = &growth.added;
-        found.extend(across::judge(&self.tracks, place, added, polled, &mut self.pairs));
+        let (apart, over) = across::judge(&self.tracks, place, added, polled, &mut self.pairs);
+        found.extend(apart);
+        seen.splits_over = over;
         seen.breaches = breaches(place, polled.received, found);
         seen.added = growth.added;
         seen.shown = Some(shown);
@@ -168,7 +173,8 @@ impl Observer {
         };
         let mut found = Vec::new();
         for (elsewhere, bytes) in &self.bytes {
-            if elsewhere.rendition == place.rendition && elsewhere.url != place.url {
+            let same = elsewhere.rendition == place.rendition && elsewhere.url != place.url;
+            if same && !self.pairs.splits.told(elsewhere, place, wanted.msn) {
                 found.extend(bytes.elsewhere(elsewhere, wanted, fetched));
             }
         }
@@ -233,6 +239,11 @@ impl Observer {
         self.tracks.get(place).is_some_and(|t| t.ended)
     }
 
+    /// The splits so far: those that are over (the newest of them), then those that are not.
+    pub fn splits(&self) -> impl Iterator<Item = &Split> {
+        self.pairs.splits.all()
+    }
+
     /// What each playlist came to.
     #[must_use]
     pub fn summaries(&self) -> &BTreeMap<Place, Summary> {
@@ -265,6 +276,7 @@ fn breaches(place: &Place, at: Duration, found: impl IntoIterator<Item = Finding
         .map(|f| Breach {
             rule: f.rule,
             place: place.clone(),
+            other: f.other,
             at,
             msn: f.msn,
             expected: f.expected,

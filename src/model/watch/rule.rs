@@ -39,6 +39,8 @@ pub enum Rule {
     MapWithoutDiscontinuity,
     /// Something changed after EXT-X-ENDLIST.
     EndedThenMore,
+    /// The same MSN names another segment, or is listed with other lines, at another URL.
+    Split,
     /// The edges of two URLs are half a target duration or more apart.
     EdgesApart,
     /// A key of AES-128 is not 16 bytes.
@@ -96,6 +98,7 @@ impl Rule {
             Self::RenditionsDisagree => ("renditions_disagree", "law 7"),
             Self::MapWithoutDiscontinuity => ("map_without_discontinuity", "RFC 8216 4.3.2.3"),
             Self::EndedThenMore => ("ended_then_more", "RFC 8216 4.3.3.4"),
+            Self::Split => ("split", "law 1"),
             Self::EdgesApart => ("edges_apart", "law 2"),
             Self::KeyLength => ("key_length", "RFC 8216 4.3.2.4"),
             Self::CipherLength => ("cipher_length", "RFC 8216 4.3.2.4"),

@@ -9,6 +9,7 @@ use crate::model::names::ContentHash;
 mod dates;
 mod encryption;
 mod renditions;
+mod splits;
 mod windows;
 
 /// Target duration 4 s, six segments of 4 s, numbers from `first`; EXT-X-DISCONTINUITY before each
@@ -208,10 +209,10 @@ fn urls_are_held_against_each_other() {
     let other = good(100, &[103]).replace("t0ken", "other");
     let table: &[(&[Rule], String)] = &[
         (&[], other.clone()),
-        (&[Rule::OtherUri], other.replace("104-abc", "104-xyz")),
-        (&[Rule::OtherLines], other.replace("CUE:104", "CUE:1")),
-        (&[Rule::DiscontinuityChanged], other.replace("#EXT-X-DISCONTINUITY\n", "")),
-        (&[Rule::DiscontinuitySequence], other.replace("SEQUENCE:0", "SEQUENCE:7")),
+        (&[Rule::Split], other.replace("104-abc", "104-xyz")),
+        (&[Rule::Split], other.replace("CUE:104", "CUE:1")),
+        (&[Rule::Split], other.replace("#EXT-X-DISCONTINUITY\n", "")),
+        (&[Rule::Split], other.replace("SEQUENCE:0", "SEQUENCE:7")),
         (&[Rule::TargetDurationDiffers], other.replace("DURATION:4", "DURATION:6")),
     ];
     for (rules, text) in table {

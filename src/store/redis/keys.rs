@@ -65,9 +65,12 @@ impl Keys {
         format!("{}:drained", self.prefix)
     }
 
-    /// A hash: records by name.
-    pub fn kept(&self) -> String {
-        format!("{}:kept", self.prefix)
+    /// A hash: records by name, of everybody or of one owner.
+    pub fn kept(&self, owner: Option<&str>) -> String {
+        match owner {
+            None => format!("{}:kept", self.prefix),
+            Some(owner) => format!("{}:kept:{owner}", self.prefix),
+        }
     }
 
     /// The channel of changes.

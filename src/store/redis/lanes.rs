@@ -22,6 +22,10 @@ const LANES_MAX: usize = 128;
 const BEYOND_EXPIRES: Duration = Duration::from_secs(600);
 /// Lanes that are looked at in one go when old ones are dropped.
 const EXPIRED_AT_ONCE: usize = 500;
+/// A log is trimmed once for so many steps of it, by each proxy.
+const TRIM_EVERY: u64 = 16;
+/// Lanes of which it is remembered where they were trimmed.
+const TRIMMED_MAX: usize = 16_384;
 /// What takes longer than other requests: for each MiB.
 const PER_MIB: Duration = Duration::from_secs(1);
 /// Scripts count in doubles: whole up to here.
@@ -216,11 +220,29 @@ impl RedisStore {
         lane: &LaneId,
         keep_from: OutputMsn,
     ) -> Result<(), StoreError> {
+        if !self.is_worth_trimming(lane, keep_from) {
+            return Ok(());
+        }
         let keys = self.keys.lane(lane);
         let keys = [keys.lane, keys.log];
         let values = [keep_from.0.min(NUMBER_MAX).to_string()];
         let asked = async |mut c| TRIM.run::<i64>(&mut c, &keys, &values).await;
         self.link.ask(NO_MORE, asked).await.map(drop)
+    }
+
+    /// Every proxy asks for it at every step: a few steps more do no harm, a request for each does.
+    fn is_worth_trimming(&self, lane: &LaneId, keep_from: OutputMsn) -> bool {
+        let mut trimmed = self.trimmed.lock();
+        if let Some(from) = trimmed.get(lane)
+            && (from.0..from.0.saturating_add(TRIM_EVERY)).contains(&keep_from.0)
+        {
+            return false;
+        }
+        if trimmed.len() >= TRIMMED_MAX {
+            trimmed.clear();
+        }
+        trimmed.insert(lane.clone(), keep_from);
+        true
     }
 
     /// Lanes go by themselves a while after their last step; what is noted of them goes here. Each is looked

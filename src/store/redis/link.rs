@@ -10,7 +10,7 @@ use rand::Rng as _;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::connect::{Place, check, readable};
 use crate::store::{StoreError, StoreObserver};
@@ -20,6 +20,8 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// How often the connected server, and where its name leads, are looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// A connection that lasted for so long was a good one.
+const LASTING: Duration = Duration::from_secs(5);
 /// The name has moved once so many looks in a row did not find the connected address: one look may be
 /// shown a part of several.
 const ELSEWHERE: u32 = 2;
@@ -114,7 +116,11 @@ impl Link {
         let why = format!("{}: {}", self.place.name(), readable(error));
         match error.kind() {
             ErrorKind::UnexpectedReturnType => return StoreError::Unreadable(why),
-            ErrorKind::Server(ServerErrorKind::ResponseError | ServerErrorKind::NoPerm)
+            ErrorKind::Server(
+                ServerErrorKind::ResponseError
+                | ServerErrorKind::ExecAbort
+                | ServerErrorKind::NoPerm,
+            )
             | ErrorKind::Extension => {
                 if error.code() == Some("WRONGTYPE") {
                     return StoreError::Unreadable(why);
@@ -173,9 +179,13 @@ impl Link {
         for number in 0.. {
             match self.place.connect(None).await {
                 Ok((connection, at)) => {
-                    wait = Wait::new();
+                    let since = Instant::now();
                     self.up(Connected { number, connection, at });
                     self.look_after(number).await;
+                    // One that breaks at once again is not knocked at without end.
+                    if since.elapsed() > LASTING {
+                        wait = Wait::new();
+                    }
                 }
                 // A name that has moved leads nowhere yet: the old server may do meanwhile.
                 Err(why) if self.is_up() => tracing::debug!(why, "the store has not moved yet"),

@@ -5,13 +5,14 @@
 //! `connect` finding and entering the server; `link` the connection and its breaker; `following` hearing of
 //! changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::{
@@ -46,6 +47,8 @@ pub struct RedisStore {
     changes: broadcast::Sender<Change>,
     heard: watch::Receiver<bool>,
     lane_expires_ms: AtomicU64,
+    /// Where this process has trimmed logs.
+    trimmed: Mutex<HashMap<LaneId, OutputMsn>>,
     /// Dropped with the store: the thread ends then.
     _open: oneshot::Sender<()>,
 }
@@ -86,8 +89,15 @@ impl RedisStore {
         };
         let (open, closed) = oneshot::channel();
         work(link.clone(), following, closed)?;
-        let store =
-            Self { link, keys, changes, heard, lane_expires_ms: AtomicU64::new(0), _open: open };
+        let store = Self {
+            link,
+            keys,
+            changes,
+            heard,
+            lane_expires_ms: AtomicU64::new(0),
+            trimmed: Mutex::default(),
+            _open: open,
+        };
         store.keep_lanes_for(settings.lane_expires);
         Ok(store)
     }

@@ -1,6 +1,6 @@
 //! What all proxies know beside lanes: secrets, highest target durations, who is drained, records.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use redis::Pipeline;
@@ -14,6 +14,9 @@ use crate::store::StoreError;
 /// A highest target duration is forgotten so long after the last lane of its stream was opened: that bounds
 /// how many there are.
 const TARGET_EXPIRES: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What one proxy keeps for itself goes so long after it kept something last: proxies come and go.
+const OWNED_EXPIRES: Duration = Duration::from_secs(90 * 24 * 3600);
 
 impl RedisStore {
     pub(super) async fn first_secret(
@@ -63,7 +66,7 @@ impl RedisStore {
 
     pub(super) async fn kept_records(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let mut asked = redis::cmd("HGETALL");
-        asked.arg(self.keys.kept());
+        asked.arg(self.keys.kept(owner(prefix)));
         let all: HashMap<String, String> =
             self.link.ask(NO_MORE, async |mut c| asked.query_async(&mut c).await).await?;
         let named = all.into_iter().filter(|(name, _)| name.starts_with(prefix));
@@ -80,12 +83,23 @@ impl RedisStore {
         let mut asked = Pipeline::new();
         asked.atomic();
         for (name, record) in records {
+            let key = self.keys.kept(owner(name));
             match record {
-                Some(record) => asked.cmd("HSET").arg(self.keys.kept()).arg(name).arg(record),
-                None => asked.cmd("HDEL").arg(self.keys.kept()).arg(name),
+                Some(record) => asked.cmd("HSET").arg(key).arg(name).arg(record),
+                None => asked.cmd("HDEL").arg(key).arg(name),
             }
             .ignore();
         }
+        let owners: BTreeSet<&str> = records.iter().filter_map(|(name, _)| owner(name)).collect();
+        for of in owners {
+            let key = self.keys.kept(Some(of));
+            asked.cmd("PEXPIRE").arg(key).arg(millis(OWNED_EXPIRES)).ignore();
+        }
         self.link.ask(NO_MORE, async |mut c| asked.exec_async(&mut c).await).await
     }
+}
+
+/// Whose record it is, of what its name begins with: `of/OWNER/`. None: everybody's.
+fn owner(name: &str) -> Option<&str> {
+    Some(name.strip_prefix("of/")?.split_once('/')?.0)
 }

@@ -1,6 +1,7 @@
 //! Players as viewers have them, each measuring two things: whether it failed for good, and for
 //! how long its playback stood still when it should have run.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::process::wait_until;
@@ -11,6 +12,9 @@ pub mod mpv;
 pub mod shown;
 pub mod timeline;
 
+use browser::Browser;
+use gstreamer::GStreamer;
+use mpv::Mpv;
 pub use timeline::Timeline;
 
 /// What a viewer asks of a player that plays.
@@ -51,6 +55,28 @@ pub trait Player {
     fn errors(&self) -> Vec<String> {
         self.timeline().fatal()
     }
+}
+
+/// Gives each of `who` its URL, and calls `seated` when it was told to begin. The browser ends what plays in
+/// it when it is dropped.
+pub fn seat(
+    who: &[(&str, String)],
+    folder: &Path,
+    seated: &dyn Fn(&str),
+) -> (Option<Browser>, Vec<Box<dyn Player>>) {
+    let browser = who.iter().any(|(name, _)| Browser::plays(name)).then(|| Browser::start(folder));
+    let mut players: Vec<Box<dyn Player>> = Vec::new();
+    for (name, url) in who {
+        let mut player: Box<dyn Player> = match *name {
+            "mpv" => Box::new(Mpv::new(folder)),
+            "gstreamer" => Box::new(GStreamer::new(folder)),
+            other => browser.as_ref().unwrap().player(other),
+        };
+        player.start(url);
+        seated(name);
+        players.push(player);
+    }
+    (browser, players)
 }
 
 /// The five players.

@@ -55,7 +55,8 @@ fn an_edge_joins_and_one_leaves_while_players_play() {
     let proxy = Proxy::shaped(
         stage.folder(),
         &Shape {
-            name: "proxy",
+            name: "proxy".to_owned(),
+            store: None,
             zone: "az1".to_owned(),
             top: String::new(),
             // Else each of the two carries a lane.

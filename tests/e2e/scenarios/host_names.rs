@@ -101,7 +101,8 @@ fn proxy(stage: &Stage, name: &'static str, zone: u8, port: u16) -> Proxy {
         let _ = writeln!(pool, "      127.0.0.{zone}: \"{zone}\"");
     }
     let _ = writeln!(pool, "    url_base: \"http://127.0.0.{{zone}}:{port}\"");
-    let shape = Shape { name, zone: zone.to_string(), top: KEY.to_owned(), pool, packagers };
+    let (name, zone, top) = (name.to_owned(), zone.to_string(), KEY.to_owned());
+    let shape = Shape { name, store: None, zone, top, pool, packagers };
     Proxy::shaped(stage.folder(), &shape)
 }
 

@@ -134,7 +134,13 @@ impl Across {
     }
 
     /// A viewer saw this at a proxy for the first time.
-    pub fn shows(&mut self, now: u64, (proxy, lane, rendition): &Place, item: &Item, truth: &Truth) {
+    pub fn shows(
+        &mut self,
+        now: u64,
+        (proxy, lane, rendition): &Place,
+        item: &Item,
+        truth: &Truth,
+    ) {
         let key = (lane.clone(), rendition.clone(), item.msn);
         if self.shown.get(&key).is_some_and(|by| by.contains_key(proxy)) {
             return;
@@ -198,7 +204,14 @@ impl Net {
             self.sim.note(&format!("store: {lane} {msn} by p{proxy}, of {lists:?}"));
             let hashes = step.held().map(|h| h.hash).collect();
             let msn = step.msn.0;
-            across.copies.push(Copy { at: now, proxy, lane: lane.clone(), msn, hashes, judged: false });
+            across.copies.push(Copy {
+                at: now,
+                proxy,
+                lane: lane.clone(),
+                msn,
+                hashes,
+                judged: false,
+            });
             if step.splice.is_none() {
                 continue;
             }
@@ -331,9 +344,8 @@ impl Net {
         let others = self.nodes.iter().enumerate().filter(|(p, _)| *p != proxy);
         let others: Vec<_> = others.filter_map(|(_, n)| n.running()).collect();
         let newest = across.copies.iter();
-        let held = |c: &Copy| {
-            others.iter().any(|r| c.hashes.iter().all(|hash| r.segments.has(*hash)))
-        };
+        let held =
+            |c: &Copy| others.iter().any(|r| c.hashes.iter().all(|hash| r.segments.has(*hash)));
         newest.filter(|c| c.proxy == proxy).all(held)
     }
 }

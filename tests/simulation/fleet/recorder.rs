@@ -40,7 +40,9 @@ impl Observer for Recorder {
         let (from, to, msn) = (&splice.from, &step.packager, step.msn);
         let (reason, method) = (splice.reason.as_str(), splice.method.as_str());
         let gap = splice.gap_ms;
-        self.note(&format!("{lane} SPLICE {from} -> {to} at {msn}: {reason}, {gap} ms by {method}"));
+        self.note(&format!(
+            "{lane} SPLICE {from} -> {to} at {msn}: {reason}, {gap} ms by {method}"
+        ));
     }
     fn lane_opened(&self, lane: &LaneId, stream: &StreamKey) {
         self.note(&format!("{lane} of {} opened", stream.path));

@@ -152,7 +152,9 @@ impl Stage<'_> {
             Fault::StartProxy(proxy, empty) => self.start(*proxy, *empty),
             Fault::PartProxy(proxy) => drop(net.parted.lock().insert(*proxy)),
             Fault::JoinProxies(proxy) => drop(net.parted.lock().remove(proxy)),
-            Fault::CutPackagers(proxy, of, refuses) => net.cut_off(*proxy, &ids(of), Some(*refuses)),
+            Fault::CutPackagers(proxy, of, refuses) => {
+                net.cut_off(*proxy, &ids(of), Some(*refuses))
+            }
             Fault::JoinPackagers(proxy, of) => net.cut_off(*proxy, &ids(of), None),
             Fault::KillBoth(proxy, p) => self.waiting.push((*proxy, *p)),
             _ => {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use segue::model::names::{LaneId, OutputMsn, PoolName, RenditionId, StreamKey};
-use segue::stream::{Lane, Named, Refusal};
+use segue::stream::{Lane, Named, Refusal, Whereabouts};
 use tokio::time::{sleep, timeout};
 
 use super::net::{Net, Running};
@@ -131,7 +131,11 @@ impl Viewer {
                         return;
                     }
                     let target = Duration::from_secs(list.target.max(1));
-                    if last == std::mem::replace(&mut memory.edge, last) { target / 2 } else { target }
+                    if last == std::mem::replace(&mut memory.edge, last) {
+                        target / 2
+                    } else {
+                        target
+                    }
                 }
                 Some(Err(refusal)) => {
                     memory.refused += 1;
@@ -232,7 +236,10 @@ impl Viewer {
                 return None;
             }
             let Some(bytes) = bytes else {
-                self.broken(&format!("5: {} of {} is listed by p{proxy} and cannot be had", item.uri, seat.0));
+                self.broken(&format!(
+                    "5: {} of {} is listed by p{proxy} and cannot be had",
+                    item.uri, seat.0
+                ));
                 return None;
             };
             match self.net.sim.content.lock().received(&seat, item, &bytes) {
@@ -257,7 +264,7 @@ impl Viewer {
         let msn = OutputMsn(item.msn);
         let short = item.uri.split(['-', '.']).nth(1)?;
         let mut named = lane.segment(rendition, msn, short);
-        if named.is_err() && lane.is_next(rendition, msn) {
+        if named.is_err() && lane.lies(rendition, msn) == Whereabouts::Next {
             running.streams.newer(&self.stream, &lane.header().lane).await;
             named = lane.segment(rendition, msn, short);
         }
@@ -297,7 +304,10 @@ impl Viewer {
             self.note(&format!("{} of {id} cannot be had at p{proxy}", item.uri));
             self.net.across.lock().counts.edges += 1;
             if self.net.good_for(proxy, FOUND) {
-                self.broken(&format!("5: {} of {id} is listed elsewhere, p{proxy} has it not", item.uri));
+                self.broken(&format!(
+                    "5: {} of {id} is listed elsewhere, p{proxy} has it not",
+                    item.uri
+                ));
             }
         }
     }

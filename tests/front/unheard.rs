@@ -1,0 +1,87 @@
+//! What another proxy announced and this one has not heard of: held, then 503, and never 404.
+
+use std::sync::atomic::Ordering;
+
+use segue::front::Settings;
+
+use crate::client::{Client, get, wait_for};
+use crate::stand::{FIRST, STREAM, Serving, pattern, token};
+
+const LENGTHS: [usize; 3] = [1000, 1001, 1002];
+
+#[test]
+fn what_follows_is_held_until_it_is_heard_of() {
+    let serving = Serving::start(Settings::default(), &LENGTHS);
+    for (what, path) in [
+        ("a segment", serving.lanes.segment_path(&token(), 2)),
+        ("an init segment", init_path(&serving)),
+    ] {
+        serving.lanes.hide(1, 3);
+        let answer = get(serving.address, &path, "");
+        assert_eq!((answer.status, answer.body), (200, pattern(1002).to_vec()), "{what}");
+        assert_eq!(serving.lanes.newer_calls.load(Ordering::SeqCst), 3, "{what}");
+    }
+}
+
+/// Half a target duration of 8 s is 4 s.
+#[test]
+fn after_half_a_target_duration_it_is_503() {
+    let serving = Serving::start(Settings::default(), &LENGTHS);
+    serving.lanes.hide(1, usize::MAX);
+    let began = std::time::Instant::now();
+    let answer = get(serving.address, &serving.lanes.segment_path(&token(), 2), "");
+    assert!(began.elapsed().as_millis() >= 4000, "{:?}", began.elapsed());
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.text(), "not announced here\n");
+}
+
+#[test]
+fn only_what_has_left_is_404() {
+    let serving = Serving::start(Settings::default(), &LENGTHS);
+    let token = token();
+    let of = |msn: u64, hash: &str| format!("/live/cam/playlist~{token}/v0/{msn}-{hash}.ts");
+    for (what, path, status, asked) in [
+        ("left", of(FIRST - 1, "0011aabb"), 404, 0),
+        ("a gap", of(FIRST + 1, "00000000"), 404, 0),
+        ("another segment under the number", of(FIRST + 1, "0011aabb"), 503, 1),
+        ("far ahead, as of a lane opened anew", of(FIRST + 1_000_000, "0011aabb"), 503, 1),
+    ] {
+        serving.lanes.hide(0, usize::MAX);
+        let answer = get(serving.address, &path, "");
+        assert_eq!(answer.status, status, "{what}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
+        assert_eq!(serving.lanes.newer_calls.load(Ordering::SeqCst), asked, "{what}: not held");
+    }
+}
+
+/// Names that nobody announced do not take what newcomers need.
+#[test]
+fn of_those_that_wait_half_at_the_most_wait_for_a_name() {
+    let settings = Settings { waiting_max: 4, ..Settings::default() };
+    let serving = Serving::start(settings, &LENGTHS);
+    serving.lanes.hide(1, usize::MAX);
+    let path = serving.lanes.segment_path(&token(), 2);
+    let mut held: Vec<Client> = (0..2).map(|_| Client::connect(serving.address)).collect();
+    for client in &mut held {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+    }
+    let looks = || serving.lanes.newer_calls.load(Ordering::SeqCst);
+    wait_for("two that wait", || serving.stages.in_flight() == 2 && looks() > 2);
+    assert_eq!(get(serving.address, &path, "").status, 503);
+    // Had it been held the two would be over by now.
+    wait_for("the two alone", || serving.stages.in_flight() == 2);
+    assert_eq!(get(serving.address, STREAM, "").status, 200, "newcomers are let in");
+    serving.lanes.hide(0, usize::MAX);
+    for client in &mut held {
+        assert_eq!(client.answer(false).status, 200);
+    }
+}
+
+fn init_path(serving: &Serving) -> String {
+    let segment = serving.lanes.segment_path(&token(), 2);
+    let (folder, name) = segment.rsplit_once('/').unwrap();
+    let short = name.split(['-', '.']).nth(1).unwrap();
+    format!("{folder}/init-{short}.mp4")
+}
