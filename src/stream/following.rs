@@ -15,8 +15,8 @@ use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// What viewers want is told to the other proxies this often at the least.
 const TELL_WANTED: Duration = Duration::from_secs(10);
-/// And at most so often when another proxy tells something.
-const ASK_WANTED: Duration = Duration::from_secs(1);
+/// And at most so often when another proxy tells something: what is told sooner is asked for then.
+const ASK_WANTED: Duration = Duration::from_millis(200);
 
 /// What a loaded lane lacks is waited for no longer: viewers wait for their first list.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -237,6 +237,10 @@ impl Worker {
         let told = now.since(lane.told_at);
         let new = wanted.iter().zip(&lane.told).any(|(wanted, told)| *wanted && !told);
         if told < every && !(new && told >= LOOK_AGAIN) {
+            if every == ASK_WANTED {
+                // Not forgotten: it is due a moment later.
+                lane.told_at = lane.told_at.min(now.plus(ASK_WANTED).minus(TELL_WANTED));
+            }
             return;
         }
         lane.told_at = now;

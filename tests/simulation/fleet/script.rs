@@ -127,7 +127,8 @@ fn fault(rng: &mut StdRng, script: &mut Script, at: u64) -> u64 {
         8 => (Fault::CrashProxy(proxy), Fault::StartProxy(proxy, false), long, 0),
         9 | 10 => {
             let lasts = rng.random_range(1_000..8_000);
-            (Fault::FreezeProxy(proxy), Fault::ThawProxy(proxy), lasts, 0)
+            // What it alone carried may have to leave afterwards.
+            (Fault::FreezeProxy(proxy), Fault::ThawProxy(proxy), lasts, 1)
         }
         11 => (Fault::CutStore(proxy), Fault::JoinStore(proxy), long, 0),
         12 => (Fault::StoreAway, Fault::StoreBack, long, 0),

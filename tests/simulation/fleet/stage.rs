@@ -308,7 +308,8 @@ fn frugal(net: &Net, script: &Script) {
         *zones.entry((net.nodes[(life % 10) as usize].zone, path)).or_default() += times;
     }
     let (times, different) = (zones.values().sum::<usize>(), zones.len());
-    if script.one_per_zone && times * 10 > different * 12 {
+    let most = if script.one_per_zone { 12 } else { 11 * script.zones.len() };
+    if times * 10 > different * most {
         net.broken(&format!("{different} segments were asked for {times} times by their zones"));
     }
 }
