@@ -113,6 +113,8 @@ pub struct Worker {
     pub(super) asked_at: UnixMs,
     /// A store that failed is left alone until then.
     pub(super) store_retry_at: UnixMs,
+    /// The store did not say what others append; until then it is not relied on.
+    pub(super) deaf_until: UnixMs,
     pub(super) rng: StdRng,
 }
 
@@ -129,6 +131,7 @@ impl Worker {
             settings: deps.pool_settings(&key.pool),
             asked_at: deps.clock.now(),
             store_retry_at: UnixMs(0),
+            deaf_until: UnixMs(0),
             key,
             deps,
             slot,

@@ -123,8 +123,9 @@ fn fault(rng: &mut StdRng, script: &mut Script, at: u64) -> u64 {
             (Fault::Packager(F::Playlists(p, broken)), Fault::Packager(right), long, 1)
         }
         _ if script.zones.len() == 1 => return 0,
-        7 => (Fault::CrashProxy(proxy), Fault::StartProxy(proxy, true), long, 0),
-        8 => (Fault::CrashProxy(proxy), Fault::StartProxy(proxy, false), long, 0),
+        // What it alone carried may have to leave afterwards.
+        7 => (Fault::CrashProxy(proxy), Fault::StartProxy(proxy, true), long, 1),
+        8 => (Fault::CrashProxy(proxy), Fault::StartProxy(proxy, false), long, 1),
         9 | 10 => {
             let lasts = rng.random_range(1_000..8_000);
             // What it alone carried may have to leave afterwards.
