@@ -64,6 +64,12 @@ pub fn keys(config: &Config, own: &OwnKeys) -> FleetKeys {
     }
 }
 
+/// The other proxies, if questions to them are signed with a key that follows the token keys.
+pub fn with_derived_key(config: &Config, peers: Option<&Arc<Peers>>) -> Option<Arc<Peers>> {
+    let own = config.fleet.as_ref().is_some_and(|fleet| fleet.key.is_some());
+    peers.filter(|_| !own).cloned()
+}
+
 /// The fleet as streams see it.
 pub fn seen(peers: Option<&Arc<Peers>>) -> Arc<dyn Fleet> {
     match peers {

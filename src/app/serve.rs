@@ -148,8 +148,7 @@ fn assemble(
     let of = (metrics.clone(), Room::of(&config));
     let told = (clock, others.own_id());
     let viewing = Arc::new(Viewing::new(live, front.clone(), audience, store.clone(), of, told));
-    let derived = config.fleet.as_ref().is_some_and(|fleet| fleet.key.is_none());
-    let fleet = peers.clone().filter(|_| derived);
+    let fleet = fleet::with_derived_key(&config, peers.as_ref());
     let key_keeper = KeyKeeper { own: own_keys.clone(), front: front.clone(), fleet };
     let lane_expires_s = Arc::new(AtomicU64::new(parts::lane_expires_s(&config)));
     let chores = Chores {

@@ -42,6 +42,8 @@ const PIECE_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Bytes of such a piece.
 const PIECE: usize = 256 << 10;
+/// A longer question is none: that for a lane is the longest.
+const TARGET_BYTES_MAX: usize = 16 << 10;
 /// A log is here within this time, or is not carried.
 const LOG_WITHIN: Duration = Duration::from_secs(2);
 
@@ -102,7 +104,9 @@ enum Asked {
 
 impl Asked {
     fn read(target: &str) -> Self {
-        let Some(what) = target.strip_prefix(PREFIX) else { return Self::Unknown("no") };
+        let short = Some(target).filter(|target| target.len() <= TARGET_BYTES_MAX);
+        let what = short.and_then(|target| target.strip_prefix(PREFIX));
+        let Some(what) = what else { return Self::Unknown("no") };
         let (what, query) = what.split_once('?').unwrap_or((what, ""));
         match what.split_once('/').unwrap_or((what, "")) {
             ("hello", "") if query.is_empty() => Self::Hello,

@@ -177,10 +177,10 @@ impl LaneStore for MemoryStore {
             new |= before.is_none_or(|before| before < since);
         }
         let wanted = log.wanted.iter().filter(|(_, at)| **at >= since).map(|(r, _)| *r).collect();
-        let tail = log.steps.back().map(|s| s.msn);
         drop(state);
         if new {
-            self.tell(lane, tail);
+            // Whoever has its tail has to look all the same.
+            self.tell(lane, None);
         }
         Ok(wanted)
     }

@@ -42,24 +42,41 @@ impl Worker {
         let mut wanted = Vec::new();
         for (msn, coming) in lane.coming.iter().rev() {
             let Some(step) = lane.log.get(*msn) else { continue };
-            let patient = now.since(coming.heard) < soon && self.fetches_of(step);
+            let fetches = self.fetches_of(step);
+            let patient = fetches && now.since(coming.heard) < soon;
             let pieces = coming.missing.iter().filter(|held| !self.bringing.contains(&held.hash));
-            wanted.extend(pieces.filter(|_| !patient).map(|held| (*msn, *held)));
+            wanted.extend(pieces.filter(|_| !patient).map(|held| (*msn, *held, fetches)));
         }
         let room = AT_ONCE.saturating_sub(self.bringing.len());
-        for (msn, held) in wanted.into_iter().take(room) {
-            let Some(bring) = self.piece(id, msn, held) else { continue };
+        for (msn, held, fetches) in wanted.into_iter().take(room) {
+            let Some(mut bring) = self.piece(id, msn, held) else { continue };
+            // One request per segment reaches a packager.
+            bring.recall = bring.recall.filter(|_| !fetches);
             self.bringing.insert(held.hash);
-            let (deps, out) = (self.deps.clone(), self.outbox.clone());
+            let (deps, out, lane) = (self.deps.clone(), self.outbox.clone(), id.clone());
             tokio::spawn(async move {
-                deps.bring(bring).await;
-                let _ = out.send(Event::Brought(held.hash)).await;
+                let from = deps.bring(bring).await;
+                let given = from == Some(CopiedFrom::Packager);
+                let _ = out.send(Event::Brought(held, given.then_some((lane, msn)))).await;
             });
         }
     }
 
-    pub(super) fn take_brought(&mut self, hash: ContentHash) {
-        self.bringing.remove(&hash);
+    /// `given`: by its packager, as a piece of this step. Then its list needs no other proof, and the same is not
+    /// fetched again for one.
+    pub(super) fn take_brought(&mut self, held: Held, given: Option<(LaneId, OutputMsn)>) {
+        self.bringing.remove(&held.hash);
+        let Some((id, msn)) = given else { return };
+        let Some(step) = self.lanes.get(&id).and_then(|lane| lane.log.get(msn)) else { return };
+        let mut entries = step.shares.iter().flat_map(|share| &share.entries);
+        let Some(entry) = entries.find(|entry| entry.whole() == Some(held)) else { return };
+        let Some(source) = self.sources.get_mut(&step.packager) else { return };
+        for shown in source.shown.values_mut() {
+            let track = &mut shown.track;
+            if track.find(&entry.source).is_some() {
+                track.fetched(track.run(), entry.source.msn, Some(held));
+            }
+        }
     }
 
     /// A segment of this step is being fetched from its packager already.
@@ -109,28 +126,28 @@ impl Worker {
 }
 
 impl Deps {
-    /// Tries until it is held, for three target durations at the most.
-    async fn bring(&self, bring: Bring) {
+    /// Tries until it is held, for three target durations at the most. Where it came from; none if it did not.
+    async fn bring(&self, bring: Bring) -> Option<CopiedFrom> {
         let until = self.clock.now().plus(bring.target * 3);
         let mut wait = AGAIN;
         tokio::time::sleep(bring.after).await;
         loop {
             if self.segments.has(bring.held.hash) {
                 self.observer.copied_from(CopiedFrom::Held, 0);
-                return;
+                return Some(CopiedFrom::Held);
             }
             if let Some((bytes, from)) = self.piece(&bring).await {
                 let length = bytes.len();
                 match self.segments.put(bytes, bring.keep).await {
                     Ok(_) => {
                         self.observer.copied_from(from, length);
-                        return;
+                        return Some(from);
                     }
                     Err(error) => tracing::warn!(%error, "another proxy's step cannot be held now"),
                 }
             }
             if self.clock.now() >= until {
-                return;
+                return None;
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(bring.target / 2);

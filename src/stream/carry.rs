@@ -97,7 +97,10 @@ impl Carried {
         // A lane that was carried before is late already: three quarters of a target duration are left for its
         // packager to be seen before a sibling is tried.
         let before = if log.tail().is_some() { log.header().target() / 2 } else { Duration::ZERO };
-        let held = |r: usize| log.tail().is_some_and(|t| t.carries(r));
+        // What another process has just opened has nothing yet, and its viewers are given all that is played.
+        let played =
+            |r: usize| log.header().renditions.get(r).is_some_and(|r| r.traits.kind.is_played());
+        let held = |r: usize| log.tail().map_or_else(|| played(r), |t| t.carries(r));
         let wanted_elsewhere = (0..n).map(|r| if held(r) { now } else { UnixMs(0) }).collect();
         let from = log.first().unwrap_or(log.header().first_msn);
         Self {

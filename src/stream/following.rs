@@ -13,10 +13,12 @@ use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 
 /// Other processes' steps are looked for this often at the most when viewers ask for what is not known.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Others' steps are not relied on for so long after the store did not give any.
+const DEAF: Duration = Duration::from_secs(2);
 /// What viewers want is told to the other proxies this often at the least.
 const TELL_WANTED: Duration = Duration::from_secs(10);
-/// And at most so often when another proxy tells something.
-const ASK_WANTED: Duration = Duration::from_secs(1);
+/// And at most so often when another proxy tells something: what is told sooner is asked for then.
+const ASK_WANTED: Duration = Duration::from_millis(200);
 
 /// What a loaded lane lacks is waited for no longer: viewers wait for their first list.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -162,7 +164,10 @@ impl Worker {
         let Some(lane) = self.lanes.get_mut(id).filter(|l| l.unsaved == 0) else { return };
         lane.looked_at = now;
         let tail = lane.log.tail().map(|t| t.msn);
-        let Ok(newer) = self.deps.store.newer(id, tail).await else { return };
+        let Ok(newer) = self.deps.store.newer(id, tail).await else {
+            self.deaf_until = now.plus(DEAF);
+            return;
+        };
         if newer.first().is_some_and(|first| lane.apart.strays(&lane.log, first)) {
             self.read_again(id).await;
         } else if !newer.is_empty() {
@@ -237,6 +242,10 @@ impl Worker {
         let told = now.since(lane.told_at);
         let new = wanted.iter().zip(&lane.told).any(|(wanted, told)| *wanted && !told);
         if told < every && !(new && told >= LOOK_AGAIN) {
+            if every == ASK_WANTED {
+                // Not forgotten: it is due a moment later.
+                lane.told_at = lane.told_at.min(now.plus(ASK_WANTED).minus(TELL_WANTED));
+            }
             return;
         }
         lane.told_at = now;
@@ -266,6 +275,10 @@ impl Worker {
         let now = self.deps.clock.now();
         let lane = self.lanes.get(id)?;
         let tail = lane.log.tail()?;
+        // What the fetcher appends is not heard of while the store is away.
+        if now < self.deaf_until || self.is_alone(id) {
+            return None;
+        }
         self.deps.fleet.fetcher(&self.key)?;
         let heard = lane.elsewhere.filter(|heard| now.since(*heard) < lane.target() * 2)?;
         let late = tail.listed_at.max(heard).plus(lane.target() * 23 / 20);

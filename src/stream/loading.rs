@@ -45,6 +45,12 @@ impl Worker {
         let shared = Arc::new(Lane::new(header, self.deps.clock));
         let mut lane = Carried::new(shared.clone(), log, opened_on(id), self.deps.clock.now());
         lane.unsaved = unsaved;
+        // Its tail was listed by another proxy's clock, of which nothing is known yet; whoever carries it leaves in
+        // time where it has to.
+        let writer = lane.log.tail().and_then(|t| t.holders.first());
+        if self.deps.fleet.others() > 0 && writer.is_some() && writer != self.deps.fleet.own_id() {
+            lane.since = self.deps.clock.now();
+        }
         self.find_assets(&lane.log).await;
         for r in 0..lane.held_from.len() {
             let from = self.held_from(&lane.log, r).await;

@@ -60,6 +60,8 @@ impl Pace {
         // The last that is allowed before a lane would leave is not spent a moment too early.
         let after_due = match self.since {
             ..LAST => AFTER_DUE,
+            // Where it was asked for in time, and in vain, it is late.
+            _ if self.asked_since(track) => Duration::ZERO,
             _ => AFTER_DUE + duration / 12,
         };
         let soon = match track.next_due() {
@@ -75,6 +77,12 @@ impl Pace {
             _ => now.plus(third + jitter(third / 10, rng)),
         };
         self.due = soon.max(self.allowed(duration));
+    }
+
+    /// The last refresh began when the next segment was due.
+    fn asked_since(&self, track: &Track) -> bool {
+        let due = track.next_due().map(|(_, by)| by);
+        due.zip(self.started.back()).is_some_and(|(due, started)| *started >= due)
     }
 
     /// A refresh failed, the `count`-th in a row: again at once the first time, then with back-off and

@@ -19,7 +19,7 @@ use super::recall::{Learnt, Recalled, Spot};
 use super::source::{Session, Source};
 use super::usage::Counted;
 use super::{Deps, Lane, PoolSettings, Refusal, Slot};
-use crate::model::lane::{Observed, SessionResource, Skew};
+use crate::model::lane::{Held, Observed, SessionResource, Skew};
 use crate::model::media::Keyframe;
 use crate::model::names::{ContentHash, LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
 use crate::origin::{OriginError, PlaylistAnswer};
@@ -73,7 +73,7 @@ pub enum Event {
     /// Another process changed this lane, and its tail is this now, where that was told.
     Changed(LaneId, Option<OutputMsn>),
     /// The bytes of another proxy's step are held, or nobody gave them.
-    Brought(ContentHash),
+    Brought(Held, Option<(LaneId, OutputMsn)>),
     /// Another proxy asks for a lane's log.
     Log(LaneId, oneshot::Sender<Option<StoredLane>>),
     /// Somebody asked for something: look again.
@@ -113,6 +113,8 @@ pub struct Worker {
     pub(super) asked_at: UnixMs,
     /// A store that failed is left alone until then.
     pub(super) store_retry_at: UnixMs,
+    /// The store did not say what others append; until then it is not relied on.
+    pub(super) deaf_until: UnixMs,
     pub(super) rng: StdRng,
 }
 
@@ -129,6 +131,7 @@ impl Worker {
             settings: deps.pool_settings(&key.pool),
             asked_at: deps.clock.now(),
             store_retry_at: UnixMs(0),
+            deaf_until: UnixMs(0),
             key,
             deps,
             slot,
@@ -244,7 +247,7 @@ impl Worker {
             }
             Event::Newer(id, asked, answer) => self.take_newer(id, asked, answer).await,
             Event::Changed(id, tail) => self.take_change(&id, tail).await,
-            Event::Brought(hash) => self.take_brought(hash),
+            Event::Brought(held, given) => self.take_brought(held, given),
             Event::Log(id, answer) => {
                 let _ = answer.send(self.lanes.get(&id).map(Carried::stored));
             }

@@ -197,3 +197,25 @@ async fn a_fleet_whose_store_is_emptied_is_one_behind_varnish() {
     join_all(viewers.iter_mut().map(Viewer::check_all_listed)).await;
     no_foreign_byte(&viewers);
 }
+
+#[tokio::test]
+async fn neither_keeps_a_key() {
+    let a = packager("a").another_key_every(2).live();
+    let proxy = Proxy::over(&[&a]).start().await;
+    for program in [Program::Nginx, Program::Varnish] {
+        let cdn = Cdn::before(program, [proxy.port(); 2]).await;
+        let mut viewer = Viewer::join(cdn.port, "cam").await.unwrap();
+        viewer.more(1).await;
+        let (_, line) = viewer.text().split_once("#EXT-X-KEY:").unwrap();
+        let (_, uri) = line.split_once("URI=\"").unwrap();
+        let path = viewer.path_of(uri.split('"').next().unwrap());
+        let asking = (0..30).map(|_| crate::http::get(cdn.port, &path));
+        for key in join_all(asking).await {
+            let key = key.unwrap();
+            assert_eq!((key.status, key.body.len()), (200, 16), "{program:?}");
+        }
+        let told = cdn.told();
+        let of_key: Vec<_> = told.iter().filter(|told| told.path == path).collect();
+        assert!(of_key.len() >= 30 && of_key.iter().all(|told| !told.hit), "{program:?}: {told:?}");
+    }
+}

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use segue::model::lane::{
-    Apart, Container, Entry, FORMAT, Header, Held, Log, Merged, Share, Source, Step, Then, There,
-    print,
+    Apart, Container, Entry, FORMAT, Header, Held, Key, KeyUri, Log, Merged, Share, Source, Step,
+    Then, There, print,
 };
 use segue::model::names::{ContentHash, OutputMsn, PackagerId, PackagerMsn, RenditionId, UnixMs};
 use segue::model::rendition::{Kind, Rendition, Traits};
@@ -418,4 +418,41 @@ fn a_split_is_told_once() {
     let sent = apart.outward(here.tail(), std::slice::from_ref(&next)).into_owned();
     assert_eq!(sent[0].discontinuity_number, there.discontinuity_number());
     assert_eq!(sent[0].shares[1].msn, there.tail().unwrap().shares[1].next_msn());
+}
+
+/// Each called its new key by the number of the step that it came with.
+#[test]
+fn two_keys_of_one_name_get_two() {
+    let with_key = |log: &Log, bytes: &str, name: &str| {
+        let key = Key {
+            format: "identity".into(),
+            before: "METHOD=AES-128,URI=\"".into(),
+            uri: KeyUri::Held { name: name.into(), held: held(bytes) },
+            after: "\"".into(),
+        };
+        let mut out = Log::new(log.header().clone());
+        for mut step in steps(log) {
+            if step.msn.0 > FIRST {
+                step.shares[0].entries[0].keys = vec![key.clone()];
+            }
+            out.push(step).unwrap();
+        }
+        out
+    };
+    let (mut here, mut apart) = (with_key(&log("a1 a2 a3"), "one", "101-0"), Apart::default());
+    let there = with_key(&log("a1 | b2 b3 b4"), "two", "101-0");
+    let Then::Take(foreign) = merge(&mut apart, &here, &there, None).then else { panic!() };
+    for step in foreign {
+        let step = apart.inward(&here, step);
+        here.push(step).unwrap();
+    }
+    let text = print(&here, 0, OutputMsn(FIRST)).unwrap();
+    let named: Vec<&str> = text.lines().filter(|l| l.starts_with("#EXT-X-KEY")).collect();
+    assert!(named.len() == 2 && named[0].contains("key-101-0\""), "{named:?}");
+    assert!(named[1].contains("key-101-0s\""), "{named:?}");
+    // The next is decided here, by the names here, and stands there by those there.
+    let mut next = made(&here, "b", 1, 5, false);
+    next.shares[0].entries[0].keys = here.tail().unwrap().shares[0].entries[0].keys.clone();
+    let sent = apart.outward(here.tail(), std::slice::from_ref(&next)).into_owned();
+    assert_eq!(sent[0].shares[0].entries[0].keys, there.tail().unwrap().shares[0].entries[0].keys);
 }

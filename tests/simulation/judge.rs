@@ -191,10 +191,12 @@ impl Judge {
 
     /// Without faults a segment is asked for once, and a playlist three times per segment.
     pub fn frugal(&self, shortest: u64) -> Result<(), String> {
+        // Whether a run goes on may have to be proven where another proxy's lane is taken over.
+        let most = if self.fleet { 2 } else { 1 };
         for ((life, packager, path), times) in &self.asked {
             let what = format!("life {life} asked {packager} for {path}");
             // Streams that nobody watches for long are begun again.
-            if path.ends_with(".ts") && path.starts_with("/live/") && times.len() > 1 {
+            if path.ends_with(".ts") && path.starts_with("/live/") && times.len() > most {
                 return Err(format!("{what} {} times", times.len()));
             }
             let apart = times.iter().zip(times.iter().skip(3)).map(|(a, b)| b - a).min();

@@ -72,7 +72,7 @@ mod tests {
         let written =
             [record("old", 400), record("new", 1), record("late", 500), record("ancient", 3601)];
         let mut texts: Vec<String> = written.iter().map(Record::text).collect();
-        texts.extend(["".to_owned(), "{}".to_owned(), "x".repeat(5000)]);
+        texts.extend([String::new(), "{}".to_owned(), "x".repeat(5000)]);
         // One whose clock is ahead.
         let ahead = Record { written: now.plus(Duration::from_secs(60)), ..record("ahead", 0) };
         texts.push(ahead.text());

@@ -230,7 +230,7 @@ mod tests {
             keys.sign(key, &ask(target, &by, at)).unwrap().0
         };
         let right = signed(&own, 0, PATH, NOW);
-        let cases: [(&str, String, &str, &str, Result<(), SignatureError>); 14] = [
+        let cases = [
             ("as it is", right.clone(), "GET", PATH, Ok(())),
             ("with the second key", signed(&own, 1, PATH, NOW), "GET", PATH, Ok(())),
             ("keys are counted round", signed(&own, 2, PATH, NOW), "GET", PATH, Ok(())),

@@ -77,8 +77,8 @@ pub(super) fn follows(before: &Step, onto: &Step, next: &Step) -> bool {
     let one_run = before.packager == onto.packager
         && onto.packager == next.packager
         && before.shares.iter().zip(&onto.shares).any(ends_alike);
-    let all = onto.shares.iter().zip(&next.shares).filter_map(|(a, b)| counts_on(a, b));
-    one_run && succeeds(onto, next) == Some(true) && all.fold(true, |all, on| all && on)
+    let mut all = onto.shares.iter().zip(&next.shares).filter_map(|(a, b)| counts_on(a, b));
+    one_run && succeeds(onto, next) == Some(true) && all.all(|on| on)
 }
 
 /// The packager's numbers go on in a rendition. None: no rendition tells.

@@ -8,7 +8,10 @@ use super::Step;
 use crate::model::names::{ProxyId, UnixMs};
 
 /// So many of the last steps of each proxy tell how far its clock is off.
-const HEARD: usize = 32;
+const HEARD: usize = 8;
+/// A message that seems to have taken longer has not: the clock of a process that was started again is another
+/// one. And where it has, it does no harm to take the step for younger than it is.
+const TOOK_MS: i64 = 500;
 /// Proxies that are remembered.
 const PROXIES: usize = 64;
 
@@ -28,11 +31,13 @@ impl Skew {
             self.heard.clear();
         }
         let heard = self.heard.entry(writer.clone()).or_default();
-        heard.push_back(now.signed_since(step.listed_at));
+        let last = now.signed_since(step.listed_at);
+        heard.push_back(last);
         if heard.len() > HEARD {
             heard.pop_front();
         }
-        let behind = heard.iter().copied().min().unwrap_or_default();
+        let quickest = heard.iter().copied().min().unwrap_or(last);
+        let behind = quickest.max(last.saturating_sub(TOOK_MS));
         step.listed_at = moved(step.listed_at, behind);
         step.content_end = moved(step.content_end, behind);
         step
@@ -42,4 +47,65 @@ impl Skew {
 fn moved(at: UnixMs, by_ms: i64) -> UnixMs {
     let by = Duration::from_millis(by_ms.unsigned_abs());
     if by_ms < 0 { at.minus(by) } else { at.plus(by) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::lane::FORMAT;
+    use crate::model::names::{OutputMsn, PackagerId};
+
+    fn step(by: &str, listed_at: u64) -> Step {
+        Step {
+            format: FORMAT,
+            msn: OutputMsn(1),
+            packager: PackagerId::new("a"),
+            discontinuity: false,
+            discontinuity_number: 0,
+            splice: None,
+            shares: Vec::new(),
+            listed_at: UnixMs(listed_at),
+            content_end: UnixMs(listed_at - 100),
+            wall_end: None,
+            wall_shift_ms: 0,
+            end: false,
+            holders: vec![ProxyId::new(by)],
+        }
+    }
+
+    /// (by our clock when heard, by theirs when listed, by ours when listed, as told)
+    fn told(skew: &mut Skew, cases: &[(u64, u64, u64)]) {
+        for (now, theirs, want) in cases {
+            let step = skew.by_our_clock(UnixMs(*now), step("p", *theirs));
+            assert_eq!(step.listed_at, UnixMs(*want), "heard at {now}, listed at {theirs}");
+            assert_eq!(step.content_end, UnixMs(*want - 100));
+        }
+    }
+
+    #[test]
+    fn the_quickest_message_tells_how_far_a_clock_is_off() {
+        let mut skew = Skew::default();
+        // Three seconds behind; messages take 200, 20 and 300 ms.
+        told(
+            &mut skew,
+            &[(10_200, 7_000, 10_200), (12_020, 9_000, 12_020), (14_300, 11_000, 14_020)],
+        );
+    }
+
+    #[test]
+    fn a_process_that_was_started_again_has_another_clock() {
+        let mut skew = Skew::default();
+        told(&mut skew, &[(10_020, 13_000, 10_020), (12_020, 15_000, 12_020)]);
+        // It was three seconds ahead, and is two behind: not five seconds on the way.
+        told(&mut skew, &[(14_020, 12_000, 13_520)]);
+        // And the other way round.
+        told(&mut skew, &[(16_020, 19_000, 16_020)]);
+    }
+
+    #[test]
+    fn a_step_that_names_nobody_stays_as_it_is() {
+        let mut step = step("p", 5_000);
+        step.holders.clear();
+        assert_eq!(Skew::default().by_our_clock(UnixMs(9_000), step.clone()), step);
+    }
 }

@@ -123,11 +123,13 @@ fn fault(rng: &mut StdRng, script: &mut Script, at: u64) -> u64 {
             (Fault::Packager(F::Playlists(p, broken)), Fault::Packager(right), long, 1)
         }
         _ if script.zones.len() == 1 => return 0,
-        7 => (Fault::CrashProxy(proxy), Fault::StartProxy(proxy, true), long, 0),
-        8 => (Fault::CrashProxy(proxy), Fault::StartProxy(proxy, false), long, 0),
+        // What it alone carried may have to leave afterwards.
+        7 => (Fault::CrashProxy(proxy), Fault::StartProxy(proxy, true), long, 1),
+        8 => (Fault::CrashProxy(proxy), Fault::StartProxy(proxy, false), long, 1),
         9 | 10 => {
             let lasts = rng.random_range(1_000..8_000);
-            (Fault::FreezeProxy(proxy), Fault::ThawProxy(proxy), lasts, 0)
+            // What it alone carried may have to leave afterwards.
+            (Fault::FreezeProxy(proxy), Fault::ThawProxy(proxy), lasts, 1)
         }
         11 => (Fault::CutStore(proxy), Fault::JoinStore(proxy), long, 0),
         12 => (Fault::StoreAway, Fault::StoreBack, long, 0),
