@@ -42,6 +42,8 @@ pub struct FleetRun {
     away: Vec<(usize, u64, u64)>,
     long_segments: bool,
     begun: u64,
+    /// What its faults are drawn from.
+    pub seed: Option<u64>,
     pub fleet: Fleet,
     /// Last, so that its folder outlives all that writes there.
     pub stage: Stage,
@@ -71,6 +73,7 @@ impl FleetRun {
             away: Vec::new(),
             long_segments: false,
             begun: now_ms(),
+            seed: None,
             fleet,
             stage,
         }
@@ -168,7 +171,7 @@ impl FleetRun {
         breaches.retain(|b| !(long && b.what.contains("EXTINF duration, when rounded")));
         let record = Record {
             name: self.name,
-            seed: None,
+            seed: self.seed,
             begun: self.begun,
             faults: self.faults,
             arrivals,
