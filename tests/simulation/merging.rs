@@ -357,7 +357,8 @@ async fn is_one(stage: &Stage, pair: &[(Proxy, Arc<Lane>); 2], id: &LaneId, last
         let newest = &stored[stored.len() - last..stored.len() - 1];
         assert!(newest.iter().all(|s| both.contains(&s)), "{stored:?} {log:?}");
     }
-    let last = pair.iter().filter_map(|(proxy, _)| proxy.seen.keys().last()).min().copied().unwrap();
+    let last =
+        pair.iter().filter_map(|(proxy, _)| proxy.seen.keys().last()).min().copied().unwrap();
     assert_eq!(pair[0].0.newest(last), pair[1].0.newest(last));
 }
 
