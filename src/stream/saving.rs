@@ -179,7 +179,11 @@ impl Worker {
             self.deps.store.create(&shortened(&lane.log)).await?;
             return Ok(Some(Copy::Unread));
         };
-        let there = There { first_msn: stored.header.first_msn, steps: &stored.steps, whole: true };
+        let there = There {
+            first_msn: stored.header.first_msn,
+            steps: &stored.steps,
+            whole: true,
+        };
         Ok(self.merge(id, there).await)
     }
 

@@ -242,11 +242,7 @@ impl Proxy {
             return Err(Failed::Unreachable);
         }
         if let Some((header, steps)) = store.lane.clone() {
-            return Ok(self.merge(There {
-                first_msn: header.first_msn,
-                steps: &steps,
-                whole: true,
-            }));
+            return Ok(self.merge(There { first_msn: header.first_msn, steps: &steps, whole: true }));
         }
         if self.call().0 {
             let first_msn = self.log.first().unwrap_or(header().first_msn);

@@ -129,11 +129,7 @@ fn steps(log: &Log) -> Vec<Step> {
 fn merge(apart: &mut Apart, log: &Log, there: &Log, printed_to: Option<u64>) -> Merged {
     let printed_to = printed_to.or(log.tail().map(|t| t.msn.0)).map_or(OutputMsn(0), OutputMsn);
     let steps = steps(there);
-    apart.merge(
-        log,
-        printed_to,
-        There { first_msn: there.header().first_msn, steps: &steps, whole: true },
-    )
+    apart.merge(log, printed_to, There { first_msn: there.header().first_msn, steps: &steps, whole: true })
 }
 
 /// Both logs afterwards, as they are told, and the split.
