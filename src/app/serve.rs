@@ -112,11 +112,11 @@ fn assemble(
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<(Running, Chores)> {
     let clock = Clock::system();
-    let counted = Arc::new(Counted(metrics.clone()));
-    let store = store::open(&parts::store(&config), counted).context("store")?;
+    let store = store::open(&parts::store(&config), Arc::new(Counted(metrics.clone())));
+    let store = store.context("store")?;
     let own_keys = own_keys(&*store)?;
-    let segments = Segments::open(parts::segments(&config), clock.now()).context("segments")?;
-    let segments = Arc::new(segments);
+    let segments = Segments::open(parts::segments(&config), clock.now()).context("segments");
+    let segments = Arc::new(segments?);
     let Origins { names, groups, packagers, pools, client } = origins(&config, metrics, clock)?;
     let telling = Telling::new(&config, metrics, clock).context("webhooks")?;
     let counting = Arc::new(Counting(metrics.clone(), telling.clone()));
@@ -145,9 +145,8 @@ fn assemble(
     let keyring = keys::keyring(&config, &own_keys).context("token_keys")?;
     let front = Front::new(live.clone(), keyring, parts::front(&config), stages.clone());
     let front = observed(front.observed_by(counting).counted_by(doorkeeper), &config)?;
-    let of = (metrics.clone(), Room::of(&config));
-    let told = (clock, others.own_id());
-    let viewing = Arc::new(Viewing::new(live, front.clone(), audience, store.clone(), of, told));
+    let (of, now) = ((metrics.clone(), Room::of(&config)), (clock, others.own_id()));
+    let viewing = Arc::new(Viewing::new(live, front.clone(), audience, store.clone(), of, now));
     let fleet = fleet::with_derived_key(&config, peers.as_ref());
     let key_keeper = KeyKeeper { own: own_keys.clone(), front: front.clone(), fleet };
     let lane_expires_s = Arc::new(AtomicU64::new(parts::lane_expires_s(&config)));

@@ -159,9 +159,8 @@ impl Worker {
                 lane.unsaved = lane.log.from(last.next()).count();
                 Ok((lane.unsaved > 0).then_some(Copy::Ends(Some(last), last.next())))
             }
-            // Another was quicker.
-            Ok(Appended::Lost(_)) => Ok(Some(Copy::Unknown)),
-            Err(StoreError::Hole { .. }) => Ok(Some(Copy::Unknown)),
+            // Another was quicker, or it has lost steps.
+            Ok(Appended::Lost(_)) | Err(StoreError::Hole { .. }) => Ok(Some(Copy::Unknown)),
             Err(StoreError::NoLane(_)) => Ok(Some(Copy::Gone)),
             Err(error) => Err(error),
         }

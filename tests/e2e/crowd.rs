@@ -93,7 +93,7 @@ impl Shared {
         let mut media = None;
         let mut last = String::new();
         while self.goes_on() {
-            let step = self.look(entry, &mut media, &mut last);
+            let step = Self::look(entry, &mut media, &mut last);
             if let Err(what) = step {
                 self.failures.lock().unwrap().push(Failure { t: now_ms(), what });
                 thread::sleep(AGAIN);
@@ -103,12 +103,7 @@ impl Shared {
     }
 
     /// Refreshes once, and fetches what is newest if it is new.
-    fn look(
-        &self,
-        entry: &str,
-        media: &mut Option<String>,
-        last: &mut String,
-    ) -> Result<(), String> {
+    fn look(entry: &str, media: &mut Option<String>, last: &mut String) -> Result<(), String> {
         let url = match media {
             Some(url) => url.clone(),
             None => media.insert(media_playlist(entry)?).clone(),

@@ -13,6 +13,10 @@
     clippy::indexing_slicing,
     clippy::format_push_string,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::float_cmp,
     clippy::case_sensitive_file_extension_comparisons,
     clippy::similar_names,
     reason = "a test may"

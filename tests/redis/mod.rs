@@ -128,10 +128,10 @@ impl Redis {
 
     /// How a store is opened on it.
     pub fn settings(&self) -> RedisSettings {
-        self.settings_of(&format!("redis://127.0.0.1:{}", self.port))
+        Self::settings_of(&format!("redis://127.0.0.1:{}", self.port))
     }
 
-    pub fn settings_of(&self, url: &str) -> RedisSettings {
+    pub fn settings_of(url: &str) -> RedisSettings {
         RedisSettings {
             url: RedisUrl::parse(url).unwrap(),
             ca: None,

@@ -167,7 +167,7 @@ impl Names for Leads {
 async fn pair() -> (Redis, Redis, Arc<Leads>, RedisStore, LaneId) {
     let (primary, replica) = (Redis::start(), Redis::start());
     let leads = Arc::new(Leads(Mutex::new(primary.address())));
-    let settings = primary.settings_of("redis://store.internal:6379");
+    let settings = Redis::settings_of("redis://store.internal:6379");
     let store = RedisStore::open_with(&settings, Arc::new(Unobserved), leads.clone()).unwrap();
     settled(&store).await;
     let lane = fill(&store, "a-1", 3).await;

@@ -29,7 +29,7 @@ async fn a_user_of_the_acl_logs_in_with_his_password() {
     let server = Redis::start_with(&format!(
         "user default off\nuser segue on >hush:@/% {RULES}\nuser other on >hush ~none\n"
     ));
-    let of = |login: &str| server.settings_of(&format!("redis://{login}127.0.0.1:{}", server.port));
+    let of = |login: &str| Redis::settings_of(&format!("redis://{login}127.0.0.1:{}", server.port));
     let store = open(&of("segue:hush:@/%25@"));
     tokio::time::timeout(HUNG, store.settled()).await.unwrap();
     let lane = store.create(&header("a-1")).await.unwrap().lane;
@@ -52,7 +52,7 @@ async fn a_user_of_the_acl_logs_in_with_his_password() {
 async fn a_password_may_do_without_a_user() {
     let server = Redis::start_with("requirepass hush\n");
     let of =
-        |login: &str| server.settings_of(&format!("redis://{login}127.0.0.1:{}/3", server.port));
+        |login: &str| Redis::settings_of(&format!("redis://{login}127.0.0.1:{}/3", server.port));
     let store = open(&of(":hush@"));
     tokio::time::timeout(HUNG, store.settled()).await.unwrap();
     store.create(&header("a-1")).await.unwrap();
@@ -60,7 +60,7 @@ async fn a_password_may_do_without_a_user() {
     assert!(why.contains("user or password is wrong") && !why.contains("other"), "{why}");
     // Its own database.
     drop(store);
-    let other = server.settings_of(&format!("redis://:hush@127.0.0.1:{}", server.port));
+    let other = Redis::settings_of(&format!("redis://:hush@127.0.0.1:{}", server.port));
     assert_eq!(open(&other).load(&LaneId::new("a-1")).await.unwrap(), None);
 }
 
@@ -69,7 +69,7 @@ async fn tls_trusts_the_ca_that_is_named_and_no_other() {
     let (server, ca) = Redis::start_with_tls();
     let of = |ca: &Path| RedisSettings {
         ca: Some(ca.to_owned()),
-        ..server.settings_of(&format!("rediss://127.0.0.1:{}", server.port))
+        ..Redis::settings_of(&format!("rediss://127.0.0.1:{}", server.port))
     };
     let store = open(&of(&ca));
     tokio::time::timeout(HUNG, store.settled()).await.unwrap();
@@ -78,11 +78,11 @@ async fn tls_trusts_the_ca_that_is_named_and_no_other() {
     let why = why_not(&of(&make_certificates(other.path()))).await;
     assert!(why.contains("certificate"), "{why}");
     // The system's do not know it either.
-    let of_system = server.settings_of(&format!("rediss://127.0.0.1:{}", server.port));
+    let of_system = Redis::settings_of(&format!("rediss://127.0.0.1:{}", server.port));
     let why = why_not(&of_system).await;
     assert!(why.contains("certificate"), "{why}");
     // A name that the certificate does not have.
-    let of_name = server.settings_of(&format!("rediss://localhost:{}", server.port));
+    let of_name = Redis::settings_of(&format!("rediss://localhost:{}", server.port));
     let why = why_not(&RedisSettings { ca: Some(ca), ..of_name }).await;
     assert!(why.contains("certificate"), "{why}");
     for (file, text) in [("none.pem", None), ("empty.pem", Some("")), ("bad.pem", Some("PEM"))] {

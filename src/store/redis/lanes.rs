@@ -117,7 +117,8 @@ impl RedisStore {
             values.push(to_text(step)?);
         }
         let bytes: usize = values.iter().map(String::len).sum();
-        let more = PER_MIB.mul_f64(bytes as f64 / f64::from(1 << 20));
+        let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
+        let more = PER_MIB.saturating_mul(mib);
         let keys = self.keys.lane(lane).all();
         let asked = async |mut c| APPEND.run(&mut c, &keys, &values).await;
         let answer: Vec<Value> = self.link.ask(more, asked).await?;

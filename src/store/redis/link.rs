@@ -160,11 +160,11 @@ impl Link {
         self.observer.up(true);
         match before {
             State::Connecting => {
-                tracing::info!(store = self.place.name(), "the store is connected")
+                tracing::info!(store = self.place.name(), "the store is connected");
             }
             State::Down(_) => tracing::warn!(store = self.place.name(), "the store answers again"),
             State::Up(_) => {
-                tracing::warn!(store = self.place.name(), "the store has moved: followed")
+                tracing::warn!(store = self.place.name(), "the store has moved: followed");
             }
         }
     }

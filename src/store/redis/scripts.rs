@@ -45,7 +45,7 @@ impl Script {
     ) -> RedisResult<T> {
         match self.by_hash(keys, values).query_async(connection).await {
             Err(error) if is_unknown(&error) => {
-                self.command("EVAL", self.text, keys, values).query_async(connection).await
+                command("EVAL", self.text, keys, values).query_async(connection).await
             }
             answer => answer,
         }
@@ -53,14 +53,14 @@ impl Script {
 
     /// As a command of a pipeline. The caller loads scripts where the server does not know it.
     pub fn by_hash(&self, keys: &[String], values: &[String]) -> Cmd {
-        self.command("EVALSHA", &self.hash, keys, values)
+        command("EVALSHA", &self.hash, keys, values)
     }
+}
 
-    fn command(&self, name: &str, script: &str, keys: &[String], values: &[String]) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(keys.len()).arg(keys).arg(values);
-        command
-    }
+fn command(name: &str, script: &str, keys: &[String], values: &[String]) -> Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(script).arg(keys.len()).arg(keys).arg(values);
+    command
 }
 
 /// The server does not know the script (any more).

@@ -34,7 +34,8 @@ pub struct Fleet {
     pub gates: Vec<FaultProxy>,
     /// The first rendition of the lane that the first viewers got: through the balancer, then at each proxy.
     pub media: Vec<String>,
-    _ports: Vec<Port>,
+    /// Held until the fleet ends.
+    ports: Vec<Port>,
     /// Last: it is removed when nobody is there any more.
     net: Option<Net>,
 }
@@ -57,7 +58,7 @@ impl Fleet {
             upstreams: stage.direct(),
             store: format!("redis://{}/0", redis.address()),
         };
-        Self::on(stage, redis, ground, |fleet| fleet._ports = ports)
+        Self::on(stage, redis, ground, |fleet| fleet.ports = ports)
     }
 
     /// `count` proxies, each in a network namespace.
@@ -118,7 +119,7 @@ impl Fleet {
             namespaces,
             gates,
             media: Vec::new(),
-            _ports: Vec::new(),
+            ports: Vec::new(),
             net,
         };
         finish(&mut fleet);

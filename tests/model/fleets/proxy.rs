@@ -231,9 +231,8 @@ impl Proxy {
                 self.unsaved = self.log.from(last.next()).count();
                 Ok((self.unsaved > 0).then_some(Copy::Ends(Some(last), last.next())))
             }
-            Ok(Appended::Lost(_)) => Ok(Some(Copy::Unknown)),
+            Ok(Appended::Lost(_)) | Err(Failed::Hole) => Ok(Some(Copy::Unknown)),
             Err(Failed::Unreachable) => Err(Failed::Unreachable),
-            Err(Failed::Hole) => Ok(Some(Copy::Unknown)),
             Err(Failed::NoLane) => Ok(Some(Copy::Gone)),
         }
     }
