@@ -82,7 +82,10 @@ pub fn measure(folder: &Path, count: u64) -> Result<Appends> {
         }
         let sqlite: Arc<dyn LaneStore> =
             Arc::new(SqliteStore::open(&new_dir(folder, "appends")?.join("segue.db"))?);
-        rows.push(row("sqlite, one writer", &[sqlite.clone()], count, Lanes::Each, None).await?);
+        rows.push(
+            row("sqlite, one writer", std::slice::from_ref(&sqlite), count, Lanes::Each, None)
+                .await?,
+        );
         let ten = vec![sqlite; PROXIES];
         rows.push(row("sqlite, ten writers, a lane each", &ten, count, Lanes::Each, None).await?);
         let lane_bytes = redis.lane_bytes().await?;

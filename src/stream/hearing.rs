@@ -24,8 +24,12 @@ pub async fn hear(mut changes: Receiver<Change>, carriers: Arc<Carriers>) {
                 }
             }
             Ok(None) | Err(RecvError::Lagged(_)) => {
-                for carrier in carriers.iter() {
-                    let _ = carrier.try_send(Event::Changed(carrier.key().clone(), None));
+                // In one order, so that one seed of a simulation is one trace.
+                let mut all: Vec<_> =
+                    carriers.iter().map(|c| (c.key().clone(), c.value().clone())).collect();
+                all.sort_by(|(a, _), (b, _)| a.cmp(b));
+                for (lane, worker) in all {
+                    let _ = worker.try_send(Event::Changed(lane, None));
                 }
             }
             Err(RecvError::Closed) => return,

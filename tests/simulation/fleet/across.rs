@@ -247,6 +247,10 @@ impl Net {
         let mut across = self.across.lock();
         let mut laws = Vec::new();
         let Across { seats, first, .. } = &mut *across;
+        // A proxy that reaches no packager follows those that carry the lane as well.
+        let asked = |s: &Seat| s.asked + s.target * 4 >= now;
+        let carried: BTreeSet<(usize, String)> =
+            seats.iter().filter(|(_, s)| asked(s)).map(|((p, l, _), _)| (*p, l.clone())).collect();
         for ((proxy, lane, rendition), seat) in seats.iter_mut() {
             let node = &self.nodes[*proxy];
             let Some(running) = node.running().filter(|r| r.life.number == seat.life) else {
@@ -281,8 +285,11 @@ impl Net {
                     now - at
                 ));
             }
-            let good = self.good_for(*proxy, CALM);
-            let fed = if good { fleet_fed } else { self.fed_since(*proxy) };
+            let other = |(p, l): &(usize, String)| {
+                p != proxy && l == lane && self.good_for(*p, CALM) && self.fed_since(*p).is_some()
+            };
+            let follows = self.good_for(*proxy, CALM) && carried.iter().any(other);
+            let fed = if follows { fleet_fed } else { self.fed_since(*proxy) };
             let from = fed.map(|fed| (fed + seat.target * 2).max(seat.grew));
             let patience = seat.target * 2 + LATENCY;
             if from.is_some_and(|from| from + patience < now) && !seat.ended {

@@ -31,7 +31,7 @@ pub enum Ask {
 #[derive(Clone, Debug)]
 pub enum Reply {
     Header(Box<Header>),
-    Lane(Option<StoredLane>),
+    Lane(Box<Option<StoredLane>>),
     Appended(Appended),
     Steps(Vec<Step>),
     Lanes(Vec<LaneId>),
@@ -101,11 +101,6 @@ impl Database {
         reply
     }
 
-    /// Its log as it is, without a proxy that asks.
-    pub fn log(&self, lane: &LaneId) -> Option<StoredLane> {
-        self.inner.lock().store.load(lane).now_or_never()?.ok()?
-    }
-
     pub fn lose_everything(&self) {
         self.fail_over(0);
     }
@@ -127,7 +122,7 @@ fn perform(store: &MemoryStore, ask: &Ask) -> Result<Reply, StoreError> {
     let doing = async {
         Ok(match ask.clone() {
             Ask::Create(header) => Reply::Header(Box::new(store.create(&header).await?)),
-            Ask::Load(lane) => Reply::Lane(store.load(&lane).await?),
+            Ask::Load(lane) => Reply::Lane(Box::new(store.load(&lane).await?)),
             Ask::Append(lane, tail, steps) => {
                 Reply::Appended(store.append(&lane, tail, &steps).await?)
             }

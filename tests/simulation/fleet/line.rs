@@ -193,7 +193,7 @@ impl LaneStore for Line {
         asks!(self, Ask::Create(header.clone()), Reply::Header).map(|header| *header)
     }
     async fn load(&self, lane: &LaneId) -> Result<Option<StoredLane>, StoreError> {
-        asks!(self, Ask::Load(lane.clone()), Reply::Lane)
+        asks!(self, Ask::Load(lane.clone()), Reply::Lane).map(|lane| *lane)
     }
     async fn append(
         &self,

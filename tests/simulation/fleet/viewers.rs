@@ -54,6 +54,8 @@ struct Memory {
     /// Per proxy and life: what it listed last, and until when it is to be shown.
     fresh: BTreeMap<(usize, u64), (u64, u64)>,
     listed: Vec<Item>,
+    /// When that was.
+    seen_at: u64,
     window: u64,
     /// What left the list, and until when it can be had.
     gone: VecDeque<(u64, Item)>,
@@ -290,9 +292,16 @@ impl Viewer {
         let new = list.segments.iter().filter(|i| i.msn >= memory.edge && !i.gap);
         for item in new {
             let Some((proxy, running)) = self.next(&mut memory.turn) else { return };
+            // The front holds such a request for half a target duration.
+            let hold = Duration::from_millis(list.target * 500);
             let asked = async {
                 let lane = running.streams.lane(&self.stream, id).await.ok()?;
-                let bytes = self.bytes(&running, &lane, rendition, item).await;
+                let began = tokio::time::Instant::now();
+                let mut bytes = self.bytes(&running, &lane, rendition, item).await;
+                while bytes.is_none() && began.elapsed() < hold {
+                    sleep(Duration::from_millis(100)).await;
+                    bytes = self.bytes(&running, &lane, rendition, item).await;
+                }
                 running.life.check().await;
                 bytes
             };
@@ -325,8 +334,10 @@ impl Viewer {
     ) {
         let now = self.net.sim.now();
         let window: u64 = list.segments.iter().map(|s| s.millis).sum();
+        // It may have left soon after it was seen last, while nobody answered.
+        let seen = std::mem::replace(&mut memory.seen_at, now);
         for item in memory.listed.drain(..).filter(|i| i.msn < list.first) {
-            memory.gone.push_back((now + window.min(memory.window), item));
+            memory.gone.push_back((seen + window.min(memory.window), item));
         }
         memory.window = window;
         memory.listed.clone_from(&list.segments);
