@@ -26,6 +26,9 @@ const UNSAVED_MAX: usize = 2000;
 /// Appends in one turn at the most, so that one lane's catch-up does not hold up the others.
 const APPENDS: usize = 64;
 
+/// An append that the store did not answer is tried again after this.
+const TRIED_AGAIN: Duration = Duration::from_millis(100);
+
 /// How far back it is looked for what a rendition was last listed as.
 const LOOKED_BACK: usize = 64;
 
@@ -222,7 +225,12 @@ impl Worker {
             wake = decision.wake;
             self.fetch(&decision.wants, &matched, target);
             match decision.action {
-                Action::Append(steps) => self.append(id, self.held_here(steps)).await,
+                Action::Append(steps) => {
+                    if !self.append(id, self.held_here(steps)).await {
+                        wake = now.plus(TRIED_AGAIN);
+                        break;
+                    }
+                }
                 Action::Wait => {
                     self.note(id, now, decision.why.to_owned());
                     break;

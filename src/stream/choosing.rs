@@ -52,7 +52,7 @@ impl Worker {
             }
             if source.lists() && source.moves(now) {
                 // One that a lane would leave now is taken only if no other is better.
-                if !source.is_on_time(now) {
+                if !source.is_on_time(now) || source.gives_nothing() {
                     late.get_or_insert_with(|| p.id.clone());
                     continue;
                 }

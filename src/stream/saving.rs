@@ -7,13 +7,15 @@ use std::time::Duration;
 use super::carry::Carried;
 use super::worker::Worker;
 use crate::model::lane::{Header, Log, Step, Then, There};
-use crate::model::names::{LaneId, OutputMsn};
+use crate::model::names::{LaneId, OutputMsn, UnixMs};
 use crate::store::{Appended, StoreError};
 
 /// Round trips to the store in one turn, when it is given back what it missed.
 const SAVES: usize = 24;
+/// Without the store a lane goes on once it has failed for so long.
+const ALONE_AFTER: Duration = Duration::from_millis(500);
 /// A store that failed is tried again after this.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(250);
 
 /// Steps before the first that the store misses that are read to see whether they still stand there.
 const LOOKED_BACK: u64 = 8;
@@ -31,10 +33,11 @@ enum Copy {
 }
 
 impl Worker {
-    /// Appends to the store, then to the log. A loser takes over the steps of the winner.
-    pub(super) async fn append(&mut self, id: &LaneId, steps: Vec<Step>) {
-        let alone = self.is_alone(id);
-        let Some(lane) = self.lanes.get_mut(id) else { return };
+    /// Appends to the store, then to the log. A loser takes over the steps of the winner. False: it is to be tried
+    /// again in a moment.
+    pub(super) async fn append(&mut self, id: &LaneId, steps: Vec<Step>) -> bool {
+        let (alone, asked) = (self.is_alone(id), self.deps.clock.now());
+        let Some(lane) = self.lanes.get_mut(id) else { return true };
         let opens_deep = steps.len() > 1;
         let closed = lane.apart.is_closed();
         let outcome = if alone || closed {
@@ -44,6 +47,10 @@ impl Worker {
             let sent = lane.apart.outward(tail, &steps);
             self.deps.store.append(id, tail.map(|t| t.msn), &sent).await.map(|done| (done, sent))
         };
+        if !alone && !closed && !matches!(outcome, Err(StoreError::Unreachable(_))) {
+            self.store_failing = None;
+        }
+        let mut decided = true;
         match outcome {
             Ok((Appended::Done, sent)) => {
                 let sent = lane.apart.is_apart().then(|| sent.into_owned());
@@ -66,18 +73,33 @@ impl Worker {
             Err(StoreError::NoLane(_)) if !alone && !closed => {
                 self.bring_together(id, Copy::Gone).await;
             }
-            Err(error) => self.go_on_alone(id, steps, alone || closed, &error),
+            Err(error) if !alone && !closed => {
+                decided = self.has_failed_for_long(asked);
+                if decided {
+                    self.go_on_alone(id, steps, Some(&error));
+                }
+            }
+            Err(_) => self.go_on_alone(id, steps, None),
         }
-        if opens_deep {
+        if opens_deep && decided {
             self.note_backlog(id);
         }
+        decided
     }
 
-    /// Viewers are served on; the store gets what it missed once it answers. `decided`: the steps were decided
-    /// in the knowledge that it does not.
-    fn go_on_alone(&mut self, id: &LaneId, steps: Vec<Step>, decided: bool, error: &StoreError) {
+    /// Viewers are served on without the store; but one call that was lost is no reason to: others, who know nothing
+    /// of the step, would list another one.
+    fn has_failed_for_long(&mut self, asked: UnixMs) -> bool {
+        let now = self.deps.clock.now();
+        let since = *self.store_failing.get_or_insert(asked);
+        now.since(since) >= ALONE_AFTER
+    }
+
+    /// Viewers are served on; the store gets what it missed once it answers. `error`: why it does not; none where the
+    /// steps were decided in the knowledge of that.
+    fn go_on_alone(&mut self, id: &LaneId, steps: Vec<Step>, error: Option<&StoreError>) {
         let Some(lane) = self.lanes.get_mut(id) else { return };
-        if !decided {
+        if let Some(error) = error {
             tracing::warn!(lane = %id, %error, "the store does not take steps; going on without it");
             self.deps.observer.store_failed();
             self.store_retry_at = self.deps.clock.now().plus(RETRY);
@@ -97,7 +119,9 @@ impl Worker {
     /// The store cannot be asked who goes on how: it does not answer, or has yet to be given what it missed.
     pub(super) fn is_alone(&self, id: &LaneId) -> bool {
         let behind = self.lanes.get(id).is_some_and(|lane| lane.unsaved > 0);
-        behind || self.deps.clock.now() < self.store_retry_at
+        let now = self.deps.clock.now();
+        let failing = self.store_failing.is_some_and(|since| now.since(since) >= ALONE_AFTER);
+        behind || (failing && now < self.store_retry_at)
     }
 
     /// Gives the store what it missed, once it answers. What it had may not be there any more.
@@ -127,7 +151,10 @@ impl Worker {
             };
             match result {
                 Ok(Some(known)) => copy = known,
-                Ok(None) => return,
+                Ok(None) => {
+                    self.store_failing = None;
+                    return;
+                }
                 Err(error) => {
                     failed = Some(error);
                     break;

@@ -181,6 +181,13 @@ impl Source {
         self.played().iter().all(shown)
     }
 
+    /// It lists segments and gives none of them.
+    pub fn gives_nothing(&self) -> bool {
+        let tracks = || self.shown.values().map(|shown| &shown.track);
+        let any = |is: fn(&Seen) -> bool| tracks().any(|t| t.segments().iter().any(is));
+        any(Seen::lost) && !any(|seen| seen.bytes.held.is_some())
+    }
+
     /// What its multivariant playlist defined, for media playlists that import it.
     pub fn variables(&self) -> Variables {
         match &self.entry {

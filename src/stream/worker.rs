@@ -111,6 +111,8 @@ pub struct Worker {
     /// By how much the clocks of other proxies are off.
     pub(super) skew: Skew,
     pub(super) asked_at: UnixMs,
+    /// Since when the store has failed.
+    pub(super) store_failing: Option<UnixMs>,
     /// A store that failed is left alone until then.
     pub(super) store_retry_at: UnixMs,
     /// The store did not say what others append; until then it is not relied on.
@@ -130,6 +132,7 @@ impl Worker {
         Self {
             settings: deps.pool_settings(&key.pool),
             asked_at: deps.clock.now(),
+            store_failing: None,
             store_retry_at: UnixMs(0),
             deaf_until: UnixMs(0),
             key,

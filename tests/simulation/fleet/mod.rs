@@ -38,7 +38,6 @@ fn run(seed: u64) -> Done {
 }
 
 #[test]
-#[ignore = "some fleets break laws still: run with --ignored"]
 fn every_fleet_keeps_the_laws() {
     if let Some(seed) = variable("SEGUE_SEED") {
         let done = run(seed);
@@ -66,7 +65,6 @@ fn every_fleet_keeps_the_laws() {
 }
 
 #[test]
-#[ignore = "who hears first of missed changes is in no order yet"]
 fn one_fleet_one_trace() {
     for seed in [3, 10, 21] {
         let (one, two) = (run(seed).trace, run(seed).trace);
