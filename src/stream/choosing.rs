@@ -98,7 +98,8 @@ impl Worker {
     /// lanes; else the one whose lane has the fewest viewers for its weight.
     fn share(&self, now: UnixMs, equals: &[&Arc<Packager>], zone: &str) -> Option<PackagerId> {
         let moving = |p: &&&Arc<Packager>| {
-            let moving = |s: &Source| s.answered() && s.lists() && s.is_on_time(now);
+            let moving =
+                |s: &Source| s.answered() && s.lists() && s.is_on_time(now) && !s.gives_nothing();
             self.sources.get(&p.id).is_some_and(moving) && !self.is_no_choice(now, &p.id)
         };
         let (mut joined, mut others) = (Vec::new(), Vec::new());

@@ -24,6 +24,8 @@ const RECOLLECTED: usize = 8;
 
 /// Lanes that other proxies may have opened meanwhile are looked for so often at the most.
 const LOOK_FOR_LANES: Duration = Duration::from_secs(1);
+/// A lane that opens has its first steps within so long.
+const OPENED_WITHIN: Duration = Duration::from_secs(2);
 /// Lanes that opened for the same viewers at the same moment, at two proxies: the first is for all.
 const SAME_MOMENT: Duration = Duration::from_secs(20);
 
@@ -306,11 +308,26 @@ impl Worker {
         self.slot.wait_for(id, answer);
     }
 
+    /// The store cannot be asked, and another proxy may have just opened the lane there without it: its log is waited
+    /// for, or two would begin with other steps.
+    fn may_be_opening_elsewhere(&self, now: UnixMs, since: UnixMs) -> bool {
+        let unread = self.unread_at.is_some_and(|at| now.since(at) < LOOK_FOR_LANES);
+        unread && self.deps.fleet.others() > 0 && now.since(since) < OPENED_WITHIN
+    }
+
     /// Opens lanes anew whose logs are lost, and tells those who wait for them.
     async fn reopen(&mut self, now: UnixMs, choice: &Choice, zone: &str) {
         let waiting: Vec<(LaneId, UnixMs)> =
             self.reopening.iter().map(|(l, t)| (l.clone(), *t)).collect();
         for (id, since) in waiting {
+            if self.may_be_opening_elsewhere(now, since) {
+                if let Some(lane) = self.load(&id).await.map(|lane| lane.shared.clone()) {
+                    lane.ask(0);
+                    self.reopening.remove(&id);
+                    self.slot.found(&id, &Ok(lane));
+                }
+                continue;
+            }
             let result = match choice {
                 Choice::Open(_) if self.siblings_pending(now.since(since)) => None,
                 Choice::Open(on) => match self.header(now, on, id.clone(), zone, true).await {

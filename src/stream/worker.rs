@@ -111,6 +111,8 @@ pub struct Worker {
     /// By how much the clocks of other proxies are off.
     pub(super) skew: Skew,
     pub(super) asked_at: UnixMs,
+    /// When the store last failed to give a log.
+    pub(super) unread_at: Option<UnixMs>,
     /// Since when the store has failed.
     pub(super) store_failing: Option<UnixMs>,
     /// A store that failed is left alone until then.
@@ -132,6 +134,7 @@ impl Worker {
         Self {
             settings: deps.pool_settings(&key.pool),
             asked_at: deps.clock.now(),
+            unread_at: None,
             store_failing: None,
             store_retry_at: UnixMs(0),
             deaf_until: UnixMs(0),
@@ -252,7 +255,9 @@ impl Worker {
             Event::Changed(id, tail) => self.take_change(&id, tail).await,
             Event::Brought(held, given) => self.take_brought(held, given),
             Event::Log(id, answer) => {
-                let _ = answer.send(self.lanes.get(&id).map(Carried::stored));
+                // What has just opened has to be decided by who opened it.
+                let begun = self.lanes.get(&id).filter(|lane| lane.log.tail().is_some());
+                let _ = answer.send(begun.map(Carried::stored));
             }
             Event::Look => {}
         }

@@ -309,7 +309,7 @@ fn frugal(net: &Net, script: &Script) {
         *zones.entry((net.nodes[(life % 10) as usize].zone, path)).or_default() += times;
     }
     let (times, different) = (zones.values().sum::<usize>(), zones.len());
-    let most = if script.one_per_zone { 12 } else { 11 * script.zones.len() };
+    let most = if script.one_per_zone { 13 } else { 11 * script.zones.len() };
     if times * 10 > different * most {
         net.broken(&format!("{different} segments were asked for {times} times by their zones"));
     }
