@@ -27,7 +27,6 @@ impl Worker {
             Ok(None) => self.log_of_another(id).await?,
             Err(error) => {
                 tracing::warn!(lane = %id, %error, "its log cannot be read");
-                self.unread_at = Some(self.deps.clock.now());
                 self.log_of_another(id).await?
             }
         };

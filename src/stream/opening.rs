@@ -308,11 +308,10 @@ impl Worker {
         self.slot.wait_for(id, answer);
     }
 
-    /// The store cannot be asked, and another proxy may have just opened the lane there without it: its log is waited
-    /// for, or two would begin with other steps.
+    /// Another proxy, which may not reach the store, may have just opened the lane: its log is waited for, or two
+    /// would begin with other steps.
     fn may_be_opening_elsewhere(&self, now: UnixMs, since: UnixMs) -> bool {
-        let unread = self.unread_at.is_some_and(|at| now.since(at) < LOOK_FOR_LANES);
-        unread && self.deps.fleet.others() > 0 && now.since(since) < OPENED_WITHIN
+        self.deps.fleet.others() > 0 && now.since(since) < OPENED_WITHIN
     }
 
     /// Opens lanes anew whose logs are lost, and tells those who wait for them.

@@ -111,8 +111,6 @@ pub struct Worker {
     /// By how much the clocks of other proxies are off.
     pub(super) skew: Skew,
     pub(super) asked_at: UnixMs,
-    /// When the store last failed to give a log.
-    pub(super) unread_at: Option<UnixMs>,
     /// Since when the store has failed.
     pub(super) store_failing: Option<UnixMs>,
     /// A store that failed is left alone until then.
@@ -134,7 +132,6 @@ impl Worker {
         Self {
             settings: deps.pool_settings(&key.pool),
             asked_at: deps.clock.now(),
-            unread_at: None,
             store_failing: None,
             store_retry_at: UnixMs(0),
             deaf_until: UnixMs(0),
