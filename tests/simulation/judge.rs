@@ -255,13 +255,14 @@ impl Judge {
     ) -> Result<(), String> {
         let side = if self.split { seat.0 } else { 0 };
         let last = list.first + list.segments.len() as u64;
-        let before = self.edges.insert(seat.clone(), (list.first, last, now));
+        // A player that could not ask for a window's length may miss some.
+        let length: u64 = list.segments.iter().map(|s| s.millis).sum();
+        let until = now + length.min(list.target * 3000);
+        let before = self.edges.insert(seat.clone(), (list.first, last, until));
         if let Some((f, l, _)) = before.filter(|(f, l, _)| list.first < *f || last < *l) {
             return Err(format!("2: the list was {f} to {l} and is {} to {last}", list.first));
         }
-        // A player that could not ask for a window's length may miss some.
-        let asked = |at: u64| now < at + list.target * 3000;
-        if let Some((_, l, _)) = before.filter(|(_, l, at)| list.first > *l && asked(*at)) {
+        if let Some((_, l, _)) = before.filter(|(_, l, until)| list.first > *l && now < *until) {
             return Err(format!("2: a hole, the list ended at {l} and begins at {}", list.first));
         }
         let lane = self.lanes.entry(seat.1.clone()).or_default();
