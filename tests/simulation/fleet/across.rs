@@ -15,6 +15,8 @@ use crate::world::Truth;
 
 /// From one proxy to another: the store's answer and its news, a fetch, and what is done again.
 const LATENCY: u64 = 700;
+/// Beside a fault an answer may be slow just when a segment is late: one splice for nothing is forgiven then.
+const SLOW: usize = 1;
 /// Nothing is wrong any more once nothing has been wrong for so long.
 const CALM: u64 = 5_000;
 /// Proxies that were apart have told so by then.
@@ -120,7 +122,7 @@ impl Split {
 impl Across {
     /// Another fault: a lane may be spliced so many times for it.
     pub fn fault(&mut self, splices: usize) {
-        self.splices_allowed = splices;
+        self.splices_allowed = splices + SLOW;
         self.spliced.clear();
     }
 
