@@ -178,6 +178,11 @@ impl Peers {
             "proxies": shown.collect::<Vec<_>>(),
         })
     }
+
+    /// That proxy answers now.
+    fn answers(&self, proxy: &ProxyId) -> bool {
+        self.present.load().iter().any(|p| p.id == *proxy)
+    }
 }
 
 /// Unix seconds by the system's clock as it is now: it may have been set since the process began, and others
@@ -199,10 +204,6 @@ impl Fleet for Peers {
 
     fn others(&self) -> usize {
         self.present.load().len()
-    }
-
-    fn answers(&self, proxy: &ProxyId) -> bool {
-        self.present.load().iter().any(|p| p.id == *proxy)
     }
 
     fn fetcher(&self, stream: &StreamKey) -> Option<ProxyId> {

@@ -25,8 +25,6 @@ struct Bring {
     recall: Option<Recall>,
     /// Proxies are asked before the packager.
     proxies_first: bool,
-    /// Before the first try: whom it will be asked of has to bring it first.
-    after: Duration,
     /// Of the lane: no try takes longer.
     target: Duration,
     keep: UnixMs,
@@ -98,9 +96,8 @@ impl Worker {
             holders,
             recall: self.recall_of(id, step, held),
             proxies_first: fetcher.is_some(),
-            after: if fetcher.is_some() { target / 8 } else { Duration::ZERO },
             target,
-            keep: self.kept_until(lane),
+            keep: self.kept_until(lane.log.header()),
         })
     }
 
@@ -130,7 +127,10 @@ impl Deps {
     async fn bring(&self, bring: Bring) -> Option<CopiedFrom> {
         let until = self.clock.now().plus(bring.target * 3);
         let mut wait = AGAIN;
-        tokio::time::sleep(bring.after).await;
+        if bring.proxies_first {
+            // Who is asked first has to bring it first.
+            tokio::time::sleep(bring.target / 8).await;
+        }
         loop {
             if self.segments.has(bring.held.hash) {
                 self.observer.copied_from(CopiedFrom::Held, 0);

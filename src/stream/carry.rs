@@ -337,9 +337,9 @@ impl Worker {
         // more and more.
         let listed = lane.log.tail().and_then(|t| self.sources.get(&t.packager));
         let listed = listed.filter(|_| self.settings.window.is_none()).map(Source::listed);
+        let tail = lane.log.tail().map(|t| t.msn);
         let Some(edge) = lane.edge.filter(|_| lane.catching_up.is_none()) else {
             // Nothing is listed here yet. What another proxy lists of it can be asked of this one all the same.
-            let tail = lane.log.tail().map(|t| t.msn);
             if lane.indexed != tail {
                 lane.indexed = tail;
                 lane.shared.index(&lane.log);
@@ -350,7 +350,6 @@ impl Worker {
             return;
         };
         let asked = lane.shared.asked_since(idle);
-        let tail = lane.log.tail().map(|t| t.msn);
         let mut moved = changed || lane.indexed != tail;
         for (r, first) in lane.first.iter_mut().enumerate() {
             let Some(floor) = lane.floor.get_mut(r) else { continue };
@@ -392,7 +391,7 @@ impl Worker {
         let Some(lane) = self.lanes.get_mut(id) else { return };
         lane.kept_at = now;
         let header = lane.log.header();
-        let until = now.plus(header.window.min(header.depth_held) + lane.target() * 10);
+        let until = now.plus(header.kept_for());
         let held_first = lane.log.held_first().unwrap_or(header.first_msn);
         let mut hashes: Vec<ContentHash> = Vec::new();
         let mut last: Vec<Option<&Entry>> = vec![None; header.renditions.len()];

@@ -23,9 +23,6 @@ pub trait Fleet: Send + Sync {
     /// Other proxies that answer now.
     fn others(&self) -> usize;
 
-    /// That proxy answers now.
-    fn answers(&self, proxy: &ProxyId) -> bool;
-
     /// The proxy of this one's zone that fetches a stream's segments for all of the zone; none: this one does,
     /// or each for itself.
     fn fetcher(&self, stream: &StreamKey) -> Option<ProxyId>;
@@ -54,9 +51,6 @@ impl Fleet for Alone {
     }
     fn others(&self) -> usize {
         0
-    }
-    fn answers(&self, _proxy: &ProxyId) -> bool {
-        false
     }
     fn fetcher(&self, _stream: &StreamKey) -> Option<ProxyId> {
         None

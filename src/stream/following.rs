@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::carry::Carried;
 use super::worker::{Event, Worker};
-use crate::model::lane::{Action, Decision, Entry, Held, Share, Step, Want};
+use crate::model::lane::{Action, Decision, Entry, Header, Held, Share, Step, Want};
 use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 
 /// Other processes' steps are looked for this often at the most when viewers ask for what is not known.
@@ -69,7 +68,8 @@ impl Worker {
     /// Takes one step of another process into the log; it is listed once its bytes are held.
     async fn hear(&mut self, id: &LaneId, step: Step) {
         let now = self.deps.clock.now();
-        let missing = self.missing(id, &step).await;
+        let Some(lane) = self.lanes.get(id) else { return };
+        let missing = self.missing(&step, self.kept_until(lane.log.header())).await;
         let Some(lane) = self.lanes.get_mut(id) else { return };
         let step = self.skew.by_our_clock(now, lane.apart.inward(&lane.log, step));
         let msn = step.msn;
@@ -81,13 +81,10 @@ impl Worker {
             lane.coming.insert(msn, Coming { heard: now, missing, late: false });
         }
         self.take_step(id, step, false);
-        self.bring_missing(id);
     }
 
     /// What of a step is neither held nor in the directory that two processes may have in common.
-    async fn missing(&self, id: &LaneId, step: &Step) -> Vec<Held> {
-        let Some(lane) = self.lanes.get(id) else { return Vec::new() };
-        let keep = self.kept_until(lane);
+    pub(super) async fn missing(&self, step: &Step, keep: UnixMs) -> Vec<Held> {
         let mut missing: Vec<Held> = Vec::new();
         for held in step.held() {
             if !missing.contains(&held) && !self.deps.segments.find(held, keep).await {
@@ -98,10 +95,8 @@ impl Worker {
     }
 
     /// Until when what is listed now is kept at the least.
-    pub(super) fn kept_until(&self, lane: &Carried) -> UnixMs {
-        let header = lane.log.header();
-        let held = header.window.min(header.depth_held);
-        self.deps.clock.now().plus(held.saturating_add(header.target() * 10))
+    pub(super) fn kept_until(&self, header: &Header) -> UnixMs {
+        self.deps.clock.now().plus(header.kept_for())
     }
 
     /// Another proxy changed this lane: `tail` is its tail now, where that was told.

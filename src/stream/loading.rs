@@ -80,19 +80,14 @@ impl Worker {
     /// In a fleet what is missing of a loaded lane's window is brought before anything is listed, from its packager
     /// or from the others, who may have gone on meanwhile: a list that begins after it would be short.
     async fn expect_bytes(&self, lane: &mut Carried) {
-        let (now, keep) = (self.deps.clock.now(), self.kept_until(lane));
+        let (now, keep) = (self.deps.clock.now(), self.kept_until(lane.log.header()));
         let tail = lane.log.tail().map(|t| t.msn);
         let first = tail.and_then(|tail| lane.log.window_first(now, Duration::ZERO, tail));
         let (Some(first), true) = (first, self.in_fleet()) else { return };
         let from = lane.log.held_first().map_or(first, |held| held.max(first));
         let mut coming = BTreeMap::new();
         for step in lane.log.from(from) {
-            let mut missing = Vec::new();
-            for held in step.held() {
-                if !self.deps.segments.find(held, keep).await {
-                    missing.push(held);
-                }
-            }
+            let missing = self.missing(step, keep).await;
             if !missing.is_empty() {
                 coming.insert(step.msn, Coming { heard: now, missing, late: false });
             }
@@ -114,8 +109,7 @@ impl Worker {
     /// Init segments, keys and session resources that another process put into the directory.
     async fn find_assets(&self, log: &Log) {
         let header = log.header();
-        let held = header.window.min(header.depth_held);
-        let keep = self.deps.clock.now().plus(held + header.target() * 10);
+        let keep = self.kept_until(header);
         let mut assets: Vec<Held> = header.resources.iter().map(|r| r.held).collect();
         let entries = log.steps().flat_map(|s| &s.shares).flat_map(|share| &share.entries);
         assets.extend(entries.flat_map(Entry::assets));
@@ -129,8 +123,7 @@ impl Worker {
     /// The first step from which on this process holds every one of a rendition.
     async fn held_from(&self, log: &Log, r: usize) -> OutputMsn {
         let mut from = log.next_msn();
-        let held = log.header().window.min(log.header().depth_held);
-        let keep = self.deps.clock.now().plus(held + log.header().target() * 10);
+        let keep = self.kept_until(log.header());
         let held_first = log.held_first();
         for step in log.steps().rev() {
             if step.end {

@@ -12,13 +12,13 @@ use parking_lot::Mutex;
 use segue::model::lane::{ByteRange, Header, Step};
 use segue::model::names::{LaneId, OutputMsn, PackagerId, PoolName, StreamKey, UnixMs};
 use segue::origin::{Origin, OriginError, PlaylistAnswer};
-use segue::packagers::{KindSpec, PackagerSpec, PoolSpec, Pools, Spread};
+use segue::packagers::Pools;
 use segue::segments::{Segments, Settings};
 use segue::store::{Appended, Change, LaneStore, MemoryStore, StoreError, StoredLane};
 use segue::stream::{Alone, Capacity, Clock, Lane, Named, Parts, PoolSettings, Silent, Streams};
 use tokio::time::{Instant, sleep};
 
-use crate::parts::BASE;
+use crate::parts::{BASE, pool};
 use crate::players::stream;
 
 const SEGMENT_MS: u64 = 4000;
@@ -183,21 +183,7 @@ impl Stage {
 
     /// A proxy over both packagers; `a` is preferred.
     fn proxy(&self) -> Arc<Streams> {
-        let spec = |id: &str| PackagerSpec {
-            id: PackagerId::new(id),
-            zone: String::new(),
-            weight: 1,
-            capacity: None,
-            check: None,
-            kind: KindSpec::default(),
-        };
-        let pool = PoolSpec {
-            name: PoolName::new("live"),
-            hosts: vec!["*".into()],
-            zone_hosts: vec![],
-            packagers: ["a", "b"].map(spec).into(),
-            spread: Spread::default(),
-        };
+        let pool = pool([("a", ""), ("b", "")]);
         let settings = PoolSettings::default();
         Streams::new(Parts {
             origin: self.packagers.clone(),

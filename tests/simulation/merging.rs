@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 use segue::model::lane::{ByteRange, Header, Splice, Step};
 use segue::model::names::{LaneId, OutputMsn, PackagerId, PoolName, StreamKey, UnixMs};
 use segue::origin::{Origin, OriginError, PlaylistAnswer};
-use segue::packagers::{KindSpec, PackagerSpec, PoolSpec, Pools, Spread};
+use segue::packagers::Pools;
 use segue::segments::{Segments, Settings};
 use segue::store::{Appended, Change, LaneStore, MemoryStore, StoreError, StoredLane};
 use segue::stream::{Alone, Capacity, Clock, Lane, Named, Observer, Parts, PoolSettings, Streams};
 use tokio::time::{Instant, sleep};
 
 use crate::judge::read;
-use crate::parts::BASE;
+use crate::parts::{BASE, pool};
 use crate::players::stream;
 
 const SEGMENT_MS: u64 = 2000;
@@ -265,21 +265,7 @@ impl Stage {
 
     /// Proxies that have their bytes in one directory, as an old and a new process have during an upgrade.
     fn proxy(&self, seed: u64) -> Proxy {
-        let spec = |id: &str| PackagerSpec {
-            id: PackagerId::new(id),
-            zone: String::new(),
-            weight: 1,
-            capacity: None,
-            check: None,
-            kind: KindSpec::default(),
-        };
-        let pool = PoolSpec {
-            name: PoolName::new("live"),
-            hosts: vec!["*".into()],
-            zone_hosts: vec![],
-            packagers: ["a", "b"].map(spec).into(),
-            spread: Spread::default(),
-        };
+        let pool = pool([("a", ""), ("b", "")]);
         let packagers = Arc::new(Packagers { began: self.began, cut: Mutex::default() });
         let line = Arc::new(Line {
             database: self.database.clone(),

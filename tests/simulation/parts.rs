@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use segue::model::lane::{ByteRange, Header, Splice, SpliceReason, Step};
-use segue::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
+use segue::model::names::{LaneId, OutputMsn, PackagerId, PoolName, StreamKey, UnixMs};
 use segue::origin::{Origin, OriginError, PlaylistAnswer};
+use segue::packagers::{KindSpec, PackagerSpec, PoolSpec, Spread};
 use segue::store::{Appended, Change, LaneStore, MemoryStore, StoreError, StoredLane};
 use segue::stream::{Clock, Observer, Outcome};
 use tokio::sync::{broadcast, watch};
@@ -24,6 +25,25 @@ use crate::world::{Answer, Packager, Process, mix};
 
 /// Unix milliseconds at the start of each simulation.
 pub const BASE: u64 = 1_800_000_000_000;
+
+/// The pool of these packagers, each with its zone.
+pub fn pool<'a>(packagers: impl IntoIterator<Item = (&'a str, &'a str)>) -> PoolSpec {
+    let spec = |(id, zone): (&str, &str)| PackagerSpec {
+        id: PackagerId::new(id),
+        zone: zone.to_owned(),
+        weight: 1,
+        capacity: None,
+        check: None,
+        kind: KindSpec::default(),
+    };
+    PoolSpec {
+        name: PoolName::new("live"),
+        hosts: vec!["*".into()],
+        zone_hosts: vec![],
+        packagers: packagers.into_iter().map(spec).collect(),
+        spread: Spread::default(),
+    }
+}
 
 /// What all parts share.
 pub struct Sim {

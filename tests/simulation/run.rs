@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use segue::model::lane::SpliceMethod;
 use segue::model::names::{PackagerId, PoolName, UnixMs};
-use segue::packagers::{Health, KindSpec, PackagerSpec, PoolSpec, Pools, Spread};
+use segue::packagers::{Health, PoolSpec, Pools};
 use segue::segments::{Segments, Settings};
 use segue::stream::{Alone, Capacity, Parts, PoolSettings, Streams};
 use tokio::time::{Duration as Time, sleep};
 
 use crate::content::Border;
 use crate::judge::Judge;
-use crate::parts::{BASE, Database, Life, Recorder, Sim, SimOrigin, SimStore};
+use crate::parts::{self, BASE, Database, Life, Recorder, Sim, SimOrigin, SimStore};
 use crate::players::{Door, Player};
 use crate::script::{self, Fault, LENGTH, Script};
 use crate::world::Packager;
@@ -56,23 +56,10 @@ struct Stage {
     lives: u64,
 }
 
+/// Those that are not removed.
 fn pool(packagers: &[(&'static str, bool)]) -> PoolSpec {
     let stay = packagers.iter().filter(|(_, removed)| !removed);
-    let spec = |id: &str| PackagerSpec {
-        id: PackagerId::new(id),
-        zone: String::new(),
-        weight: 1,
-        capacity: None,
-        check: None,
-        kind: KindSpec::default(),
-    };
-    PoolSpec {
-        name: PoolName::new("live"),
-        hosts: vec!["*".into()],
-        zone_hosts: vec![],
-        packagers: stay.map(|(id, _)| spec(id)).collect(),
-        spread: Spread::default(),
-    }
+    parts::pool(stay.map(|(id, _)| (*id, "")))
 }
 
 impl Stage {

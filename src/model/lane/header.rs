@@ -103,6 +103,12 @@ impl Header {
     pub fn target(&self) -> Duration {
         Duration::from_secs(u64::from(self.target_duration))
     }
+    /// How long bytes are kept at the least from when they are listed: for what of the window is held, and what
+    /// players may ask for after that.
+    #[must_use]
+    pub fn kept_for(&self) -> Duration {
+        self.window.min(self.depth_held).saturating_add(self.target() * 10)
+    }
     /// More is listed than is held.
     #[must_use]
     pub fn is_deep(&self) -> bool {

@@ -36,10 +36,6 @@ impl Others {
         Self { net, proxy, life, answers }
     }
 
-    fn place(&self, id: &ProxyId) -> Option<usize> {
-        self.net.nodes.iter().position(|n| n.id == *id).filter(|p| *p != self.proxy)
-    }
-
     fn answering(&self) -> Vec<usize> {
         self.answers.lock().iter().filter(|(_, yes)| **yes).map(|(p, _)| *p).collect()
     }
@@ -94,10 +90,6 @@ impl Fleet for Others {
 
     fn others(&self) -> usize {
         self.answering().len()
-    }
-
-    fn answers(&self, proxy: &ProxyId) -> bool {
-        self.place(proxy).is_some_and(|p| self.answers.lock().get(&p) == Some(&true))
     }
 
     fn fetcher(&self, stream: &StreamKey) -> Option<ProxyId> {

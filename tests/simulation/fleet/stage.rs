@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use segue::model::names::{PackagerId, PoolName, UnixMs};
-use segue::packagers::{KindSpec, PackagerSpec, PoolSpec, Pools, Spread};
+use segue::model::names::{PoolName, UnixMs};
+use segue::packagers::{PoolSpec, Pools};
 use segue::segments::{Segments, Settings};
 use segue::stream::{Capacity, Clock, Parts, PoolSettings, Streams};
 use tokio::time::sleep;
@@ -20,7 +20,7 @@ use super::recorder::Recorder;
 use super::script::{Fault, LENGTH, Script};
 use super::viewers::{Viewer, Way, stream};
 use crate::judge::Judge;
-use crate::parts::{BASE, Life, Sim, SimOrigin};
+use crate::parts::{self, BASE, Life, Sim, SimOrigin};
 use crate::script::Fault as Of;
 use crate::world::{Packager, mix};
 
@@ -57,21 +57,8 @@ struct Stage<'a> {
 }
 
 fn pool(script: &Script) -> PoolSpec {
-    let spec = |(n, id): (usize, &str)| PackagerSpec {
-        id: PackagerId::new(id),
-        zone: if script.packager_zones { ["z1", "z2"][n % 2].to_owned() } else { String::new() },
-        weight: 1,
-        capacity: None,
-        check: None,
-        kind: KindSpec::default(),
-    };
-    PoolSpec {
-        name: PoolName::new("live"),
-        hosts: vec!["*".into()],
-        zone_hosts: vec![],
-        packagers: script.shapes.iter().map(|s| s.id).enumerate().map(spec).collect(),
-        spread: Spread::default(),
-    }
+    let zone = |n: usize| if script.packager_zones { ["z1", "z2"][n % 2] } else { "" };
+    parts::pool(script.shapes.iter().enumerate().map(|(n, shape)| (shape.id, zone(n))))
 }
 
 impl Stage<'_> {
