@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Lane;
-use super::following::{Coming, leave_to_others};
+use super::following::Coming;
 use super::recall::Spot;
 use super::source::Source;
 use super::status::{Decided, PackagerStatus};
@@ -50,6 +50,8 @@ pub struct Carried {
     pub unsaved: usize,
     /// What its log and the store's differ by.
     pub apart: Apart,
+    /// Since when something new of its packager is left to another proxy, at this tail.
+    pub left_to_others: Option<(Option<OutputMsn>, UnixMs)>,
     /// Steps before these have left the lists, and are kept until then.
     pub left: VecDeque<(OutputMsn, UnixMs)>,
     /// Content of the longest list as last printed.
@@ -114,6 +116,7 @@ impl Carried {
             floor: vec![from; n],
             unsaved: 0,
             apart: Apart::default(),
+            left_to_others: None,
             left: VecDeque::new(),
             listed: Duration::ZERO,
             since: now.minus(before),
@@ -218,10 +221,7 @@ impl Worker {
             let now = self.deps.clock.now();
             let Some(lane) = self.lanes.get(id) else { break };
             let target = lane.target();
-            let decision = match self.left_to_others(id) {
-                Some((packager, late)) => leave_to_others(decision, &packager, late),
-                None => decision,
-            };
+            let decision = self.leave_to_others(id, decision);
             wake = decision.wake;
             self.fetch(&decision.wants, &matched, target);
             match decision.action {

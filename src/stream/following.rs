@@ -266,8 +266,39 @@ impl Worker {
 
     /// Another proxy of the zone fetches this stream for all of them, and steps do come: what is new is left to
     /// others until it is late.
-    pub(super) fn left_to_others(&self, id: &LaneId) -> Option<(PackagerId, UnixMs)> {
+    pub(super) fn leave_to_others(&mut self, id: &LaneId, mut decision: Decision) -> Decision {
         let now = self.deps.clock.now();
+        let Some((packager, mut late)) = self.left_to_others(now, id) else { return decision };
+        let Some(lane) = self.lanes.get_mut(id) else { return decision };
+        let appends = match &decision.action {
+            Action::Append(steps) if steps.iter().any(|step| step.splice.is_some()) => {
+                return decision;
+            }
+            Action::Append(_) => true,
+            Action::Wait => false,
+        };
+        let theirs = |want: &Want| want.packager == packager && want.what.is_segment();
+        if appends || decision.wants.iter().any(theirs) {
+            // Who fetches it has seen it by now as well. Nobody tells when it has stopped doing so.
+            let tail = lane.log.tail().map(|tail| tail.msn);
+            let (_, since) =
+                lane.left_to_others.filter(|(at, _)| *at == tail).unwrap_or((tail, now));
+            lane.left_to_others = Some((tail, since));
+            late = late.min(since.plus(lane.target() / 3));
+        }
+        if now >= late {
+            return decision;
+        }
+        decision.action = Action::Wait;
+        decision.why = "another proxy of the zone fetches it";
+        decision.wants.retain(|want| !want.what.is_segment());
+        // What could be appended at once can be then.
+        decision.wake = if appends { late } else { decision.wake.min(late) };
+        decision
+    }
+
+    /// The packager whose segments another fetches, and when the next is late.
+    fn left_to_others(&self, now: UnixMs, id: &LaneId) -> Option<(PackagerId, UnixMs)> {
         let lane = self.lanes.get(id)?;
         let tail = lane.log.tail()?;
         // What the fetcher appends is not heard of while the store is away.
@@ -289,25 +320,4 @@ impl Worker {
         }
         steps
     }
-}
-
-/// What is new of the lane's packager is fetched and appended by others.
-pub(super) fn leave_to_others(
-    mut decision: Decision,
-    packager: &PackagerId,
-    late: UnixMs,
-) -> Decision {
-    if let Action::Append(steps) = &decision.action {
-        if steps.iter().any(|step| step.splice.is_some()) {
-            return decision;
-        }
-        // What could be appended at once can be then.
-        decision.wake = late;
-    }
-    decision.action = Action::Wait;
-    decision.why = "another proxy of the zone fetches it";
-    let theirs = |want: &Want| want.packager == *packager && want.what.is_segment();
-    decision.wants.retain(|want| !theirs(want));
-    decision.wake = decision.wake.min(late);
-    decision
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use segue::model::lane::Step;
+use segue::model::lane::{SpliceReason, Step};
 use segue::model::names::{ContentHash, LaneId, RenditionId};
 use segue::stream::Lane;
 
@@ -130,6 +130,12 @@ impl Across {
         self.splits.iter().any(|s| s.lane == lane && s.proxy == proxy)
     }
 
+    /// Somebody has asked for it for a while, at any proxy.
+    fn is_watched(&self, now: u64, lane: &str) -> bool {
+        let asks = |s: &Seat| s.asked + s.target * 4 >= now && s.since + CALM < now;
+        self.seats.iter().any(|((_, l, _), seat)| l == lane && asks(seat))
+    }
+
     fn edge(&self, proxy: usize, lane: &str) -> u64 {
         let seats = self.seats.iter().filter(|((p, l, _), _)| *p == proxy && l == lane);
         seats.map(|(_, s)| s.edge).max().unwrap_or_default().saturating_sub(1)
@@ -214,10 +220,12 @@ impl Net {
                 hashes,
                 judged: false,
             });
-            if step.splice.is_none() {
+            let Some(splice) = &step.splice else { continue };
+            across.counts.splices += 1;
+            // Nobody had watched it for long, and it came back at another place.
+            if splice.reason == SpliceReason::Resumed && !across.is_watched(now, &lane) {
                 continue;
             }
-            across.counts.splices += 1;
             let spliced = across.spliced.entry(lane.clone()).or_default();
             *spliced += 1;
             let (spliced, allowed) = (*spliced, across.splices_allowed);

@@ -297,7 +297,9 @@ fn frugal(net: &Net, script: &Script) {
     }
     let (times, different) = (zones.values().sum::<usize>(), zones.len());
     let most = if script.one_per_zone { 13 } else { 11 * script.zones.len() };
+    let told = format!("{different} segments were asked for {times} times by their zones");
+    net.sim.note(&told);
     if times * 10 > different * most {
-        net.broken(&format!("{different} segments were asked for {times} times by their zones"));
+        net.broken(&told);
     }
 }
