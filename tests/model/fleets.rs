@@ -183,9 +183,14 @@ impl Bench {
     }
 }
 
+/// So many histories, if `PROPTEST_CASES` does not say otherwise.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(128)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 128, failure_persistence: None, ..ProptestConfig::default()
+        cases: cases(), failure_persistence: None, ..ProptestConfig::default()
     })]
     #[test]
     fn logs_that_came_apart_become_one(
