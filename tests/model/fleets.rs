@@ -203,3 +203,35 @@ proptest! {
         bench.one();
     }
 }
+
+/// Found by it once in 17,000: another run of the packager is where a proxy gives the store no more than its number
+/// for what it has lost.
+#[test]
+fn numbers_that_go_on_in_another_run_are_marked() {
+    let history = [
+        (0, 1, 0),
+        (12, 0, 0),
+        (0, 2, 0),
+        (8, 2, 0),
+        (10, 2, 0),
+        (0, 2, 0),
+        (0, 2, 0),
+        (14, 0, 0),
+        (0, 0, 0),
+        (0, 2, 0),
+        (21, 0, 0),
+        (0, 0, 0),
+        (0, 2, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (6, 1, 0),
+        (16, 0, 199),
+        (0, 1, 0),
+        (18, 2, 109),
+        (0, 1, 0),
+    ];
+    let mut bench = Bench::new(2);
+    history.into_iter().for_each(|happens| bench.happen(happens));
+    bench.heal();
+    bench.one();
+}

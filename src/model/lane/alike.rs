@@ -64,7 +64,23 @@ pub(super) fn jumps(tail: &Step, next: &Step) -> bool {
 
 /// `next` may be the direct successor of `tail`, by what the packager calls the two.
 pub(super) fn joins(tail: &Step, next: &Step) -> bool {
-    tail.packager == next.packager && succeeds(tail, next) == Some(true)
+    let named = |(a, b): (&Share, &Share)| match (a.entries.last(), b.entries.first()) {
+        (Some(a), Some(b)) => in_a_row(&a.source.path, &b.source.path),
+        _ => true,
+    };
+    tail.packager == next.packager
+        && succeeds(tail, next) == Some(true)
+        && tail.shares.iter().zip(&next.shares).all(named)
+}
+
+/// Their names differ by nothing but the last number in them: another run has other names at many packagers.
+fn in_a_row(a: &str, b: &str) -> bool {
+    let around = |name: &str| {
+        let digit = |c: char| c.is_ascii_digit();
+        let (head, tail) = name.rsplit_once(digit).unwrap_or((name, ""));
+        (head.trim_end_matches(digit).to_owned(), tail.to_owned())
+    };
+    a == b || around(a) == around(b)
 }
 
 /// `next`, which is the direct successor of `before`, is that of `onto` as well: these two end with the same
