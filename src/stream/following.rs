@@ -14,7 +14,7 @@ use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Others' steps are not relied on for so long after the store did not give any.
 const DEAF: Duration = Duration::from_secs(2);
-/// What viewers want is told to the other proxies this often at the least.
+/// What viewers want is told to the other proxies this often at the least, and three times as long as that is believed.
 const TELL_WANTED: Duration = Duration::from_secs(10);
 /// And at most so often when another proxy tells something: what is told sooner is asked for then.
 const ASK_WANTED: Duration = Duration::from_millis(200);
@@ -261,7 +261,7 @@ impl Worker {
 
     /// The same, when it is due.
     pub(super) async fn share_wanted_if_due(&mut self, id: &LaneId) {
-        self.share_wanted(id, TELL_WANTED).await;
+        self.share_wanted(id, TELL_WANTED.min(self.settings.idle_after / 3)).await;
     }
 
     /// Another proxy of the zone fetches this stream for all of them, and steps do come: what is new is left to

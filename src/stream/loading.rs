@@ -10,7 +10,7 @@ use super::carry::Carried;
 use super::following::Coming;
 use super::opening::opened_on;
 use super::worker::Worker;
-use crate::model::lane::{Entry, Held, Log, Step};
+use crate::model::lane::{Entry, Held, Log, Step, none_ahead};
 use crate::model::names::{LaneId, OutputMsn};
 use crate::store::StoredLane;
 
@@ -18,21 +18,42 @@ use crate::store::StoredLane;
 const OTHERS_ANSWER: Duration = Duration::from_millis(500);
 
 impl Worker {
-    /// Carries a lane on that the store has, or another proxy carries.
+    /// Carries a lane on that the store has.
     pub(super) async fn load(&mut self, id: &LaneId) -> Option<&Carried> {
         // A process that has just begun would list only what it holds itself.
         self.deps.fleet.met().await;
-        let (stored, unsaved) = match self.deps.store.load(id).await {
-            Ok(Some(stored)) => (stored, 0),
-            Ok(None) => self.log_of_another(id).await?,
+        match self.deps.store.load(id).await {
+            Ok(Some(stored)) => self.take_up(id, stored, 0).await,
+            Ok(None) => None,
             Err(error) => {
                 tracing::warn!(lane = %id, %error, "its log cannot be read");
-                self.log_of_another(id).await?
+                None
             }
-        };
+        }
+    }
+
+    /// Carries a lane on that the store does not give, as another proxy carries it: the store gets it back from here
+    /// as well.
+    pub(super) async fn load_from_another(&mut self, id: &LaneId) -> Option<&Carried> {
+        if self.deps.fleet.others() == 0 {
+            return None;
+        }
+        let stored = self.deps.fleet.lane(&self.key, id, OTHERS_ANSWER).await?;
+        tracing::warn!(lane = %id, stream = %self.key, "its log comes from another proxy");
+        let unsaved = stored.steps.len();
+        self.take_up(id, stored, unsaved).await
+    }
+
+    async fn take_up(
+        &mut self,
+        id: &LaneId,
+        mut stored: StoredLane,
+        unsaved: usize,
+    ) -> Option<&Carried> {
         if stored.header.stream != self.key {
             return None;
         }
+        none_ahead(self.deps.clock.now(), &mut stored.steps);
         let header = Arc::new(stored.header);
         let mut log = Log::new(header.clone());
         for step in stored.steps {
@@ -64,17 +85,6 @@ impl Worker {
         self.slot.remember(id, shared, self.deps.lane_room_anyway());
         self.lanes.insert(id.clone(), lane);
         self.lanes.get(id)
-    }
-
-    /// A lane that the store does not give, as another proxy carries it: the store gets it back from here as well.
-    async fn log_of_another(&self, id: &LaneId) -> Option<(StoredLane, usize)> {
-        if self.deps.fleet.others() == 0 {
-            return None;
-        }
-        let stored = self.deps.fleet.lane(&self.key, id, OTHERS_ANSWER).await?;
-        tracing::warn!(lane = %id, stream = %self.key, "its log comes from another proxy");
-        let unsaved = stored.steps.len();
-        Some((stored, unsaved))
     }
 
     /// In a fleet what is missing of a loaded lane's window is brought before anything is listed, from its packager

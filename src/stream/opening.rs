@@ -22,6 +22,10 @@ use crate::model::rendition::{Kind, Rendition};
 /// Stored lanes that are looked at when new viewers come: the newest.
 const RECOLLECTED: usize = 8;
 
+/// A stored lane that new viewers cannot join now, since it stands still or is elsewhere, is looked at again after this.
+const STANDS_STILL: Duration = Duration::from_secs(10);
+/// One that has ended after this: another proxy, which knew nothing of the end, may have gone on.
+const OVER: Duration = Duration::from_secs(300);
 /// Lanes that other proxies may have opened meanwhile are looked for so often at the most.
 const LOOK_FOR_LANES: Duration = Duration::from_secs(1);
 /// A lane that opens has its first steps within so long.
@@ -183,17 +187,24 @@ impl Worker {
         self.recollected_at = Some(self.deps.clock.now());
         let zones: BTreeSet<Arc<str>> = self.joining.iter().map(|j| j.zone.clone()).collect();
         let Ok(lanes) = self.deps.store.lanes_of(&self.key).await else { return };
+        self.past.retain(|id, _| lanes.contains(id));
         for id in lanes.iter().rev().take(RECOLLECTED) {
-            if self.lanes.contains_key(id) {
+            let now = self.deps.clock.now();
+            if self.lanes.contains_key(id) || self.past.get(id).is_some_and(|until| now < *until) {
                 continue;
             }
             let Ok(Some(stored)) = self.deps.store.load(id).await else { continue };
-            let now = self.deps.clock.now();
             let on = opened_on(id);
             let usable = stored.steps.last().is_some_and(|t| {
                 let recent = now.since(t.listed_at) < stored.header.window;
                 on.as_ref() == Some(&t.packager) && !t.end && recent
             });
+            // The logs of long windows are long: those that are over are read seldom.
+            match stored.steps.last() {
+                Some(tail) if tail.end => self.past.insert(id.clone(), now.plus(OVER)),
+                Some(_) if !usable => self.past.insert(id.clone(), now.plus(STANDS_STILL)),
+                _ => None,
+            };
             let usable = usable && zones.contains(stored.header.zone.as_str());
             if usable && let Some(lane) = self.load(id).await {
                 // Nobody has asked for it yet: it is not to be forgotten before somebody joins.
@@ -296,13 +307,15 @@ impl Worker {
             let _ = answer.send(Ok(lane.shared.clone()));
             return;
         }
-        if let Some(lane) = self.load(&id).await {
+        // Who comes next is not looked for again: every look stops all lanes of the stream for a moment.
+        let known_to_be_lost = self.reopening.contains_key(&id);
+        if !known_to_be_lost && let Some(lane) = self.load(&id).await {
             lane.shared.ask(0);
             let _ = answer.send(Ok(lane.shared.clone()));
             return;
         }
-        // Its log is lost: it is opened anew, above its old numbers, as soon as a packager shows
-        // what to open it with.
+        // The store has it not. Where no other proxy carries it either it is opened anew, above its old numbers, as
+        // soon as a packager shows what to open it with.
         let now = self.deps.clock.now();
         self.reopening.entry(id.clone()).or_insert(now);
         self.slot.wait_for(id, answer);
@@ -314,13 +327,21 @@ impl Worker {
         self.deps.fleet.others() > 0 && now.since(since) < OPENED_WITHIN
     }
 
+    async fn load_from_anywhere(&mut self, id: &LaneId) -> Option<Arc<Lane>> {
+        if let Some(lane) = self.load(id).await {
+            return Some(lane.shared.clone());
+        }
+        self.load_from_another(id).await.map(|lane| lane.shared.clone())
+    }
+
     /// Opens lanes anew whose logs are lost, and tells those who wait for them.
     async fn reopen(&mut self, now: UnixMs, choice: &Choice, zone: &str) {
         let waiting: Vec<(LaneId, UnixMs)> =
             self.reopening.iter().map(|(l, t)| (l.clone(), *t)).collect();
         for (id, since) in waiting {
-            if self.may_be_opening_elsewhere(now, since) {
-                if let Some(lane) = self.load(&id).await.map(|lane| lane.shared.clone()) {
+            // Asking for the one before it may have taken a moment.
+            if self.may_be_opening_elsewhere(self.deps.clock.now(), since) {
+                if let Some(lane) = self.load_from_anywhere(&id).await {
                     lane.ask(0);
                     self.reopening.remove(&id);
                     self.slot.found(&id, &Ok(lane));

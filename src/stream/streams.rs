@@ -34,6 +34,8 @@ const INBOX: usize = 1024;
 /// A lane found for one new viewer is given to others for this long without asking again.
 const OPEN_FOR: Duration = Duration::from_secs(1);
 
+/// Viewers wait no longer for a segment that is listed and not held: a CDN would give up before.
+const RECALLED_WITHIN: Duration = Duration::from_secs(5);
 /// What is not held here other proxies give within so long.
 const ELSEWHERE: Duration = Duration::from_secs(2);
 /// And then it is kept for so long.
@@ -165,6 +167,7 @@ impl Slot {
     pub fn ended(&self) {
         self.closed.store(true, Ordering::Release);
         self.status.store(None);
+        self.waiting.lock().clear();
         let ids: Vec<LaneId> = self.lanes.iter().map(|l| l.key().clone()).collect();
         for id in ids {
             self.forget(&id);
@@ -286,20 +289,25 @@ impl Streams {
     /// A lane's header and log as they are carried here now: for other proxies. None where it is not.
     pub async fn log(&self, stream: &StreamKey, lane: &LaneId) -> Option<StoredLane> {
         let slot = self.slots.get(stream).map(|s| s.clone())?;
+        // A worker that looks for it itself would answer when whoever asks has given up: two would wait for each
+        // other.
+        if !slot.lanes.contains_key(lane) {
+            return None;
+        }
         let (answer, log) = oneshot::channel();
         slot.inbox.try_send(Event::Log(lane.clone(), answer)).ok()?;
         log.await.ok()?
     }
 
     /// The bytes of a segment that is listed and not held: asked of whoever may have them. None
-    /// where nobody does.
+    /// where nobody does, within 5 s.
     pub async fn recall(&self, lane: &Lane, rendition: &RenditionId, msn: OutputMsn) -> Recalled {
         let header = lane.header();
         let slot = self.slots.get(&header.stream).map(|s| s.clone())?;
         let spot = Spot { lane: header.lane.clone(), rendition: lane.place(rendition)?, msn };
         let (answer, recalled) = oneshot::channel();
         slot.inbox.try_send(Event::Recall(spot, answer)).ok()?;
-        recalled.await.ok()?
+        tokio::time::timeout(RECALLED_WITHIN, recalled).await.ok()?.ok()?
     }
 
     /// Bytes that are listed and not held here, from another proxy: init segments and keys of a step that was

@@ -100,6 +100,8 @@ pub struct Worker {
     pub(super) unfit: BTreeMap<PackagerId, UnixMs>,
     /// When the lanes of other processes were last looked for.
     pub(super) recollected_at: Option<UnixMs>,
+    /// Stored lanes that new viewers cannot join, and until when that is believed.
+    pub(super) past: BTreeMap<LaneId, UnixMs>,
     /// What is being fetched, with the runs that each rendition was in when it began.
     pub(super) fetching: HashMap<Fetch, Vec<(usize, u32)>>,
     /// Packagers that have proven to have the file that a rendition of a lane is, and until when
@@ -118,6 +120,15 @@ pub struct Worker {
     /// The store did not say what others append; until then it is not relied on.
     pub(super) deaf_until: UnixMs,
     pub(super) rng: StdRng,
+}
+
+/// However a worker ends, that is known: whoever asks for its stream next starts another.
+struct Ends(Arc<Slot>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.ended();
+    }
 }
 
 impl Worker {
@@ -148,6 +159,7 @@ impl Worker {
             scouted: Vec::new(),
             unfit: BTreeMap::new(),
             recollected_at: None,
+            past: BTreeMap::new(),
             fetching: HashMap::new(),
             same_files: HashMap::new(),
             recalls: HashMap::new(),
@@ -159,6 +171,7 @@ impl Worker {
 
     /// Runs until nobody has asked for the stream for long enough.
     pub(super) async fn run(mut self, watching: Counted) {
+        let _ends = Ends(self.slot.clone());
         // Who is watched depends on what is asked for.
         if let Ok(Some(event)) = tokio::time::timeout(UNKNOWN_FOR, self.inbox.recv()).await {
             self.take(event).await;
@@ -182,9 +195,8 @@ impl Worker {
                 self.take(event).await;
             }
         }
-        // First, or whoever sees that it has ended would still be over the limit.
+        // Before its end is told, or whoever sees that would still be over the limit.
         drop(watching);
-        self.slot.ended();
     }
 
     fn idle(&self) -> bool {

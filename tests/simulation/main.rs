@@ -39,6 +39,7 @@ mod exact;
 mod fleet;
 mod judge;
 mod kept;
+mod lost;
 mod media;
 mod merging;
 mod parts;

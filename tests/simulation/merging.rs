@@ -15,7 +15,9 @@ use segue::origin::{Origin, OriginError, PlaylistAnswer};
 use segue::packagers::Pools;
 use segue::segments::{Segments, Settings};
 use segue::store::{Appended, Change, LaneStore, MemoryStore, StoreError, StoredLane};
-use segue::stream::{Alone, Capacity, Clock, Lane, Named, Observer, Parts, PoolSettings, Streams};
+use segue::stream::{
+    Alone, Capacity, Clock, Fleet, Lane, Named, Observer, Parts, PoolSettings, Streams,
+};
 use tokio::time::{Instant, sleep};
 
 use crate::judge::read;
@@ -174,8 +176,8 @@ struct Seen {
 }
 
 /// A proxy, its lines, and what its viewers have seen.
-struct Proxy {
-    streams: Arc<Streams>,
+pub struct Proxy {
+    pub streams: Arc<Streams>,
     packagers: Arc<Packagers>,
     line: Arc<Line>,
     pools: Arc<Pools>,
@@ -186,6 +188,10 @@ struct Proxy {
 }
 
 impl Proxy {
+    /// The first number that viewers were listed last, and one after the newest.
+    pub fn edges(&self) -> (u64, u64) {
+        self.edges
+    }
     fn splits(&self) -> usize {
         self.told.splits.load(Ordering::Relaxed)
     }
@@ -203,7 +209,7 @@ impl Proxy {
     }
 
     /// A viewer's refresh, held to the laws of one proxy.
-    async fn refresh(&mut self, lane: &Lane) {
+    pub async fn refresh(&mut self, lane: &Lane) {
         let rendition = &lane.header().renditions[0].id;
         let body = lane.playlist(rendition).await.unwrap().body.clone();
         let text = String::from_utf8(body.to_vec()).unwrap();
@@ -247,14 +253,14 @@ fn follows(one: &Seen, two: &Seen) -> bool {
     a == b && n + 1 == m
 }
 
-struct Stage {
+pub struct Stage {
     began: Instant,
     database: Arc<Database>,
     segments: Arc<Segments>,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let memory = Settings { dir: None, memory: 1 << 30, disk: 0 };
         Self {
             began: Instant::now(),
@@ -265,6 +271,11 @@ impl Stage {
 
     /// Proxies that have their bytes in one directory, as an old and a new process have during an upgrade.
     fn proxy(&self, seed: u64) -> Proxy {
+        self.proxy_beside(seed, Arc::new(Alone))
+    }
+
+    /// The same, with these others.
+    pub fn proxy_beside(&self, seed: u64, fleet: Arc<dyn Fleet>) -> Proxy {
         let pool = pool([("a", ""), ("b", "")]);
         let packagers = Arc::new(Packagers { began: self.began, cut: Mutex::default() });
         let line = Arc::new(Line {
@@ -278,7 +289,7 @@ impl Stage {
             store: line.clone(),
             segments: self.segments.clone(),
             pools: pools.clone(),
-            fleet: Arc::new(Alone),
+            fleet,
             observer: told.clone(),
             clock: Clock::starting_at(UnixMs(BASE + packagers.now())),
             zone: String::new(),

@@ -53,7 +53,7 @@ pub use print::{GAP_SHORT, init_name, key_name, print, print_with, segment_name,
 pub use relations::Relations;
 pub use seen::{Asset, Cutting, Failing, Fetched, Listed, Observed, Resource, Seen, Snapshot};
 pub use situation::{Action, Candidate, Decision, Situation, Want, What};
-pub use skew::Skew;
+pub use skew::{Skew, none_ahead};
 pub use step::{
     ByteRange, Cut, Entry, Held, Init, Key, KeyUri, Mark, Media, Part, Share, Source, Step,
 };

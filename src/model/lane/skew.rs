@@ -44,6 +44,21 @@ impl Skew {
     }
 }
 
+/// Of a log that is read nothing tells how long ago its steps were heard of, but that none was listed later than
+/// `now`: those of a writer whose clock is ahead are moved back, all by the same.
+pub fn none_ahead(now: UnixMs, steps: &mut [Step]) {
+    let mut ahead: BTreeMap<Option<ProxyId>, i64> = BTreeMap::new();
+    for step in steps.iter() {
+        let by = ahead.entry(step.holders.first().cloned()).or_default();
+        *by = step.listed_at.signed_since(now).max(*by);
+    }
+    for step in steps {
+        let by = ahead.get(&step.holders.first().cloned()).copied().unwrap_or_default();
+        step.listed_at = moved(step.listed_at, -by);
+        step.content_end = moved(step.content_end, -by);
+    }
+}
+
 fn moved(at: UnixMs, by_ms: i64) -> UnixMs {
     let by = Duration::from_millis(by_ms.unsigned_abs());
     if by_ms < 0 { at.minus(by) } else { at.plus(by) }
@@ -107,5 +122,17 @@ mod tests {
         let mut step = step("p", 5_000);
         step.holders.clear();
         assert_eq!(Skew::default().by_our_clock(UnixMs(9_000), step.clone()), step);
+    }
+
+    #[test]
+    fn a_log_that_is_read_was_not_listed_later_than_now() {
+        // Who is behind may have listed nothing since; who is ahead has not.
+        let mut steps =
+            vec![step("a", 5_000), step("b", 200_000), step("b", 206_000), step("a", 9_000)];
+        none_ahead(UnixMs(10_000), &mut steps);
+        let told: Vec<(u64, u64)> =
+            steps.iter().map(|s| (s.listed_at.0, s.content_end.0)).collect();
+        assert_eq!(told, [(5_000, 4_900), (4_000, 3_900), (10_000, 9_900), (9_000, 8_900)]);
+        none_ahead(UnixMs(10_000), &mut []);
     }
 }
