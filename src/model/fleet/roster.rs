@@ -133,6 +133,13 @@ impl<A: Ord + Clone> Roster<A> {
         refused
     }
 
+    /// A proxy says that it is there, and is not known yet: it is asked, and forgotten if it does not answer.
+    pub fn called(&mut self, now: UnixMs, at: A) {
+        if self.members.len() < PROXIES_MAX {
+            self.members.entry(at).or_insert_with(|| Member { named: false, ..Member::new(now) });
+        }
+    }
+
     /// Whom to ask now; they count as asked.
     pub fn due(&mut self, now: UnixMs) -> Vec<A> {
         let mut due = Vec::new();
