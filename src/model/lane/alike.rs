@@ -86,27 +86,6 @@ fn in_a_row(a: &str, b: &str) -> bool {
     a == b || around(a) == around(b)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::in_a_row;
-
-    #[test]
-    fn names_of_one_run() {
-        let cases = [
-            ("/live/cam-33.ts", "/live/cam-34.ts", true),
-            ("/live/cam-99.ts", "/live/cam-100.ts", true),
-            ("/live/seg-33.m4s?x=1", "/live/seg-34.m4s?x=2", true),
-            ("/live/media_w12_7.ts", "/live/media_w13_8.ts", false),
-            ("/live/a.ts", "/live/a.ts", true),
-            ("/live/33", "/live/34", true),
-            ("/v1/cam-33.ts", "/v2/cam-34.ts", false),
-        ];
-        for (a, b, alike) in cases {
-            assert_eq!(in_a_row(a, b), alike, "{a} {b}");
-        }
-    }
-}
-
 /// `next`, which is the direct successor of `before`, is that of `onto` as well: these two end with the same
 /// segment of the same run in some rendition, and none counts otherwise.
 pub(super) fn follows(before: &Step, onto: &Step, next: &Step) -> bool {
@@ -137,4 +116,25 @@ fn counts_on(a: &Share, b: &Share) -> Option<bool> {
     let borders = a.source.path == b.source.path
         && matches!((a.source.range, b.source.range), (Some(a), Some(b)) if a.offset.saturating_add(a.length) == b.offset);
     Some(borders || a.source.msn.next() == b.source.msn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_a_row;
+
+    #[test]
+    fn names_of_one_run() {
+        let cases = [
+            ("/live/cam-33.ts", "/live/cam-34.ts", true),
+            ("/live/cam-99.ts", "/live/cam-100.ts", true),
+            ("/live/seg-33.m4s?x=1", "/live/seg-34.m4s?x=2", true),
+            ("/live/media_w12_7.ts", "/live/media_w13_8.ts", false),
+            ("/live/a.ts", "/live/a.ts", true),
+            ("/live/33", "/live/34", true),
+            ("/v1/cam-33.ts", "/v2/cam-34.ts", false),
+        ];
+        for (a, b, alike) in cases {
+            assert_eq!(in_a_row(a, b), alike, "{a} {b}");
+        }
+    }
 }
