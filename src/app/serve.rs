@@ -14,7 +14,7 @@ use super::drains::Drains;
 use super::keys::{self, KeyKeeper, OwnKeys};
 use super::lifecycle::{self, Settings};
 use super::operate::{Counting, Metering, Running, admin_settings};
-use super::storing::{Counted, if_reached};
+use super::storing::{self, if_reached};
 use super::telling::Telling;
 use super::viewing::{self, Doorkeeper, Room, Rounds, Viewing};
 use super::{fleet, groups, listen, parts};
@@ -112,8 +112,7 @@ fn assemble(
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<(Running, Chores)> {
     let clock = Clock::system();
-    let store = store::open(&parts::store(&config), Arc::new(Counted(metrics.clone())));
-    let store = store.context("store")?;
+    let (store, standing) = storing::open(&config, metrics, clock)?;
     let own_keys = own_keys(&*store)?;
     let segments = Segments::open(parts::segments(&config), clock.now()).context("segments");
     let segments = Arc::new(segments?);
@@ -178,6 +177,7 @@ fn assemble(
         telling,
         lane_expires_s,
         store,
+        standing,
         own_keys,
     };
     Ok((running, chores))
