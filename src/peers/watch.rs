@@ -145,13 +145,23 @@ impl Peers {
         let zone = hello.as_ref().map_or("", |h| h.zone.as_str());
         let version = hello.as_ref().map_or("", |h| h.version.as_str());
         let cause = member.as_ref().map_or("", |m| m.cause.as_str());
+        let leaving = hello.as_ref().is_some_and(|h| h.leaving);
         for change in changes {
             match change {
                 Change::Came(id) => {
                     tracing::info!(proxy = %id, %at, zone, version, "another proxy answers");
                 }
+                // It had said so.
+                Change::Went(id) if leaving => {
+                    tracing::info!(proxy = %id, %at, "another proxy has left");
+                }
                 Change::Went(id) => {
+                    let another = "another proxy answers at its address";
+                    let cause = if cause.is_empty() { another } else { cause };
                     tracing::warn!(proxy = %id, %at, cause, "another proxy does not answer any more");
+                }
+                Change::Silent(cause) => {
+                    tracing::warn!(%at, cause, "no proxy has ever answered here: is it another's fleet.listen, with the same key?");
                 }
                 Change::SameId => {
                     tracing::error!(proxy = %self.settings.id, %at, "another process has this proxy's id: give each a segments.dir or a fleet.id of its own");
