@@ -11,6 +11,7 @@ use super::Front;
 use super::answer::PoolAnswers;
 use super::errors::Failure;
 use super::lanes::{Lanes, ListedLane};
+use super::pinned::known_to_be;
 use super::tenant::Counted;
 use crate::model::lane::GAP_SHORT;
 use crate::model::names::{OutputMsn, RenditionId};
@@ -68,7 +69,7 @@ impl<L: Lanes> Front<L> {
         let (stream, id) = (lane.header().stream.clone(), lane.header().lane.clone());
         loop {
             self.lanes.newer(&stream, &id).await;
-            lane = self.lanes.lane(&stream, &id).await?;
+            lane = self.lanes.lane(&stream, &id).await.map_err(known_to_be)?;
             match find(&lane) {
                 Err(Refusal::NotListed) => {}
                 found => return Ok((lane, found?)),

@@ -79,6 +79,27 @@ fn of_those_that_wait_half_at_the_most_wait_for_a_name() {
     }
 }
 
+/// The lane was let go meanwhile: its token says that it was there.
+#[test]
+fn a_lane_that_goes_while_a_name_is_waited_for_is_no_404() {
+    let serving = Serving::start(Settings::default(), &LENGTHS);
+    for path in [serving.lanes.segment_path(&token(), 2), init_path(&serving)] {
+        serving.lanes.gone.store(false, Ordering::SeqCst);
+        serving.lanes.hide(1, usize::MAX);
+        let mut waits = asks(&serving, "a", &path);
+        let looks = || serving.lanes.newer_calls.load(Ordering::SeqCst);
+        wait_for("a look", || looks() > 1);
+        serving.lanes.gone.store(true, Ordering::SeqCst);
+        assert_eq!(waits.answer(false).status, 503, "{path}");
+    }
+}
+
+fn asks(serving: &Serving, host: &str, path: &str) -> Client {
+    let mut client = Client::connect(serving.address);
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+    client
+}
+
 fn init_path(serving: &Serving) -> String {
     let segment = serving.lanes.segment_path(&token(), 2);
     let (folder, name) = segment.rsplit_once('/').unwrap();
