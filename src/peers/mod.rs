@@ -1,15 +1,16 @@
 //! The other proxies of the fleet: who is there, bytes by their hash and lanes' logs, from one proxy to another.
 //!
 //! `watch` keeps asking who is there, at the addresses that `find` finds (a list, DNS, the store); `ask` is one
-//! question, `copy` bytes from whoever holds them, `lane` a log as it is sent; `serve` answers others, from what is
-//! held and nothing else, so that no question goes further than one proxy; `identity` is what this one is called and
-//! where it is reached. What is decided stands in `model/fleet`.
+//! question, `copy` bytes from whoever holds them, with `places` at each, `lane` a log as it is sent; `serve` answers
+//! others, from what is held and nothing else, so that no question goes further than one proxy; `identity` is what
+//! this one is called and where it is reached. What is decided stands in `model/fleet`.
 
 mod ask;
 mod copy;
 mod find;
 mod identity;
 mod lane;
+mod places;
 mod serve;
 #[cfg(test)]
 mod tests;
