@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 
 use crate::model::fleet::{FleetKeys, Hello, Present, Roster, fetcher};
 use crate::model::lane::Held;
-use crate::model::names::{LaneId, ProxyId, StreamKey};
+use crate::model::names::{LaneId, ProxyId, StreamKey, UnixMs};
 use crate::store::StoredLane;
 use crate::stream::{Clock, Fleet};
 
@@ -186,10 +186,15 @@ impl Peers {
     }
 }
 
-/// Unix seconds by the system's clock as it is now: it may have been set since the process began, and others
-/// compare it with theirs.
+/// The system's clock as it is now: it may have been set since the process began, or the machine have stood still,
+/// and others compare it with theirs.
+fn system_now() -> UnixMs {
+    Clock::system().now()
+}
+
+/// The same, Unix seconds.
 fn unix_s() -> u64 {
-    Clock::system().now().0 / 1000
+    system_now().0 / 1000
 }
 
 #[async_trait]

@@ -10,7 +10,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-use crate::model::names::{ContentHash, PoolName};
+use crate::model::fleet::Record;
+use crate::model::names::{ContentHash, PoolName, UnixMs};
+use crate::store::LaneStore as _;
 
 const BODY: &[u8] = b"the bytes of a segment, which are the same at every proxy";
 /// For what must not be waited for.
@@ -311,6 +313,32 @@ async fn what_is_too_long_is_not_asked_for() {
     let long = Held { length: (1 << 20) + 1, ..held() };
     assert_eq!(stand.peers.bytes(long, &[], SOON).await, None);
     assert_eq!(stand.asked(), [0]);
+}
+
+/// A process may run for months, and its machine may stand still or its clock be set meanwhile.
+#[tokio::test]
+async fn a_record_is_written_by_the_system_s_time() {
+    let keys = FleetKeys::new([[1; 32]]);
+    let clock = Clock::starting_at(UnixMs(5));
+    let peers = Peers::new(settings(), keys, clock, Arc::<Counted>::default());
+    let store = Arc::new(crate::store::MemoryStore::new());
+    let own = Advertised::At(SocketAddr::from(([127, 0, 0, 1], 1)));
+    let names = Arc::new(crate::origin::NameServers::new(Vec::new()));
+    let finder = Finder::new(Source::Store(own), names, store.clone());
+    let before = Clock::system().now();
+    let written = async {
+        loop {
+            if let [text] = store.kept(Record::PREFIX).await.unwrap().as_slice() {
+                return serde_json::from_str::<Record>(text).unwrap().written;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let written = tokio::select! {
+        written = written => written,
+        () = finder.run(&peers) => panic!("it ends"),
+    };
+    assert!(written >= before, "{written:?} {before:?}");
 }
 
 #[tokio::test]

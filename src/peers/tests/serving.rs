@@ -9,7 +9,6 @@ use tokio::sync::watch;
 use super::super::serve::Logs;
 use super::*;
 use crate::model::fleet::Request;
-use crate::model::names::UnixMs;
 use crate::segments::{Segments, Settings as SegmentSettings};
 
 /// Carries one lane, or none.
