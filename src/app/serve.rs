@@ -254,3 +254,31 @@ fn access_log(log: &config::AccessLog) -> Option<Target> {
         config::AccessLog::File(path) => Some(Target::File(path.clone())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_that_takes_longer_segments_takes_them_from_other_proxies_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("segue.yaml");
+        let write = |origin: &str| {
+            let text = format!(
+                "token_keys: [AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=]\nfleet: {{ id: p-1, listen: \"127.0.0.1:1\", peers: [\"127.0.0.1:2\"] }}\npools:\n- name: live\n  hosts: [\"*\"]\n  packagers: [{{ id: a, url: \"http://127.0.0.1:3\" }}]\n  {origin}\n"
+            );
+            std::fs::write(&path, text).unwrap();
+        };
+        write("");
+        let config = Config::load(&path).unwrap();
+        let options = Options { path: path.clone(), upgrade: false };
+        let metrics = Arc::new(Metrics::new(&[]).unwrap());
+        let stages = Arc::new(Stages::default());
+        let (running, _) = assemble(config, &options, &stages, &metrics).unwrap();
+        let longest = || running.fleet.as_ref().unwrap().bytes_max();
+        assert_eq!(longest(), 64 << 20);
+        write("origin: { segment_bytes: 100MiB }");
+        running.reload_file().unwrap();
+        assert_eq!(longest(), 100 << 20);
+    }
+}

@@ -18,7 +18,7 @@ mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -77,7 +77,7 @@ pub struct Settings {
     pub zone: String,
     /// One proxy of each zone fetches a stream for all of it.
     pub one_per_zone: bool,
-    /// Longest content that is taken from another proxy, bytes.
+    /// Longest content that is taken from another proxy at first, bytes.
     pub bytes_max: u64,
 }
 
@@ -92,6 +92,8 @@ pub struct Peers {
     asker: Arc<Asker>,
     copier: Copier,
     meter: Arc<dyn Meter>,
+    /// Longest content that is taken from another proxy, bytes.
+    bytes_max: AtomicU64,
     leaving: AtomicBool,
     /// One has asked that is not known yet.
     stranger: Notify,
@@ -113,6 +115,7 @@ impl Peers {
             copier: Copier::new(Arc::clone(&asker), Arc::clone(&meter)),
             asker,
             meter,
+            bytes_max: AtomicU64::new(settings.bytes_max),
             settings,
             boot,
             clock,
@@ -126,6 +129,17 @@ impl Peers {
     /// Other keys from now on.
     pub fn reload(&self, keys: FleetKeys) {
         self.asker.reload(keys);
+    }
+
+    /// Nothing longer is taken from another proxy from now on, bytes.
+    pub fn take_up_to(&self, bytes: u64) {
+        self.bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Longest content that is taken from another proxy, bytes.
+    #[must_use]
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max.load(Ordering::Relaxed)
     }
 
     /// What this one is in the fleet.
@@ -225,7 +239,7 @@ impl Fleet for Peers {
 
     async fn bytes(&self, held: Held, holders: &[ProxyId], deadline: Duration) -> Option<Bytes> {
         let present = self.present.load_full();
-        if present.is_empty() || held.length > self.settings.bytes_max {
+        if present.is_empty() || held.length > self.bytes_max() {
             return None;
         }
         let from = copy::order(held.hash, &present, holders, &self.settings.zone);

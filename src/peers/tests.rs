@@ -313,6 +313,9 @@ async fn what_is_too_long_is_not_asked_for() {
     let long = Held { length: (1 << 20) + 1, ..held() };
     assert_eq!(stand.peers.bytes(long, &[], SOON).await, None);
     assert_eq!(stand.asked(), [0]);
+    stand.peers.take_up_to(long.length);
+    let _wrong = stand.peers.bytes(long, &[], SOON).await;
+    assert_eq!(stand.asked(), [1]);
 }
 
 /// A process may run for months, and its machine may stand still or its clock be set meanwhile.
