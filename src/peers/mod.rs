@@ -252,7 +252,7 @@ impl Fleet for Peers {
         lane: &LaneId,
         deadline: Duration,
     ) -> Option<StoredLane> {
-        let wanted = Wanted { stream: stream.clone(), lane: lane.clone() };
+        let wanted = Arc::new(Wanted { stream: stream.clone(), lane: lane.clone() });
         let what = format!("lanes?of={}", wanted.text());
         let within = Within { whole: deadline, piece: LOG_PIECE_WITHIN, bytes: lane::BYTES_MAX };
         let present = self.present.load_full();
@@ -260,7 +260,7 @@ impl Fleet for Peers {
             let answer = self.asker.get_signed(at, &what, within).await;
             let outcome = answer.as_ref().map_or_else(ask::AskError::as_str, |_| "ok");
             self.meter.asked("lane", outcome);
-            lane::read(&answer.ok()?.1, &wanted)
+            lane::read_aside(answer.ok()?.1, &wanted).await
         };
         let ats: Vec<SocketAddr> = present.iter().map(|p| p.at).collect();
         let mut logs = stream::iter(ats).map(ask).buffer_unordered(LOGS_AT_ONCE);
