@@ -264,10 +264,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("segue.yaml");
         let write = |origin: &str| {
-            let text = format!(
-                "token_keys: [AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=]\nfleet: {{ id: p-1, listen: \"127.0.0.1:1\", peers: [\"127.0.0.1:2\"] }}\npools:\n- name: live\n  hosts: [\"*\"]\n  packagers: [{{ id: a, url: \"http://127.0.0.1:3\" }}]\n  {origin}\n"
-            );
-            std::fs::write(&path, text).unwrap();
+            let text = [
+                "token_keys: [AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=]",
+                "fleet: { id: p-1, listen: \"127.0.0.1:1\", peers: [\"127.0.0.1:2\"] }",
+                "pools:",
+                "- name: live",
+                "  hosts: [\"*\"]",
+                "  packagers: [{ id: a, url: \"http://127.0.0.1:3\" }]",
+                origin,
+            ];
+            std::fs::write(&path, text.join("\n")).unwrap();
         };
         write("");
         let config = Config::load(&path).unwrap();
@@ -277,7 +283,7 @@ mod tests {
         let (running, _) = assemble(config, &options, &stages, &metrics).unwrap();
         let longest = || running.fleet.as_ref().unwrap().bytes_max();
         assert_eq!(longest(), 64 << 20);
-        write("origin: { segment_bytes: 100MiB }");
+        write("  origin: { segment_bytes: 100MiB }");
         running.reload_file().unwrap();
         assert_eq!(longest(), 100 << 20);
     }
