@@ -45,7 +45,7 @@ fn store_away(fleet: &Value) -> Option<String> {
     let store = fleet.get("store").filter(|store| store.get("up") == Some(&Value::Bool(false)))?;
     let since = store.get("since_ms").and_then(Value::as_u64).unwrap_or_default() / 1000;
     let cause = store.get("cause").and_then(Value::as_str).unwrap_or("no cause is known");
-    Some(format!("the store is away for {since} s: {cause}"))
+    Some(format!("the store has been away for {since} s: {cause}"))
 }
 
 fn rows(fleet: &Value) -> Vec<Vec<String>> {
@@ -101,7 +101,7 @@ mod tests {
             |up: bool| json!({ "store": { "up": up, "since_ms": 61_000, "cause": "refused" } });
         assert_eq!(store_away(&fleet(true)), None);
         assert_eq!(store_away(&json!({})), None);
-        assert_eq!(store_away(&fleet(false)).unwrap(), "the store is away for 61 s: refused");
+        assert_eq!(store_away(&fleet(false)).unwrap(), "the store has been away for 61 s: refused");
     }
 
     #[test]
