@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use segue::config::{Config, Fleet};
+use segue::config::{Config, Fleet, StoreSpec};
 use serde_json::Value;
 
 use super::admin::Admin;
@@ -75,8 +75,10 @@ fn rows(fleet: &Value) -> Vec<Vec<String>> {
 pub fn in_short(config: &Config) -> Option<String> {
     let Fleet { listen, id, peers, one_per_zone, key, advertise } = config.fleet.as_ref()?;
     let peers: Vec<String> = peers.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+    let shared = matches!(config.store, StoreSpec::Redis(_));
     let found = match (peers.is_empty(), advertise) {
         (false, _) => format!("others at {}", peers.join(" ")),
+        (true, _) if !shared => "finds none: the store is of this machine alone".to_owned(),
         (true, Some(at)) => format!("found through the store, at {at}"),
         (true, None) => "found through the store".to_owned(),
     };
