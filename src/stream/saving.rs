@@ -166,7 +166,9 @@ impl Worker {
             };
             match result {
                 Ok(Some(known)) => {
-                    gave |= gives;
+                    if gives {
+                        (gave, self.refused) = (true, 0);
+                    }
                     copy = known;
                 }
                 Ok(None) => {
