@@ -117,10 +117,10 @@ mod tests {
             tracing::info!(r#type = %"", words = %"two words", said = %"\"a\"", "\u{1b}[31mred é");
         });
         let text = String::from_utf8(written.0.lock().clone()).unwrap();
-        let expected = r##" WARN the store is away error="Parse error at 1\nUnexpected `84`\n"
+        let expected = r#" WARN the store is away error="Parse error at 1\nUnexpected `84`\n"
  WARN a\r\nb error="Parse error at 1\nUnexpected `84`\n" zone="az1" lanes=3 at=10.0.0.1:80
  INFO \u{1b}[31mred é type="" words="two words" said="\"a\""
-"##;
+"#;
         assert_eq!(text, expected);
     }
 }

@@ -82,7 +82,8 @@ impl Judge {
         self.away.remove(&place.url);
         self.note(place, &format!("watching {title} {url}"));
         for other in self.observer.is_of(place, lane_of(url)) {
-            self.note(place, &format!("{other} and {place} are on different lanes: not compared"));
+            let (one, two) = (place.min(&other), place.max(&other));
+            self.note(place, &format!("{one} and {two} are on different lanes: not compared"));
         }
     }
 

@@ -13,7 +13,8 @@ use crate::{Fault, Output, Stream, serve};
 async fn two_lanes_are_not_compared() {
     let (outcome, text) = watch_of(["a-1", "b-1"]).await;
     assert_eq!((outcome, outcome.exit_code()), (Outcome::Clean, 0), "{text}");
-    let told = text.lines().filter(|line| line.contains(" are on different lanes: not compared"));
+    let told =
+        text.lines().filter(|line| line.contains("1 and 2 are on different lanes: not compared"));
     assert_eq!(told.count(), 1, "{text}");
     let (outcome, text) = watch_of(["a-1", "a-1"]).await;
     assert_eq!(outcome, Outcome::Breached, "{text}");

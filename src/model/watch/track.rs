@@ -61,8 +61,14 @@ pub(super) struct Track {
 struct Told {
     stale: bool,
     too_large: bool,
-    head_apart: bool,
-    edge_apart: bool,
+    apart: Apart,
+}
+
+/// What differs between proxies behind a balancer.
+#[derive(Debug, Default)]
+struct Apart {
+    head: bool,
+    edge: bool,
 }
 
 /// Which of the segments listed now have a date, told or counted on.
@@ -184,7 +190,7 @@ impl Track {
     fn fell(&mut self, shown: &Shown, found: &mut Vec<Finding>, notes: &mut Vec<String>) -> bool {
         let mut fell = false;
         if shown.first_msn < self.first && self.may_differ(shown) {
-            if !std::mem::replace(&mut self.told.head_apart, true) {
+            if !std::mem::replace(&mut self.told.apart.head, true) {
                 let (was, now) = (self.first, shown.first_msn);
                 notes
                     .push(format!("proxies list from {was} and from {now} on, which is no breach"));
@@ -203,7 +209,7 @@ impl Track {
             && shown.last_msn().is_none_or(|now| now < last)
         {
             if let Some(now) = shown.last_msn().filter(|_| self.may_differ(shown)) {
-                if !std::mem::replace(&mut self.told.edge_apart, true) {
+                if !std::mem::replace(&mut self.told.apart.edge, true) {
                     notes.push(format!(
                         "proxies list up to {last} and up to {now}, which is no breach"
                     ));
