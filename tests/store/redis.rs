@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue::model::names::{LaneId, OutputMsn, UnixMs};
+use segue::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 use segue::store::{Appended, LaneStore, RedisSettings, RedisStore, StoreError, Unobserved};
 
 use crate::fixture::{FIRST, before, header, step, stream};
@@ -294,4 +294,32 @@ async fn a_server_that_is_full_lives_on() {
     assert_eq!(store.newer(&lane, None).await.unwrap(), [step(0, "a")]);
     let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_eq!(store.append(&lane, before(1), &[step(1, "a")]).await.unwrap(), Appended::Done);
+}
+
+/// Streams go on asking a server that is full many times a second.
+#[tokio::test]
+async fn one_warning_tells_that_a_server_is_full() {
+    let server = Redis::start();
+    let store = server.store().await;
+    let lane = store.create(&header("a-1")).await.unwrap().lane;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let log = tracing_subscriber::fmt().with_writer(file.reopen().unwrap()).finish();
+    let _to_file = tracing::subscriber::set_default(log);
+    let told = |what: &str| std::fs::read_to_string(file.path()).unwrap().matches(what).count();
+    let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    for _ in 0..3 {
+        store.append(&lane, None, &[step(0, "a")]).await.unwrap_err();
+        // What it does all the same says nothing.
+        store.newer(&lane, None).await.unwrap();
+        store.trim(&lane, OutputMsn(FIRST)).await.unwrap();
+        store.want(&lane, &[], UnixMs(0), HUNG).await.unwrap();
+        store.drain(&PackagerId::new("a"), None).await.unwrap();
+    }
+    let (refuses, takes) = ("the store refuses", "the store takes writes again");
+    assert_eq!((told(refuses), told(takes)), (1, 0));
+    let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    for _ in 0..2 {
+        store.append(&lane, None, &[step(0, "a")]).await.unwrap();
+    }
+    assert_eq!((told(refuses), told(takes)), (1, 1));
 }

@@ -69,6 +69,7 @@ impl RedisStore {
         pipeline.add_command(INDEX.by_hash(&[self.keys.lanes_of(&header.stream)], &noted));
         let asked = async |mut connection| run_pipeline(&pipeline, &mut connection).await;
         let (standing, dropped): (String, Vec<String>) = self.link.ask(NO_MORE, asked).await?;
+        self.link.wrote();
         self.let_go(&dropped).await?;
         read_header(lane, &standing)
     }
@@ -124,7 +125,10 @@ impl RedisStore {
         let answer: Vec<Value> = self.link.ask(more, asked).await?;
         let mut answer = answer.into_iter();
         match text_of(lane, answer.next())?.as_str() {
-            "done" => Ok(Appended::Done),
+            "done" => {
+                self.link.wrote();
+                Ok(Appended::Done)
+            }
             "no lane" => Err(StoreError::NoLane(lane.clone())),
             "hole" => {
                 let at_first = text_of(lane, answer.next())? == "first";

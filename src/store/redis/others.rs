@@ -29,6 +29,7 @@ impl RedisStore {
         asked.cmd("SETNX").arg(&key).arg(&fresh[..]).ignore().cmd("GET").arg(&key);
         let (secret,): (Vec<u8>,) =
             self.link.ask(NO_MORE, async |mut c| asked.query_async(&mut c).await).await?;
+        self.link.wrote();
         let length = |_| StoreError::Unreadable(format!("the secret {name} has not 32 bytes"));
         secret.try_into().map_err(length)
     }
@@ -40,7 +41,10 @@ impl RedisStore {
     ) -> Result<u32, StoreError> {
         let keys = [self.keys.target(stream)];
         let values = [seconds.to_string(), millis(TARGET_EXPIRES)];
-        self.link.ask(NO_MORE, async |mut c| TARGET.run(&mut c, &keys, &values).await).await
+        let asked = async |mut c| TARGET.run(&mut c, &keys, &values).await;
+        let highest = self.link.ask(NO_MORE, asked).await?;
+        self.link.wrote();
+        Ok(highest)
     }
 
     pub(super) async fn all_drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
@@ -95,7 +99,10 @@ impl RedisStore {
             let key = self.keys.kept(Some(of));
             asked.cmd("PEXPIRE").arg(key).arg(millis(OWNED_EXPIRES)).ignore();
         }
-        self.link.ask(NO_MORE, async |mut c| asked.exec_async(&mut c).await).await
+        self.link.ask(NO_MORE, async |mut c| asked.exec_async(&mut c).await).await?;
+        // Full, it refuses all of a transaction, whatever it does.
+        self.link.wrote();
+        Ok(())
     }
 }
 
