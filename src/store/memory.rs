@@ -205,7 +205,10 @@ impl LaneStore for MemoryStore {
         Ok(seconds)
     }
 
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+    async fn drained(
+        &self,
+        _known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
         Ok(self.state.lock().drained.clone())
     }
 

@@ -169,8 +169,13 @@ pub trait LaneStore: Send + Sync {
     /// The highest target duration seen for a stream before, raised to `seconds` (ARCHITECTURE.md, law 4).
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError>;
     /// The packagers that operators have taken out, and since when: like a secret, of the whole
-    /// installation, so that every proxy that shares the store leaves them.
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError>;
+    /// installation, so that every proxy that shares the store leaves them. `known`: who is out as far as the
+    /// caller knows. A store that may lose what it had puts those back of whom it knows nothing; who was brought
+    /// back meanwhile, by whomever, is none of these.
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError>;
     /// Takes a packager out, where it is not already, or (`since`: none) brings it back.
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError>;
     /// Records kept under names that begin with `prefix`, in no order: what is worth keeping over restarts

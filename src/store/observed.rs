@@ -110,8 +110,11 @@ impl LaneStore for Observed {
         self.timed("target_duration", self.store.target_duration(stream, seconds)).await
     }
 
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
-        self.timed("drained", self.store.drained()).await
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        self.timed("drained", self.store.drained(known)).await
     }
 
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {

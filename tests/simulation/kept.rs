@@ -148,8 +148,11 @@ impl LaneStore for Store {
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError> {
         self.held.target_duration(stream, seconds).await
     }
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
-        self.held.drained().await
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        self.held.drained(known).await
     }
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
         self.held.drain(packager, since).await

@@ -140,8 +140,11 @@ impl LaneStore for Line {
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError> {
         self.reach().await?.target_duration(stream, seconds).await
     }
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
-        self.reach().await?.drained().await
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        self.reach().await?.drained(known).await
     }
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
         self.reach().await?.drain(packager, since).await

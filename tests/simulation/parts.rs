@@ -340,8 +340,11 @@ impl LaneStore for SimStore {
         let result = self.reach().await?.target_duration(stream, seconds).await;
         self.back(result).await
     }
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
-        let result = self.reach().await?.drained().await;
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        let result = self.reach().await?.drained(known).await;
         self.back(result).await
     }
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! What a store in Redis promises beside the suite: logins and TLS, expiry, memory, slots.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ fn open(settings: &RedisSettings) -> RedisStore {
 }
 
 async fn why_not(settings: &RedisSettings) -> String {
-    match open(settings).drained().await {
+    match open(settings).drained(&BTreeMap::new()).await {
         Err(StoreError::Unreachable(why)) => why,
         other => panic!("{other:?}"),
     }
@@ -322,4 +323,22 @@ async fn one_warning_tells_that_a_server_is_full() {
         store.append(&lane, None, &[step(0, "a")]).await.unwrap();
     }
     assert_eq!((told(refuses), told(takes)), (1, 1));
+}
+
+/// Who was brought back is forgotten one day, so that packagers may come and go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_brought_back_long_ago_is_forgotten() {
+    let server = Redis::start();
+    let store = server.store().await;
+    let now: Vec<u64> = server.ask(&["TIME"]);
+    let ago = |days: u64| format!("-{}", (now[0] - days * 24 * 3600) * 1000);
+    for (id, at) in [("old", ago(31)), ("newer", ago(29)), ("out", "7".into())] {
+        server.ask::<i64>(&["HSET", "segue:drained", id, &at]);
+    }
+    store.drain(&PackagerId::new("a"), None).await.unwrap();
+    let mut noted: Vec<String> = server.ask(&["HKEYS", "segue:drained"]);
+    noted.sort();
+    assert_eq!(noted, ["a", "newer", "out"]);
+    let out = store.drained(&BTreeMap::new()).await.unwrap();
+    assert_eq!(out, [(PackagerId::new("out"), UnixMs(7))].into());
 }

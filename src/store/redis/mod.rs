@@ -198,8 +198,11 @@ impl LaneStore for RedisStore {
         self.highest_target(stream, seconds).await
     }
 
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
-        self.all_drained().await
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        self.all_drained(known).await
     }
 
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {

@@ -27,6 +27,7 @@ macro_rules! scripts {
 scripts!(
     APPEND = "append",
     CREATE = "create",
+    DRAIN = "drain",
     EXPIRE = "expire",
     INDEX = "index",
     READ = "read",

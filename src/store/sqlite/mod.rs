@@ -168,7 +168,10 @@ impl LaneStore for SqliteStore {
         self.ask(move |db| db.target_duration(&stream, seconds)).await
     }
 
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+    async fn drained(
+        &self,
+        _known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
         self.ask(Database::drained).await
     }
 

@@ -135,7 +135,7 @@ fn perform(store: &MemoryStore, ask: &Ask) -> Result<Reply, StoreError> {
             }
             Ask::Secret(name, fresh) => Reply::Secret(store.secret(&name, fresh).await?),
             Ask::Target(stream, s) => Reply::Target(store.target_duration(&stream, s).await?),
-            Ask::Drained => Reply::Drained(store.drained().await?),
+            Ask::Drained => Reply::Drained(store.drained(&BTreeMap::new()).await?),
             Ask::Drain(id, since) => store.drain(&id, since).await.map(|()| Reply::Done)?,
         })
     };

@@ -231,7 +231,10 @@ impl LaneStore for Line {
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError> {
         asks!(self, Ask::Target(stream.clone(), seconds), Reply::Target)
     }
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+    async fn drained(
+        &self,
+        _known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
         asks!(self, Ask::Drained, Reply::Drained)
     }
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
