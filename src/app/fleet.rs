@@ -93,8 +93,12 @@ pub fn run(server: &mut Server, running: &Arc<Running>) {
     let serving = Serving::new(peers.clone(), segments, streams);
     server.add_service(listen::fleet(serving, &fleet.listen.to_string()));
     let stages = running.stages.clone();
+    // Before the process is ready: others, and the store, may be away.
+    stages.set_blind(true);
+    let seen = stages.clone();
     let leaving = Box::new(move || stages.now() == Stage::Draining);
-    let watching = Watching { peers: peers.clone(), finder, leaving };
+    let sees = Box::new(move || seen.set_blind(false));
+    let watching = Watching { peers: peers.clone(), finder, leaving, sees };
     server.add_service(background_service("fleet", watching));
 }
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::drains::Drains;
 use super::keys::{self, OwnKeys};
+use super::storing::Standing;
 use super::telling::Telling;
 use super::viewing::{self, Viewing};
 use super::{fleet, groups, parts, reported, tenants};
@@ -126,6 +127,8 @@ pub struct Running {
     /// Seconds after which a lane's log is dropped.
     pub lane_expires_s: Arc<AtomicU64>,
     pub store: Arc<dyn LaneStore>,
+    /// Whether it can be reached.
+    pub standing: Arc<Standing>,
     /// The keys made for this installation, for when none is configured.
     pub own_keys: Arc<OwnKeys>,
 }
@@ -263,6 +266,7 @@ impl Operations for Running {
             "ready": self.stages.ready(),
             "pools": tenants::gauges(self),
             "packagers": packagers,
+            "store": self.standing.status(),
             "fleet": Operations::fleet(self),
             "groups": groups::status(&self.groups.all(), self.drains.clock.now()),
             "streams": self.streams.status(),
@@ -272,7 +276,12 @@ impl Operations for Running {
     }
 
     fn fleet(&self) -> serde_json::Value {
-        self.fleet.as_ref().map_or(serde_json::Value::Null, |peers| peers.status())
+        let Some(peers) = &self.fleet else { return serde_json::Value::Null };
+        let mut status = peers.status();
+        if let Some(status) = status.as_object_mut() {
+            status.insert("store".to_owned(), self.standing.status());
+        }
+        status
     }
 
     fn reload(&self) -> Result<(), String> {

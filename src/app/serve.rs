@@ -14,7 +14,7 @@ use super::drains::Drains;
 use super::keys::{self, KeyKeeper, OwnKeys};
 use super::lifecycle::{self, Settings};
 use super::operate::{Counting, Metering, Running, admin_settings};
-use super::storing::{Counted, if_reached};
+use super::storing::{self, if_reached};
 use super::telling::Telling;
 use super::viewing::{self, Doorkeeper, Room, Rounds, Viewing};
 use super::{fleet, groups, listen, parts};
@@ -26,7 +26,7 @@ use crate::origin::{Client, NameServers};
 use crate::packagers::discovery::{Discovery, Groups};
 use crate::packagers::{HealthChecks, Pools};
 use crate::segments::Segments;
-use crate::store::{self, LaneStore};
+use crate::store::{LaneStore, StoreError};
 use crate::stream::{Clock, Parts, Streams};
 
 /// How it is started.
@@ -112,9 +112,8 @@ fn assemble(
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<(Running, Chores)> {
     let clock = Clock::system();
-    let store = store::open(&parts::store(&config), Arc::new(Counted(metrics.clone())));
-    let store = store.context("store")?;
-    let own_keys = own_keys(&*store)?;
+    let (store, standing) = storing::open(&config, metrics, clock)?;
+    let own_keys = own_keys(&config, &*store)?;
     let segments = Segments::open(parts::segments(&config), clock.now()).context("segments");
     let segments = Arc::new(segments?);
     let Origins { names, groups, packagers, pools, client } = origins(&config, metrics, clock)?;
@@ -178,6 +177,7 @@ fn assemble(
         telling,
         lane_expires_s,
         store,
+        standing,
         own_keys,
     };
     Ok((running, chores))
@@ -234,10 +234,15 @@ fn observed(front: Front<Live>, config: &Config) -> anyhow::Result<Arc<Front<Liv
 }
 
 /// The installation's own token key: made once and kept in the store.
-fn own_keys(store: &dyn LaneStore) -> anyhow::Result<Arc<OwnKeys>> {
-    let fresh =
-        "the installation's token key is not known: without token_keys a fresh one signs meanwhile";
-    let stored = if_reached(wait(OwnKeys::of(store))?, fresh).context("store")?;
+fn own_keys(config: &Config, store: &dyn LaneStore) -> anyhow::Result<Arc<OwnKeys>> {
+    let stored = match wait(OwnKeys::of(store))? {
+        // It is needed for tokens that were signed before the keys were configured alone.
+        Err(StoreError::Unreachable(_)) if !config.token_keys.is_empty() => None,
+        stored => {
+            let fresh = "there are no token_keys, and the one kept in the store is not known: a fresh one signs meanwhile";
+            if_reached(stored, fresh).context("store")?
+        }
+    };
     Ok(Arc::new(OwnKeys::new(stored)))
 }
 

@@ -34,7 +34,18 @@ pub fn fleet(options: &Options) -> anyhow::Result<()> {
     let mut text = String::new();
     table(&mut text, &rows(&fleet));
     print!("{text}");
+    if let Some(away) = store_away(&fleet) {
+        println!("{away}");
+    }
     Ok(())
+}
+
+/// Without the store nobody new is found there, and lanes go on without it.
+fn store_away(fleet: &Value) -> Option<String> {
+    let store = fleet.get("store").filter(|store| store.get("up") == Some(&Value::Bool(false)))?;
+    let since = store.get("since_ms").and_then(Value::as_u64).unwrap_or_default() / 1000;
+    let cause = store.get("cause").and_then(Value::as_str).unwrap_or("no cause is known");
+    Some(format!("the store is away for {since} s: {cause}"))
 }
 
 fn rows(fleet: &Value) -> Vec<Vec<String>> {
@@ -83,6 +94,15 @@ pub fn in_short(config: &Config) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_store_that_is_away_is_told() {
+        let fleet =
+            |up: bool| json!({ "store": { "up": up, "since_ms": 61_000, "cause": "refused" } });
+        assert_eq!(store_away(&fleet(true)), None);
+        assert_eq!(store_away(&json!({})), None);
+        assert_eq!(store_away(&fleet(false)).unwrap(), "the store is away for 61 s: refused");
+    }
 
     #[test]
     fn a_fleet_is_a_table() {

@@ -2,7 +2,7 @@
 //! follow. Set by the lifecycle, read with every request.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 /// The stages, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,7 @@ pub enum Stage {
 #[derive(Debug, Default)]
 pub struct Stages {
     stage: AtomicU8,
+    blind: AtomicBool,
     in_flight: AtomicUsize,
     beginning: AtomicUsize,
 }
@@ -42,10 +43,15 @@ impl Stages {
             _ => Stage::Draining,
         }
     }
+    /// What the other proxies carry is not known yet, or is.
+    pub fn set_blind(&self, blind: bool) {
+        self.blind.store(blind, Ordering::Release);
+    }
     /// A load balancer may send viewers here.
     #[must_use]
     pub fn ready(&self) -> bool {
-        matches!(self.now(), Stage::Serving | Stage::HandingOver)
+        let serves = matches!(self.now(), Stage::Serving | Stage::HandingOver);
+        serves && !self.blind.load(Ordering::Acquire)
     }
     /// Connections end with the answer under way.
     #[must_use]
@@ -115,6 +121,16 @@ mod tests {
         stages.reach(Stage::Serving);
         assert_eq!(stages.now(), Stage::Draining);
         assert!(!stages.ready() && stages.closing());
+    }
+
+    #[test]
+    fn who_sees_nobody_is_not_ready() {
+        let stages = Stages::default();
+        stages.set_blind(true);
+        stages.reach(Stage::Serving);
+        assert!(!stages.ready());
+        stages.set_blind(false);
+        assert!(stages.ready());
     }
 
     #[test]

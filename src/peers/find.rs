@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -96,6 +97,7 @@ impl Finder {
                 name.addresses.iter().map(move |ip| SocketAddr::new(*ip, name.port))
             });
             peers.found(&all.collect::<Vec<_>>());
+            peers.blind.store(false, Ordering::Relaxed);
             let Some(next) = names.iter().map(|name| name.due).min() else { return };
             sleep_until(next).await;
         }
@@ -125,6 +127,7 @@ impl Finder {
 
     async fn meet_in_store(&self, peers: &Peers, own: &Advertised) -> Result<(), String> {
         let own = own.address().await?;
+        peers.own_at.store(Some(Arc::new(own)));
         let written = peers.clock.now();
         let (id, at) = (peers.settings.id.clone(), own.to_string());
         let record = Record { id, at, written };
@@ -138,6 +141,7 @@ impl Finder {
         let at = |record: &Record| record.at.parse::<SocketAddr>().ok();
         let found: Vec<SocketAddr> = hold.iter().filter_map(at).filter(|at| *at != own).collect();
         peers.found(&found);
+        peers.blind.store(false, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
@@ -52,6 +52,8 @@ const ANSWERED_BY: &str = "x-segue-proxy";
 const LOGS_AT_ONCE: usize = 8;
 /// How long the first question to the others may take before it is decided without them.
 const MEETING: Duration = Duration::from_secs(1);
+/// And how long, where nobody tells who they are: they ask, if they know this one from before.
+const MEETING_BLIND: Duration = Duration::from_secs(3);
 /// For a connection, and each piece of a log.
 const LOG_PIECE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -94,6 +96,10 @@ pub struct Peers {
     leaving: AtomicBool,
     /// One has asked that is not known yet.
     stranger: Notify,
+    /// Where this one answers, as it tells those that it asks.
+    own_at: ArcSwapOption<SocketAddr>,
+    /// What tells of the others has not done so since the process began.
+    blind: AtomicBool,
     /// Who is known was asked once.
     met: tokio::sync::watch::Sender<bool>,
     /// More addresses are found than may be asked, which was told.
@@ -117,6 +123,8 @@ impl Peers {
             clock,
             leaving: AtomicBool::new(false),
             stranger: Notify::new(),
+            own_at: ArcSwapOption::empty(),
+            blind: AtomicBool::new(true),
             met: tokio::sync::watch::Sender::new(false),
             too_many: AtomicBool::new(false),
         }
@@ -133,11 +141,22 @@ impl Peers {
         &self.settings
     }
 
-    /// That proxy has asked.
-    fn asked_by(&self, by: &ProxyId) {
-        if *by != self.settings.id && !self.answers(by) {
-            self.stranger.notify_one();
+    /// That proxy has asked, and answers at this address, where it tells.
+    fn asked_by(&self, by: &ProxyId, at: Option<SocketAddr>) {
+        if *by == self.settings.id || self.answers(by) {
+            return;
         }
+        self.stranger.notify_one();
+        // It knows the fleet from before, where the store does not tell any more.
+        if let Some(at) = at {
+            self.roster.lock().called(self.clock.now(), at);
+        }
+    }
+
+    /// Neither what tells of the others nor one of them has answered since the process began: what they carry would
+    /// be begun anew here.
+    fn is_blind(&self) -> bool {
+        self.blind.load(Ordering::Relaxed) && self.present.load().is_empty()
     }
 
     /// What this one says when it is asked who it is.
@@ -199,7 +218,7 @@ impl Fleet for Peers {
 
     async fn met(&self) {
         let mut met = self.met.subscribe();
-        let _ = tokio::time::timeout(MEETING, met.wait_for(|met| *met)).await;
+        let _ = tokio::time::timeout(MEETING_BLIND, met.wait_for(|met| *met)).await;
     }
 
     fn others(&self) -> usize {

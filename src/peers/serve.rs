@@ -2,6 +2,7 @@
 //! what is held or carried here: nobody else is asked, so no question goes round. Whoever does not show that he is
 //! of the fleet gets 401 and is hung up on.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -95,7 +96,8 @@ impl Reply {
 
 /// What is asked for.
 enum Asked {
-    Hello,
+    /// Where who asks answers himself, if he tells.
+    Hello(Option<SocketAddr>),
     Bytes(Held),
     Lane(Wanted),
     /// Of this kind, for metrics.
@@ -109,7 +111,7 @@ impl Asked {
         let Some(what) = what else { return Self::Unknown("no") };
         let (what, query) = what.split_once('?').unwrap_or((what, ""));
         match what.split_once('/').unwrap_or((what, "")) {
-            ("hello", "") if query.is_empty() => Self::Hello,
+            ("hello", "") => Self::Hello(query.strip_prefix("at=").and_then(|at| at.parse().ok())),
             ("bytes", hash) => {
                 let length = query.strip_prefix("length=").and_then(|l| l.parse().ok());
                 match ContentHash::from_hex(hash).zip(length) {
@@ -163,8 +165,10 @@ impl Serving {
             Err(why) => (Reply::line("no", 401, &why.to_string()), false),
             Ok(_) if method != "GET" => (Reply::line("no", 405, "GET alone is answered"), false),
             Ok(by) => {
-                self.peers.asked_by(&by.by);
-                (self.answer(Asked::read(&target), &by).await, true)
+                let asked = Asked::read(&target);
+                let at = if let Asked::Hello(at) = asked { at } else { None };
+                self.peers.asked_by(&by.by, at);
+                (self.answer(asked, &by).await, true)
             }
         };
         // What nobody reads stands between this question and the next.
@@ -179,7 +183,7 @@ impl Serving {
 
     async fn answer(&self, asked: Asked, by: &Verified) -> Reply {
         match asked {
-            Asked::Hello => {
+            Asked::Hello(_) => {
                 let body = serde_json::to_vec(&self.peers.hello()).unwrap_or_default();
                 self.signed("hello", body, by)
             }

@@ -12,7 +12,7 @@ use rand::Rng as _;
 use tokio::task::JoinSet;
 
 use super::ask::{AskError, Within};
-use super::{Finder, MEETING, Peers};
+use super::{Finder, MEETING, MEETING_BLIND, Peers};
 use crate::model::fleet::{Change, Hello, PROXIES_MAX};
 
 /// Half to one and a half of this lies between two questions, so that proxies do not all ask at once: a second.
@@ -23,6 +23,9 @@ const AT_FIRST: Duration = Duration::from_millis(20);
 const HELLO: Within =
     Within { whole: Duration::from_secs(1), piece: Duration::from_secs(1), bytes: 4096 };
 
+/// Who has not found anybody for so long serves alone.
+const ALONE_AFTER: Duration = Duration::from_secs(10);
+
 /// Keeps [`Peers`] up to date.
 pub struct Watching {
     /// Who is kept up to date.
@@ -31,6 +34,8 @@ pub struct Watching {
     pub finder: Finder,
     /// This process is on its way out.
     pub leaving: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Called once: viewers may be sent here, since what the others carry is known.
+    pub sees: Box<dyn Fn() + Send + Sync>,
 }
 
 #[async_trait]
@@ -47,9 +52,20 @@ impl Watching {
         let mut asked: JoinSet<Said> = JoinSet::new();
         let mut waits: Vec<SocketAddr> = Vec::new();
         let begun = tokio::time::Instant::now();
+        let mut sees = false;
         loop {
-            if begun.elapsed() >= MEETING {
+            let blind = self.peers.is_blind();
+            if begun.elapsed() >= if blind { MEETING_BLIND } else { MEETING } {
                 self.peers.met.send_replace(true);
+            }
+            if !sees && (!blind || begun.elapsed() >= ALONE_AFTER) {
+                sees = true;
+                if blind {
+                    tracing::warn!(
+                        "neither the store nor another proxy has answered since the start: what others carry is begun anew here"
+                    );
+                }
+                (self.sees)();
             }
             let pause = if *self.peers.met.borrow() {
                 Duration::from_millis(rand::rng().random_range(EVERY_MS))
@@ -104,7 +120,9 @@ impl Peers {
     }
 
     pub(super) async fn ask_who(&self, at: SocketAddr) -> Result<Hello, AskError> {
-        let (by, body) = self.asker.get_signed(at, "hello", HELLO).await?;
+        let own = self.own_at.load_full();
+        let what = own.map_or_else(|| "hello".to_owned(), |own| format!("hello?at={own}"));
+        let (by, body) = self.asker.get_signed(at, &what, HELLO).await?;
         let hello: Hello = serde_json::from_slice(&body).map_err(|_| AskError::Wrong)?;
         if hello.id == by { Ok(hello) } else { Err(AskError::Wrong) }
     }
@@ -127,13 +145,23 @@ impl Peers {
         let zone = hello.as_ref().map_or("", |h| h.zone.as_str());
         let version = hello.as_ref().map_or("", |h| h.version.as_str());
         let cause = member.as_ref().map_or("", |m| m.cause.as_str());
+        let leaving = hello.as_ref().is_some_and(|h| h.leaving);
         for change in changes {
             match change {
                 Change::Came(id) => {
                     tracing::info!(proxy = %id, %at, zone, version, "another proxy answers");
                 }
+                // It had said so.
+                Change::Went(id) if leaving => {
+                    tracing::info!(proxy = %id, %at, "another proxy has left");
+                }
                 Change::Went(id) => {
+                    let another = "another proxy answers at its address";
+                    let cause = if cause.is_empty() { another } else { cause };
                     tracing::warn!(proxy = %id, %at, cause, "another proxy does not answer any more");
+                }
+                Change::Silent(cause) => {
+                    tracing::warn!(%at, cause, "no proxy has ever answered here: is it another's fleet.listen, with the same key?");
                 }
                 Change::SameId => {
                     tracing::error!(proxy = %self.settings.id, %at, "another process has this proxy's id: give each a segments.dir or a fleet.id of its own");

@@ -46,7 +46,7 @@ pub fn open(
         StoreSpec::Redis(settings) => Arc::new(RedisStore::open(settings, observer.clone())?),
     };
     if !matches!(spec, StoreSpec::Redis(_)) {
-        observer.up(true);
+        observer.up();
     }
     Ok(Arc::new(Observed::new(store, observer)))
 }

@@ -16,8 +16,10 @@ use crate::model::names::{LaneId, OutputMsn, PackagerId, StreamKey, UnixMs};
 pub trait StoreObserver: Send + Sync {
     /// An operation ended after so long; it failed if the store could not be reached or read.
     fn asked(&self, _operation: &'static str, _took: Duration, _failed: bool) {}
-    /// The store can be reached from now on, or cannot.
-    fn up(&self, _up: bool) {}
+    /// The store can be reached from now on.
+    fn up(&self) {}
+    /// It cannot, and why: told again when the cause is another.
+    fn down(&self, _cause: &str) {}
     /// Changes may have been missed: receivers were told to look at all.
     fn missed(&self) {}
 }

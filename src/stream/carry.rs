@@ -48,6 +48,8 @@ pub struct Carried {
     floor: Vec<OutputMsn>,
     /// Steps that the store has not taken yet, since it does not answer.
     pub unsaved: usize,
+    /// The store's copy may not be what it is taken for: it is compared before more is appended.
+    pub doubted: bool,
     /// What its log and the store's differ by.
     pub apart: Apart,
     /// Since when something new of its packager is left to another proxy, at this tail.
@@ -115,6 +117,7 @@ impl Carried {
             first: vec![None; n],
             floor: vec![from; n],
             unsaved: 0,
+            doubted: false,
             apart: Apart::default(),
             left_to_others: None,
             left: VecDeque::new(),

@@ -17,6 +17,11 @@ const ALONE_AFTER: Duration = Duration::from_millis(500);
 /// A store that failed is tried again after this.
 const RETRY: Duration = Duration::from_millis(250);
 
+/// And after this, doubled so often, where it reads and does not write.
+const REFUSED_MAX: u32 = 4;
+/// Such a store is offered so many steps at first.
+const TRIED: usize = 16;
+
 /// Steps before the first that the store misses that are read to see whether they still stand there.
 const LOOKED_BACK: u64 = 8;
 
@@ -47,7 +52,7 @@ impl Worker {
             let sent = lane.apart.outward(tail, &steps);
             self.deps.store.append(id, tail.map(|t| t.msn), &sent).await.map(|done| (done, sent))
         };
-        if !alone && !closed && !matches!(outcome, Err(StoreError::Unreachable(_))) {
+        if outcome.is_ok() {
             self.store_failing = None;
         }
         let mut decided = true;
@@ -68,15 +73,13 @@ impl Worker {
                     self.take_over(id, there).await;
                 }
             }
-            // It answers, and has lost what it had: the step is decided again, on what becomes of that.
-            Err(StoreError::Hole { .. }) if !alone && !closed => self.read_again(id).await,
-            Err(StoreError::NoLane(_)) if !alone && !closed => {
-                self.bring_together(id, Copy::Gone).await;
-            }
             Err(error) if !alone && !closed => {
-                decided = self.has_failed_for_long(asked);
-                if decided {
-                    self.go_on_alone(id, steps, Some(&error));
+                lane.doubted = true;
+                if !self.mended(id, &error).await {
+                    decided = self.has_failed_for_long(asked);
+                    if decided {
+                        self.go_on_alone(id, steps, Some(&error));
+                    }
                 }
             }
             Err(_) => self.go_on_alone(id, steps, None),
@@ -87,12 +90,22 @@ impl Worker {
         decided
     }
 
+    /// It answers, and has lost what it had: where that is mended the step is decided again, on what became of it.
+    async fn mended(&mut self, id: &LaneId, error: &StoreError) -> bool {
+        match error {
+            StoreError::Hole { .. } => self.read_again(id).await,
+            StoreError::NoLane(_) => self.bring_together(id, Copy::Gone).await,
+            _ => false,
+        }
+    }
+
     /// Viewers are served on without the store; but one call that was lost is no reason to: others, who know nothing
     /// of the step, would list another one.
     fn has_failed_for_long(&mut self, asked: UnixMs) -> bool {
         let now = self.deps.clock.now();
+        let before = self.store_failing;
         let since = *self.store_failing.get_or_insert(asked);
-        now.since(since) >= ALONE_AFTER
+        before.is_some() && now.since(since) >= ALONE_AFTER
     }
 
     /// Viewers are served on; the store gets what it missed once it answers. `error`: why it does not; none where the
@@ -126,23 +139,25 @@ impl Worker {
 
     /// Gives the store what it missed, once it answers. What it had may not be there any more.
     pub(super) async fn save(&mut self, id: &LaneId) {
-        let behind = self.lanes.get(id).is_some_and(|lane| lane.unsaved > 0);
+        let behind = self.lanes.get(id).is_some_and(|lane| lane.unsaved > 0 || lane.doubted);
         if behind && self.deps.clock.now() >= self.store_retry_at {
             self.bring_together(id, Copy::Unknown).await;
         }
     }
 
-    /// The store's copy is not what it was taken for: all of it is compared.
-    pub(super) async fn read_again(&mut self, id: &LaneId) {
-        if self.deps.clock.now() >= self.store_retry_at {
-            self.bring_together(id, Copy::Unknown).await;
-        }
+    /// The store's copy may not be what it is taken for: it is compared, now or as soon as the store is tried again.
+    /// True: the two are one.
+    pub(super) async fn read_again(&mut self, id: &LaneId) -> bool {
+        let Some(lane) = self.lanes.get_mut(id) else { return false };
+        lane.doubted = true;
+        self.deps.clock.now() >= self.store_retry_at && self.bring_together(id, Copy::Unknown).await
     }
 
-    /// The log here and the store's become one. Where that takes too long it goes on a while later.
-    async fn bring_together(&mut self, id: &LaneId, mut copy: Copy) {
+    /// The log here and the store's become one. Where that takes too long it goes on a while later. True: they are.
+    async fn bring_together(&mut self, id: &LaneId, mut copy: Copy) -> bool {
         let mut failed = None;
         for _ in 0..SAVES {
+            let gives = matches!(copy, Copy::Ends(..) | Copy::Gone);
             let result = match copy {
                 Copy::Ends(tail, next) => self.give(id, tail, next).await,
                 Copy::Unknown => self.compare_newest(id).await,
@@ -152,10 +167,14 @@ impl Worker {
             match result {
                 Ok(Some(known)) => copy = known,
                 Ok(None) => {
-                    self.store_failing = None;
-                    return;
+                    (self.store_failing, self.refused) = (None, 0);
+                    if let Some(lane) = self.lanes.get_mut(id) {
+                        lane.doubted = false;
+                    }
+                    return true;
                 }
                 Err(error) => {
+                    self.refused = if gives { self.refused.saturating_add(1) } else { 0 };
                     failed = Some(error);
                     break;
                 }
@@ -164,7 +183,10 @@ impl Worker {
         if let Some(error) = failed {
             tracing::debug!(lane = %id, %error, "the store is not given what it missed yet");
         }
-        self.store_retry_at = self.deps.clock.now().plus(RETRY);
+        // A store that is full is not sent everything again and again.
+        let wait = RETRY * (1 << self.refused.min(REFUSED_MAX));
+        self.store_retry_at = self.deps.clock.now().plus(wait);
+        false
     }
 
     /// The store is given what follows its tail. None: that is all.
@@ -175,7 +197,10 @@ impl Worker {
         next: OutputMsn,
     ) -> Result<Option<Copy>, StoreError> {
         let Some(lane) = self.lanes.get_mut(id) else { return Ok(None) };
-        let steps = lane.apart.giving(&lane.log, next);
+        let mut steps = lane.apart.giving(&lane.log, next);
+        if self.refused > 0 {
+            steps.truncate(TRIED);
+        }
         let Some(last) = steps.last().map(|step| step.msn) else {
             lane.unsaved = 0;
             return Ok(None);

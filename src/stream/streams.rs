@@ -34,6 +34,10 @@ const INBOX: usize = 1024;
 /// A lane found for one new viewer is given to others for this long without asking again.
 const OPEN_FOR: Duration = Duration::from_secs(1);
 
+/// A worker that waits for packagers says so within 5 s; one that does not answer by now waits for something else.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
+/// The store says what is newer in less.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(2);
 /// Viewers wait no longer for a segment that is listed and not held: a CDN would give up before.
 const RECALLED_WITHIN: Duration = Duration::from_secs(5);
 /// What is not held here other proxies give within so long.
@@ -282,7 +286,7 @@ impl Streams {
         let Some(slot) = self.slots.get(stream).map(|s| s.clone()) else { return };
         let (answer, done) = oneshot::channel();
         if slot.inbox.try_send(Event::Newer(lane.clone(), self.deps.clock.now(), answer)).is_ok() {
-            let _ = done.await;
+            let _ = tokio::time::timeout(TAKEN_OVER_WITHIN, done).await;
         }
     }
 
@@ -348,8 +352,10 @@ impl Streams {
             if slot.inbox.try_send(event(answer)).is_err() {
                 continue;
             }
-            if let Ok(result) = result.await {
-                return result;
+            match tokio::time::timeout(ANSWERED_WITHIN, result).await {
+                Ok(Ok(result)) => return result,
+                Ok(Err(_)) => {}
+                Err(_) => break,
             }
         }
         Err(Refusal::NotReady)

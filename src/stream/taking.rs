@@ -72,8 +72,11 @@ impl Worker {
         let (reason, method, gap_ms) =
             (splice.reason.as_str(), splice.method.as_str(), splice.gap_ms);
         let at = step.place().as_str();
-        // What an operator asked for is no alarm.
-        if splice.reason == SpliceReason::Drained {
+        // What an operator asked for is no alarm; and of a fleet the one who decided it tells.
+        if !own {
+            let by = step.holders.first().map_or("", |by| by.as_str());
+            tracing::info!(lane = %id, stream = %self.key, %msn, from = %splice.from, %to, reason, method, at, gap_ms, by, "splice of another proxy");
+        } else if splice.reason == SpliceReason::Drained {
             tracing::info!(lane = %id, stream = %self.key, %msn, from = %splice.from, %to, reason, method, at, gap_ms, "splice");
         } else {
             tracing::warn!(lane = %id, stream = %self.key, %msn, from = %splice.from, %to, reason, method, at, gap_ms, "splice");

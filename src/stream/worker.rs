@@ -117,6 +117,8 @@ pub struct Worker {
     pub(super) store_failing: Option<UnixMs>,
     /// A store that failed is left alone until then.
     pub(super) store_retry_at: UnixMs,
+    /// How often in a row it has answered, and not taken what it missed.
+    pub(super) refused: u32,
     /// The store did not say what others append; until then it is not relied on.
     pub(super) deaf_until: UnixMs,
     pub(super) rng: StdRng,
@@ -145,6 +147,7 @@ impl Worker {
             asked_at: deps.clock.now(),
             store_failing: None,
             store_retry_at: UnixMs(0),
+            refused: 0,
             deaf_until: UnixMs(0),
             key,
             deps,

@@ -22,6 +22,7 @@
     reason = "a test may"
 )]
 
+mod blind;
 mod borders;
 mod carried;
 mod cdn;

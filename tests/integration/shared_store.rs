@@ -48,6 +48,13 @@ async fn viewers_are_served_on_while_the_store_is_away() {
     server.kill();
     viewer.more(2).await;
     assert_eq!(proxy.metric("segue_store_up").await as u64, 0);
+    // Its connection broke; why there is no other is what an operator wants to know.
+    let told =
+        || async { !proxy.logged(&["WARN", "the store is still away", "refused"]).is_empty() };
+    wait_for("the cause", PATIENT, told).await.unwrap();
+    let store = proxy.status().await["store"].clone();
+    assert_eq!(store["up"], false);
+    assert!(store["cause"].as_str().unwrap().contains("refused"), "{store}");
     // Newcomers too.
     let mut other = proxy.viewer("cam").await;
     other.more(1).await;
@@ -62,6 +69,7 @@ async fn viewers_are_served_on_while_the_store_is_away() {
     // Told once, however often it was asked.
     assert_eq!(proxy.logged(&["the store cannot be reached: lanes go on"]).len(), 1);
     assert_eq!(proxy.logged(&["the store answers again"]).len(), 1);
+    assert_eq!(proxy.status().await["store"]["up"], true);
     assert_eq!(proxy.metric("segue_store_up").await as u64, 1);
     assert!(proxy.metric("segue_store_seconds_count{operation=\"append\"}").await > 0.0);
     assert!(proxy.metric("segue_store_changes_missed_total").await > 0.0);

@@ -46,6 +46,7 @@ mod parts;
 mod players;
 #[path = "../programme/mod.rs"]
 mod programme;
+mod refusing;
 mod run;
 mod script;
 mod world;

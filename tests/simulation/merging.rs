@@ -88,11 +88,21 @@ struct Database {
     held: Mutex<Arc<MemoryStore>>,
 }
 
+/// What is wrong with a store that answers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wrong {
+    /// It has too few replicas, say: it reads, and writes nothing.
+    TakesNothing,
+    /// The lane's newest steps are of a version that this proxy does not read.
+    TooNew,
+}
+
 /// One proxy's line to the store.
 struct Line {
     database: Arc<Database>,
     cut: AtomicBool,
     calls: AtomicUsize,
+    wrong: Mutex<Option<Wrong>>,
 }
 
 impl Line {
@@ -104,15 +114,29 @@ impl Line {
         }
         Ok(self.database.held.lock().clone())
     }
+
+    /// The store where it is to be written.
+    async fn to_write(&self) -> Result<Arc<MemoryStore>, StoreError> {
+        let store = self.reach().await?;
+        let refuses = *self.wrong.lock() == Some(Wrong::TakesNothing);
+        if refuses { Err(StoreError::Unreachable("too few replicas".into())) } else { Ok(store) }
+    }
+
+    /// The store where steps are to be read.
+    async fn to_read(&self) -> Result<Arc<MemoryStore>, StoreError> {
+        let store = self.reach().await?;
+        let too_new = *self.wrong.lock() == Some(Wrong::TooNew);
+        if too_new { Err(StoreError::Unreadable("of a newer version".into())) } else { Ok(store) }
+    }
 }
 
 #[async_trait]
 impl LaneStore for Line {
     async fn create(&self, header: &Header) -> Result<Header, StoreError> {
-        self.reach().await?.create(header).await
+        self.to_write().await?.create(header).await
     }
     async fn load(&self, lane: &LaneId) -> Result<Option<StoredLane>, StoreError> {
-        self.reach().await?.load(lane).await
+        self.to_read().await?.load(lane).await
     }
     async fn append(
         &self,
@@ -120,10 +144,15 @@ impl LaneStore for Line {
         tail: Option<OutputMsn>,
         steps: &[Step],
     ) -> Result<Appended, StoreError> {
-        self.reach().await?.append(lane, tail, steps).await
+        // Before it is written it is looked whether the lane is there.
+        self.to_read().await?;
+        if self.reach().await?.load(lane).await?.is_none() {
+            return Err(StoreError::NoLane(lane.clone()));
+        }
+        self.to_write().await?.append(lane, tail, steps).await
     }
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
-        self.reach().await?.newer(lane, tail).await
+        self.to_read().await?.newer(lane, tail).await
     }
     async fn lanes_of(&self, stream: &StreamKey) -> Result<Vec<LaneId>, StoreError> {
         self.reach().await?.lanes_of(stream).await
@@ -204,7 +233,10 @@ impl Proxy {
     fn cut(&self, cut: bool) {
         self.line.cut.store(cut, Ordering::Relaxed);
     }
-    fn calls(&self) -> usize {
+    pub fn store_is(&self, wrong: Option<Wrong>) {
+        *self.line.wrong.lock() = wrong;
+    }
+    pub fn calls(&self) -> usize {
         self.line.calls.load(Ordering::Relaxed)
     }
     fn loses(&self, packagers: &[&'static str]) {
@@ -273,7 +305,7 @@ impl Stage {
     }
 
     /// Proxies that have their bytes in one directory, as an old and a new process have during an upgrade.
-    fn proxy(&self, seed: u64) -> Proxy {
+    pub fn proxy(&self, seed: u64) -> Proxy {
         self.proxy_beside(seed, Arc::new(Alone))
     }
 
@@ -285,6 +317,7 @@ impl Stage {
             database: self.database.clone(),
             cut: AtomicBool::new(false),
             calls: AtomicUsize::new(0),
+            wrong: Mutex::default(),
         });
         let (told, pools) = (Arc::new(Told::default()), Arc::new(Pools::new(&[pool])));
         let streams = Streams::new(Parts {
@@ -318,7 +351,7 @@ impl Stage {
         (id, pair)
     }
 
-    async fn stored(&self, id: &LaneId) -> Vec<Step> {
+    pub async fn stored(&self, id: &LaneId) -> Vec<Step> {
         let held = self.database.held.lock().clone();
         held.load(id).await.unwrap().unwrap().steps
     }

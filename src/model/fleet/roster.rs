@@ -16,6 +16,8 @@ const FAILURES: u32 = 2;
 const PATIENT_AFTER: Duration = Duration::from_secs(60);
 /// That seldom; and the own address as seldom, since another may get it.
 const PATIENTLY: Duration = Duration::from_secs(5);
+/// Who has never answered for this long is told of.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// Longest version and boot that is taken from another proxy.
 const TEXT_MAX: usize = 64;
 
@@ -55,6 +57,8 @@ pub enum Change {
     Came(ProxyId),
     /// It does not answer any more.
     Went(ProxyId),
+    /// Nobody has answered at this address since it is known, and why.
+    Silent(String),
     /// Another process says that it has this one's id, for long enough that it is no upgrade.
     SameId,
 }
@@ -75,6 +79,8 @@ pub struct Member {
     /// Why it does not answer; empty while it does.
     pub cause: String,
     failures: u32,
+    /// That nobody has ever answered was told.
+    told: bool,
     /// It has said for so many times in a row that it has this one's id, in another process.
     same: u32,
     asked_at: UnixMs,
@@ -133,12 +139,19 @@ impl<A: Ord + Clone> Roster<A> {
         refused
     }
 
+    /// A proxy says that it is there, and is not known yet: it is asked, and forgotten if it does not answer.
+    pub fn called(&mut self, now: UnixMs, at: A) {
+        if self.members.len() < PROXIES_MAX {
+            self.members.entry(at).or_insert_with(|| Member { named: false, ..Member::new(now) });
+        }
+    }
+
     /// Whom to ask now; they count as asked.
     pub fn due(&mut self, now: UnixMs) -> Vec<A> {
         let mut due = Vec::new();
         for (at, member) in &mut self.members {
             let away = !member.answers && now.since(member.since) > PATIENT_AFTER;
-            let seldom = away || member.own;
+            let seldom = away || (member.own && member.same == 0);
             if !seldom || now.since(member.asked_at) >= PATIENTLY {
                 member.asked_at = now;
                 due.push(at.clone());
@@ -179,10 +192,13 @@ impl<A: Ord + Clone> Roster<A> {
                 member.answers = false;
                 member.since = now;
             }
+            let silent = member.hello.is_none() && now.since(member.since) >= SILENT_AFTER;
+            let told = member.told;
+            member.told |= silent;
             if !member.answers && !member.named {
                 members.remove(at);
             }
-            None
+            (silent && !told).then(|| Change::Silent(cause.to_owned()))
         })
     }
 
@@ -233,6 +249,7 @@ impl Member {
             since: now,
             cause: String::new(),
             failures: 0,
+            told: false,
             same: 0,
             asked_at: UnixMs(0),
         }
@@ -375,5 +392,46 @@ mod tests {
             assert_eq!(roster.heard(T0, &1, wrong.clone()), [], "{wrong:?}");
         }
         assert_eq!(roster.present(), []);
+    }
+
+    #[test]
+    fn who_has_never_answered_is_told_of_once() {
+        let mut roster = roster(&[1, 2]);
+        roster.heard(at(1), &2, hello("b"));
+        let mut failed = |s: u64, of: u16| roster.failed(at(s), &of, false, "answers 404");
+        assert_eq!(failed(1, 1), []);
+        assert_eq!(failed(5, 1), [Change::Silent("answers 404".to_owned())]);
+        assert_eq!(failed(6, 1), []);
+        // Who has answered before went.
+        assert_eq!(failed(7, 2), []);
+        assert_eq!(failed(8, 2), [Change::Went(ProxyId::new("b"))]);
+        assert_eq!(failed(30, 2), []);
+    }
+
+    #[test]
+    fn who_calls_is_asked_until_it_does_not_answer() {
+        let mut roster = roster(&[1]);
+        roster.due(at(0));
+        roster.called(at(1), 2);
+        roster.called(at(1), 1);
+        assert_eq!(roster.due(at(1)), [1, 2]);
+        assert_eq!(roster.heard(at(1), &2, hello("b")), [Change::Came(ProxyId::new("b"))]);
+        // The store does not name it yet.
+        roster.name(at(2), &[1]);
+        assert_eq!(roster.present().len(), 1);
+        roster.failed(at(3), &2, true, "refuses");
+        assert_eq!(roster.due(at(4)), [1]);
+    }
+
+    #[test]
+    fn another_with_this_id_is_asked_every_second() {
+        let mut roster = roster(&[1]);
+        let own = |boot: &str| Hello { boot: boot.to_owned(), ..hello("me") };
+        for s in 1..SAME_ID_AFTER as u64 {
+            assert_eq!(roster.due(at(s)), [1]);
+            assert_eq!(roster.heard(at(s), &1, own("another")), []);
+        }
+        let told = roster.heard(at(SAME_ID_AFTER as u64), &1, own("another"));
+        assert_eq!(told, [Change::SameId]);
     }
 }

@@ -73,12 +73,15 @@ pub(super) fn joins(tail: &Step, next: &Step) -> bool {
         && tail.shares.iter().zip(&next.shares).all(named)
 }
 
-/// Their names differ by nothing but the last number in them: another run has other names at many packagers.
+/// Their names differ by nothing but the last number before the ending: another run has other names at many
+/// packagers.
 fn in_a_row(a: &str, b: &str) -> bool {
-    let around = |name: &str| {
+    let around = |path: &str| {
         let digit = |c: char| c.is_ascii_digit();
-        let (head, tail) = name.rsplit_once(digit).unwrap_or((name, ""));
-        (head.trim_end_matches(digit).to_owned(), tail.to_owned())
+        let path = path.split('?').next().unwrap_or_default();
+        let (stem, ending) = path.rsplit_once('.').unwrap_or((path, ""));
+        let (head, tail) = stem.rsplit_once(digit).unwrap_or((stem, ""));
+        [head.trim_end_matches(digit), tail, ending].map(str::to_owned)
     };
     a == b || around(a) == around(b)
 }
@@ -113,4 +116,25 @@ fn counts_on(a: &Share, b: &Share) -> Option<bool> {
     let borders = a.source.path == b.source.path
         && matches!((a.source.range, b.source.range), (Some(a), Some(b)) if a.offset.saturating_add(a.length) == b.offset);
     Some(borders || a.source.msn.next() == b.source.msn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_a_row;
+
+    #[test]
+    fn names_of_one_run() {
+        let cases = [
+            ("/live/cam-33.ts", "/live/cam-34.ts", true),
+            ("/live/cam-99.ts", "/live/cam-100.ts", true),
+            ("/live/seg-33.m4s?x=1", "/live/seg-34.m4s?x=2", true),
+            ("/live/media_w12_7.ts", "/live/media_w13_8.ts", false),
+            ("/live/a.ts", "/live/a.ts", true),
+            ("/live/33", "/live/34", true),
+            ("/v1/cam-33.ts", "/v2/cam-34.ts", false),
+        ];
+        for (a, b, alike) in cases {
+            assert_eq!(in_a_row(a, b), alike, "{a} {b}");
+        }
+    }
 }

@@ -59,7 +59,7 @@ pub struct Link {
 impl Link {
     pub fn new(place: Place, timeout: Duration, observer: Arc<dyn StoreObserver>) -> Self {
         let state = watch::Sender::new(State::Connecting);
-        observer.up(false);
+        observer.down("not connected yet");
         Self { place, timeout, state, observer, refuses: AtomicBool::new(false) }
     }
 
@@ -154,12 +154,12 @@ impl Link {
 
     fn tell_down(&self, why: &str) {
         tracing::warn!(error = why, "the store cannot be reached: lanes go on without it");
-        self.observer.up(false);
+        self.observer.down(why);
     }
 
     fn up(&self, connected: Connected) {
         let before = self.state.send_replace(State::Up(connected));
-        self.observer.up(true);
+        self.observer.up();
         match before {
             State::Connecting => {
                 tracing::info!(store = self.place.name(), "the store is connected");
@@ -193,8 +193,14 @@ impl Link {
                 Err(why) if self.is_up() => tracing::debug!(why, "the store has not moved yet"),
                 Err(why) => {
                     let before = self.state.send_replace(State::Down(why.as_str().into()));
-                    if matches!(before, State::Connecting) {
-                        self.tell_down(&why);
+                    match before {
+                        State::Down(cause) if *cause == *why => {}
+                        // The first was that a connection broke, mostly; this is what is to be mended.
+                        State::Down(_) => {
+                            tracing::warn!(error = why, "the store is still away");
+                            self.observer.down(&why);
+                        }
+                        State::Connecting | State::Up(_) => self.tell_down(&why),
                     }
                 }
             }
