@@ -140,6 +140,13 @@ pub trait LaneStore: Send + Sync {
         expected_tail: Option<OutputMsn>,
         steps: &[Step],
     ) -> Result<Appended, StoreError>;
+    /// Begins a lane's log anew, with `header` and without a step, if its tail still is `seen` (none: it has no
+    /// step): whatever the lane had there is gone. False: it is not, or there is no such lane, and nothing is done.
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError>;
     /// The steps after `tail` (none: all), without reading those before.
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError>;
     /// The lanes of a stream, in the order in which the store took them: the same for every proxy, whatever

@@ -74,6 +74,14 @@ impl LaneStore for Observed {
         self.timed("append", self.store.append(lane, expected_tail, steps)).await
     }
 
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        self.timed("begin_again", self.store.begin_again(header, seen)).await
+    }
+
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
         self.timed("newer", self.store.newer(lane, tail)).await
     }

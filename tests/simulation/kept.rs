@@ -130,6 +130,13 @@ impl LaneStore for Store {
         self.appends.fetch_add(1, Ordering::Relaxed);
         self.held.append(lane, tail, steps).await
     }
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        self.held.begin_again(header, seen).await
+    }
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
         self.held.newer(lane, tail).await
     }

@@ -344,5 +344,9 @@ async fn scripts_that_were_forgotten_are_told_again() {
     flush();
     assert_eq!(store.load(&lane).await.unwrap().unwrap().steps.len(), 2);
     flush();
+    store.drain(&PackagerId::new("a"), None).await.unwrap();
+    flush();
+    assert!(store.begin_again(&header("a-1"), before(3)).await.unwrap());
+    flush();
     assert_eq!(store.expire(UnixMs(u64::MAX)).await.unwrap(), 1);
 }

@@ -38,6 +38,8 @@ async fn a_user_of_the_acl_logs_in_with_his_password() {
     store.want(&lane, &[0], UnixMs(0), HUNG).await.unwrap();
     store.secret("token_key", [1; 32]).await.unwrap();
     store.target_duration(&stream("/a"), 4).await.unwrap();
+    store.begin_again(&header("a-1"), before(1)).await.unwrap();
+    store.drain(&PackagerId::new("a"), None).await.unwrap();
     store.keep(&[("a".into(), Some("1".into()))]).await.unwrap();
     store.expire(UnixMs(u64::MAX)).await.unwrap();
     for login in ["segue:hushed@", ":hush@", "nobody:hush@"] {
@@ -239,6 +241,8 @@ async fn no_operation_touches_two_slots() {
     assert_eq!(store.load(&lane).await.unwrap().unwrap().steps.len(), 2);
     assert_eq!(store.target_duration(&key, 4).await.unwrap(), 4);
     assert_eq!(store.lanes_of(&key).await.unwrap(), [lane]);
+    assert!(store.begin_again(&header("a-1"), before(3)).await.unwrap());
+    store.drain(&PackagerId::new("a"), None).await.unwrap();
     store.secret("token_key", [1; 32]).await.unwrap();
     store.keep(&[("a".into(), Some("1".into())), ("b".into(), None)]).await.unwrap();
     assert_eq!(store.expire(UnixMs(u64::MAX)).await.unwrap(), 1);

@@ -26,6 +26,7 @@ macro_rules! scripts {
 
 scripts!(
     APPEND = "append",
+    BEGIN = "begin",
     CREATE = "create",
     DRAIN = "drain",
     EXPIRE = "expire",

@@ -204,6 +204,13 @@ impl LaneStore for Line {
         let ask = Ask::Append(lane.clone(), expected_tail, steps.to_vec());
         asks!(self, ask, Reply::Appended)
     }
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        asks!(self, Ask::Begin(header.clone(), seen), Reply::Begun)
+    }
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
         asks!(self, Ask::Newer(lane.clone(), tail), Reply::Steps)
     }
