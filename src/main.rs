@@ -32,10 +32,23 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("segue: {why:#}");
+            eprintln!("segue: {}", told(&why));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what caused it, in one sentence. Most errors name their cause, which is not said twice.
+fn told(why: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in why.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Runs the proxy until a signal ends it.

@@ -60,7 +60,7 @@ impl BackgroundService for Chores {
                     if sweeps.is_multiple_of(EXPIRE_EVERY)
                         && let Err(error) = self.store.expire(now.minus(self.lane_expires())).await
                     {
-                        tracing::warn!(%error, "old lanes stay in the store");
+                        tracing::warn!(%error, "lanes that are long over are not dropped from the store yet");
                     }
                     sweeps = sweeps.wrapping_add(1);
                 }

@@ -44,15 +44,20 @@ pub fn peers(
         None => peers::own_id(&config.zone, config.segments.dir.as_deref())
             .context("segments.dir: proxy-id")?,
     };
-    let bytes_max = config.pools.iter().map(|pool| pool.origin.segment_bytes.bytes()).max();
     let settings = peers::Settings {
         id,
         zone: config.zone.clone(),
         one_per_zone: fleet.one_per_zone,
-        bytes_max: bytes_max.unwrap_or_default(),
+        bytes_max: bytes_max(config),
     };
     tracing::info!(proxy = %settings.id, zone = config.zone, listen = %fleet.listen, "one of a fleet");
     Ok(Some(Arc::new(Peers::new(settings, keys(config, own), clock, counting))))
+}
+
+/// Longest content of any pool, bytes: nothing longer is taken from other proxies.
+pub fn bytes_max(config: &Config) -> u64 {
+    let of_pools = config.pools.iter().map(|pool| pool.origin.segment_bytes.bytes());
+    of_pools.max().unwrap_or_default()
 }
 
 /// What questions to other proxies are signed with.

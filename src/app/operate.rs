@@ -148,6 +148,7 @@ impl Running {
             self.front.reload(parts::front(&changed), keyring);
             if let Some(peers) = &self.fleet {
                 peers.reload(fleet::keys(&changed, &self.own_keys));
+                peers.take_up_to(fleet::bytes_max(&changed));
             }
             self.viewing.audience.reload(viewing::settings(&changed));
             self.admin.store(Arc::new(admin_settings(&changed)));

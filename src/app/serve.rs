@@ -259,3 +259,37 @@ fn access_log(log: &config::AccessLog) -> Option<Target> {
         config::AccessLog::File(path) => Some(Target::File(path.clone())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_that_takes_longer_segments_takes_them_from_other_proxies_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("segue.yaml");
+        let write = |origin: &str| {
+            let text = [
+                "token_keys: [AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=]",
+                "fleet: { id: p-1, listen: \"127.0.0.1:1\", peers: [\"127.0.0.1:2\"] }",
+                "pools:",
+                "- name: live",
+                "  hosts: [\"*\"]",
+                "  packagers: [{ id: a, url: \"http://127.0.0.1:3\" }]",
+                origin,
+            ];
+            std::fs::write(&path, text.join("\n")).unwrap();
+        };
+        write("");
+        let config = Config::load(&path).unwrap();
+        let options = Options { path: path.clone(), upgrade: false };
+        let metrics = Arc::new(Metrics::new(&[]).unwrap());
+        let stages = Arc::new(Stages::default());
+        let (running, _) = assemble(config, &options, &stages, &metrics).unwrap();
+        let longest = || running.fleet.as_ref().unwrap().bytes_max();
+        assert_eq!(longest(), 64 << 20);
+        write("  origin: { segment_bytes: 100MiB }");
+        running.reload_file().unwrap();
+        assert_eq!(longest(), 100 << 20);
+    }
+}

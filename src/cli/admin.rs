@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use segue::config::Config;
+use segue::config::Operators;
 
 /// For the connection, and for each read: a store that does not answer is given up after 5 s.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,9 +28,9 @@ pub struct Answer {
 impl Admin {
     /// Of the proxy that runs with this configuration.
     pub fn of(conf: &Path) -> anyhow::Result<Self> {
-        let config = Config::load(conf)?;
-        let token = config.admin_token.as_ref().map(|token| token.reveal().clone());
-        Ok(Self { address: reachable(config.admin), token })
+        let Operators { admin, token } = Operators::load(conf)?;
+        let token = token.map(|token| token.reveal().clone());
+        Ok(Self { address: reachable(admin), token })
     }
 
     pub fn get(&self, path: &str) -> anyhow::Result<Answer> {

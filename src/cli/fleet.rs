@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use segue::config::{Config, Fleet};
+use segue::config::{Config, Fleet, StoreSpec};
 use serde_json::Value;
 
 use super::admin::Admin;
@@ -45,7 +45,7 @@ fn store_away(fleet: &Value) -> Option<String> {
     let store = fleet.get("store").filter(|store| store.get("up") == Some(&Value::Bool(false)))?;
     let since = store.get("since_ms").and_then(Value::as_u64).unwrap_or_default() / 1000;
     let cause = store.get("cause").and_then(Value::as_str).unwrap_or("no cause is known");
-    Some(format!("the store is away for {since} s: {cause}"))
+    Some(format!("the store has been away for {since} s: {cause}"))
 }
 
 fn rows(fleet: &Value) -> Vec<Vec<String>> {
@@ -75,8 +75,10 @@ fn rows(fleet: &Value) -> Vec<Vec<String>> {
 pub fn in_short(config: &Config) -> Option<String> {
     let Fleet { listen, id, peers, one_per_zone, key, advertise } = config.fleet.as_ref()?;
     let peers: Vec<String> = peers.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+    let shared = matches!(config.store, StoreSpec::Redis(_));
     let found = match (peers.is_empty(), advertise) {
         (false, _) => format!("others at {}", peers.join(" ")),
+        (true, _) if !shared => "finds none: the store is of this machine alone".to_owned(),
         (true, Some(at)) => format!("found through the store, at {at}"),
         (true, None) => "found through the store".to_owned(),
     };
@@ -101,7 +103,7 @@ mod tests {
             |up: bool| json!({ "store": { "up": up, "since_ms": 61_000, "cause": "refused" } });
         assert_eq!(store_away(&fleet(true)), None);
         assert_eq!(store_away(&json!({})), None);
-        assert_eq!(store_away(&fleet(false)).unwrap(), "the store is away for 61 s: refused");
+        assert_eq!(store_away(&fleet(false)).unwrap(), "the store has been away for 61 s: refused");
     }
 
     #[test]

@@ -70,7 +70,8 @@ pub enum Command {
     Webhooks(webhooks::Command),
     /// How many watch: as the running proxy counts, or as a CDN's log says.
     Viewers(viewers::Options),
-    /// Poll a live HLS stream and report every breach of the rules; exit 1 if there was one.
+    /// Poll a live HLS stream and report every breach of the rules; exit 1 if there was one, 2 if there was none
+    /// but a URL could not be watched.
     Watch(segue::watch::Options),
     /// Compare two packagers of one stream: how far they are apart, and what a failover between them
     /// would be like.

@@ -21,7 +21,7 @@ pub(super) fn load(path: &FilePath) -> Result<Config, ConfigErrors> {
     parse(&file, &text, &|name| std::env::var(name).ok()).0
 }
 
-fn read_file(path: &FilePath) -> Result<String, String> {
+pub(super) fn read_file(path: &FilePath) -> Result<String, String> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|why| format!("cannot be read: {why}"))?;
@@ -34,46 +34,52 @@ fn read_file(path: &FilePath) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
 }
 
+pub(super) fn yaml(file: &str, text: &str) -> Result<Value, ConfigErrors> {
+    let parsed =
+        serde_yaml::from_str::<Value>(text).and_then(|mut top| top.apply_merge().map(|()| top));
+    parsed.map_err(|why| {
+        let line = why.location().map(|location| location.line());
+        let why = why.to_string();
+        // The line stands before the message already.
+        let why = why.split(" at line ").next().unwrap_or_default();
+        ConfigErrors::whole(file, line, format!("is not YAML: {why}"))
+    })
+}
+
+/// With the lines of `text` that they stand in, in order.
+pub(super) fn problems(text: &str, found: Found) -> Vec<Problem> {
+    let problem = |(path, text_of): (Path, String)| Problem {
+        line: line_of(text, &path),
+        key: path.to_string(),
+        text: text_of,
+    };
+    let mut problems: Vec<Problem> = found.into_iter().map(problem).collect();
+    problems.sort_by_key(|problem| problem.line);
+    problems
+}
+
 /// The configuration or its problems, and the shape of every key that was asked for.
 pub(super) fn parse(
     file: &str,
     text: &str,
     environment: Environment<'_>,
 ) -> (Result<Config, ConfigErrors>, BTreeSet<String>) {
-    let mut top = match serde_yaml::from_str::<Value>(text)
-        .and_then(|mut top| top.apply_merge().map(|()| top))
-    {
+    let mut top = match yaml(file, text) {
         Ok(top) => top,
-        Err(why) => {
-            let line = why.location().map(|location| location.line());
-            let why = why.to_string();
-            // The line stands before the message already.
-            let why = why.split(" at line ").next().unwrap_or_default();
-            return (
-                Err(ConfigErrors::whole(file, line, format!("is not YAML: {why}"))),
-                BTreeSet::new(),
-            );
-        }
+        Err(why) => return (Err(why), BTreeSet::new()),
     };
     let report = Report::default();
     substitute(&mut top, &Path::default(), environment, &report);
     let mut config = Section::read(&report, Path::default(), Some(&top), Config::read);
     check(&config, &report);
     let (errors, warnings, known) = report.take();
-    let problems = |found: Found| {
-        let problem = |(path, text_of): (Path, String)| Problem {
-            line: line_of(text, &path),
-            key: path.to_string(),
-            text: text_of,
-        };
-        let mut problems: Vec<Problem> = found.into_iter().map(problem).collect();
-        problems.sort_by_key(|problem| problem.line);
-        problems
-    };
     if !errors.is_empty() {
-        return (Err(ConfigErrors { file: file.to_owned(), problems: problems(errors) }), known);
+        return (
+            Err(ConfigErrors { file: file.to_owned(), problems: problems(text, errors) }),
+            known,
+        );
     }
-    config.warnings = problems(warnings);
+    config.warnings = problems(text, warnings);
     (Ok(config), known)
 }
 

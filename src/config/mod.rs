@@ -4,7 +4,7 @@
 //! `environment` puts environment variables in; `values` and `hosts` are the kinds of values; `pool` and this
 //! file hold what a configuration says, its defaults and its bounds; `check` what must hold between
 //! keys, `store` where lanes' logs are kept, `tenants` between a pool and the proxy, `fleet` what is of other
-//! proxies; `lines` finds the line of a key; `error` is what is told of a bad file.
+//! proxies; `operators` what commands that ask a running proxy need; `lines` finds the line of a key; `error` is what is told of a bad file.
 //! Every key and default stands in `conf/segue.yaml`; a test holds the two together.
 
 mod check;
@@ -14,6 +14,7 @@ mod error;
 mod fleet;
 mod hosts;
 mod lines;
+mod operators;
 mod pool;
 mod section;
 mod store;
@@ -22,7 +23,7 @@ mod values;
 mod webhook;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use ipnet::IpNet;
 pub use dns::Dns;
 pub use error::{ConfigErrors, Problem};
 pub use fleet::Fleet;
+pub use operators::Operators;
 pub use pool::{
     Answers, Auth, Credentials, Group, GroupSource, HealthChecks, OriginLimits, Packager,
     PackagerKind, Pool, PoolLimits, Reports, Selection, Viewers,
@@ -193,6 +195,9 @@ pub enum AccessLog {
 }
 
 impl Config {
+    /// Where operators are answered if the file does not say it.
+    pub const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9090));
+
     /// Reads and checks the file at `path`.
     ///
     /// # Errors
@@ -242,7 +247,7 @@ impl Config {
             listen: section.parsed_list("listen", &["127.0.0.1:8080"], address),
             admin: section
                 .parsed("admin", |text| address(&section.path.key("admin"), text))
-                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090))),
+                .unwrap_or(Self::ADMIN),
             admin_token: section.parsed("admin_token", |text| values::secret_text(text, 16)),
             trusted_proxies: section
                 .parsed_list("trusted_proxies", &[], |_, text| hosts::network(text)),

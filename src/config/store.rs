@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::lines::Path;
 use super::section::{Report, Section};
+use super::values::ca_file;
 use super::{Config, hosts};
 use crate::model::redis_url::RedisUrl;
 
@@ -79,9 +80,21 @@ impl Redis {
 pub(super) fn check(config: &Config, report: &Report) {
     let StoreSpec::Redis(url) = &config.store else { return };
     let top = Path::default();
-    if config.redis.ca.is_some() && !url.tls {
-        let text = "is of use with TLS only: write `store: \"rediss://…\"`, or take this away";
-        report.error(&top.key("redis").key("ca"), text);
+    if let Some(ca) = &config.redis.ca {
+        let wrong = if url.tls {
+            ca_file(&ca.to_string_lossy()).err()
+        } else {
+            let text = "is of use with TLS only: write `store: \"rediss://…\"`, or take this away";
+            Some(text.to_owned())
+        };
+        if let Some(wrong) = wrong {
+            report.error(&top.key("redis").key("ca"), wrong);
+        }
+    }
+    if config.fleet.is_none() {
+        let text = "is shared, and without `fleet` proxies give each other no segments: one that begins late, or whose \
+                    packager dies, may miss what another has; write `fleet: {}` (docs/fleet.md)";
+        report.warning(&top.key("store"), text);
     }
     if config.token_keys.is_empty() {
         let text = "are not set: proxies that share a store then take their key from it, and one that is started \

@@ -1,6 +1,7 @@
 //! The kinds of values a configuration holds, each with how it is read and what is said of a bad one.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -114,6 +115,17 @@ pub(super) fn secret_text(text: &str, shortest: usize) -> Result<Secret<String>,
         return Err(format!("has {} letters and wants {shortest} or more", text.len()));
     }
     Ok(Secret::new(text.to_owned()))
+}
+
+/// The file of a CA's certificates, in PEM.
+pub(super) fn ca_file(text: &str) -> Result<PathBuf, String> {
+    match std::fs::read(text) {
+        Ok(bytes) if bytes.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") => {
+            Ok(PathBuf::from(text))
+        }
+        Ok(_) => Err(format!("`{text}` holds no certificate; wants a PEM file")),
+        Err(why) => Err(format!("`{text}` cannot be read: {why}")),
+    }
 }
 
 /// Where a packager answers: `http://HOST[:PORT]` or `https://…`.

@@ -69,7 +69,7 @@ pub struct Started {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// Address of the page.
-    #[arg(long, default_value = "127.0.0.1:8090")]
+    #[arg(long, default_value = "127.0.0.1:8070")]
     pub page: SocketAddr,
     /// Address of the proxy.
     #[arg(long, default_value = "127.0.0.1:8080")]

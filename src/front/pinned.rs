@@ -83,7 +83,7 @@ impl<L: Lanes> Front<L> {
 
 /// A token says that the stream was there: that this proxy finds none is no 404, for which a CDN would give up the
 /// last good playlist.
-fn known_to_be(refusal: Refusal) -> Refusal {
+pub(super) fn known_to_be(refusal: Refusal) -> Refusal {
     if refusal == Refusal::NoStream { Refusal::NoPackager } else { refusal }
 }
 

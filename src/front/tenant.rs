@@ -26,6 +26,8 @@ pub struct Tenant {
 #[derive(Debug)]
 struct Use {
     waiting: AtomicUsize,
+    /// Of those that wait: for a name that was not heard of here.
+    unheard: AtomicUsize,
     sent: Mutex<(Line, Meter)>,
     /// Moments of the line count from here.
     began: Instant,
@@ -44,8 +46,8 @@ impl Tenant {
     /// The limits of `settings`; what is in use is that of `before`.
     pub fn new(settings: &PoolSettings, before: Option<&Self>) -> Self {
         let fresh = || {
-            let (waiting, sent) = (AtomicUsize::new(0), Mutex::default());
-            Arc::new(Use { waiting, sent, began: Instant::now() })
+            let [waiting, unheard] = [const { AtomicUsize::new(0) }; 2];
+            Arc::new(Use { waiting, unheard, sent: Mutex::default(), began: Instant::now() })
         };
         Self {
             paths: settings.paths.clone(),
@@ -59,6 +61,11 @@ impl Tenant {
     pub fn wait(&self) -> Result<Counted<'_>, Failure> {
         let full = Failure::Refused(Refusal::Limit("pools.limits.waiting_requests"));
         Counted::below(&self.use_now.waiting, self.waiting_max).ok_or(full)
+    }
+
+    /// Counts one of them that waits for a name: half of those that may wait. None: there are as many.
+    pub fn unheard(&self) -> Option<Counted<'_>> {
+        Counted::below(&self.use_now.unheard, self.waiting_max / 2)
     }
 
     /// A segment would wait too long for its turn.

@@ -11,7 +11,8 @@ use super::Front;
 use super::answer::PoolAnswers;
 use super::errors::Failure;
 use super::lanes::{Lanes, ListedLane};
-use super::tenant::Counted;
+use super::pinned::known_to_be;
+use super::tenant::{Counted, Tenant};
 use crate::model::lane::GAP_SHORT;
 use crate::model::names::{OutputMsn, RenditionId};
 use crate::model::route::Place;
@@ -60,15 +61,20 @@ impl<L: Lanes> Front<L> {
             Err(Refusal::NotListed) => {}
             found => return Ok((lane, found?)),
         }
-        let _waiting = self.wait(&answers.tenant)?;
-        // So that names which nobody ever announced do not keep newcomers out.
-        let half = self.current().settings.waiting_max / 2;
-        let counted = Counted::below(&self.unheard, half);
-        let until = Instant::now() + if counted.is_some() { held } else { Duration::ZERO };
         let (stream, id) = (lane.header().stream.clone(), lane.header().lane.clone());
+        let Some(_unheard) = self.unheard(&answers.tenant) else {
+            // A look may take as long as the store does: it holds no place of those that wait.
+            self.lanes.newer(&stream, &id).await;
+            return match find(&lane) {
+                Err(Refusal::NotListed) => Err(Failure::Unheard),
+                found => Ok((lane, found?)),
+            };
+        };
+        let _waiting = self.wait(&answers.tenant)?;
+        let until = Instant::now() + held;
         loop {
             self.lanes.newer(&stream, &id).await;
-            lane = self.lanes.lane(&stream, &id).await?;
+            lane = self.lanes.lane(&stream, &id).await.map_err(known_to_be)?;
             match find(&lane) {
                 Err(Refusal::NotListed) => {}
                 found => return Ok((lane, found?)),
@@ -78,6 +84,15 @@ impl<L: Lanes> Front<L> {
             }
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Counts a request for a name that was not heard of: half at the most of those of a tenant that may wait, and
+    /// half of all, so that names which nobody ever announced do not keep newcomers out. None: there are as many.
+    fn unheard<'a>(&'a self, tenant: &'a Tenant) -> Option<[Counted<'a>; 2]> {
+        let half = self.current().settings.waiting_max / 2;
+        let own = tenant.unheard()?;
+        let whole = Counted::below(&self.unheard, half)?;
+        Some([own, whole])
     }
 }
 

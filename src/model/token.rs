@@ -225,6 +225,15 @@ pub fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= ID_BYTES_MAX && text.bytes().all(plain)
 }
 
+/// The lane that a token names. Nothing is verified: whoever looks from outside has no keys.
+#[must_use]
+pub fn lane_named(text: &str) -> Option<LaneId> {
+    let mut parts = text.split('.');
+    let known = parts.next() == Some(VERSION) && parts.next().and_then(key_id_of).is_some();
+    let lane = parts.next().filter(|lane| known && is_id(lane))?;
+    parts.next().map(|_| LaneId::new(lane))
+}
+
 /// Reads all before the MAC. The query comes apart from the rest: it is decoded.
 fn read<'a>(text: &str, signed: &'a str) -> Option<(u16, Fields<'a>, String)> {
     if text.len() > TOKEN_BYTES_MAX {

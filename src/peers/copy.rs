@@ -1,7 +1,7 @@
 //! Bytes from other proxies: whoever holds them gives them, two are asked at one time at the most, and what comes is
 //! checked against length and hash. However many ask here for the same, it is fetched once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +12,19 @@ use futures_util::future::{BoxFuture, FutureExt as _, Shared, WeakShared};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::Meter;
 use super::ask::{AskError, Asker, Within};
+use super::places::{Placed, Places};
 use crate::model::fleet::{Present, in_turn};
 use crate::model::lane::Held;
 use crate::model::names::{ContentHash, ProxyId};
 
 /// One that has not given the first byte after this is not waited for alone.
 const HEDGE_AFTER: Duration = Duration::from_millis(200);
+/// One that has, and has not given all after this, neither.
+const SLOW_AFTER: Duration = HEDGE_AFTER.saturating_mul(3);
 /// Proxies asked for the same at one time.
 const AT_ONCE: usize = 2;
 /// Contents fetched from other proxies at one time.
@@ -36,17 +40,24 @@ type Copy = BoxFuture<'static, Option<Bytes>>;
 
 /// Fetches contents from other proxies.
 pub(super) struct Copier {
-    asker: Arc<Asker>,
-    meter: Arc<dyn Meter>,
+    asking: Arc<Asking>,
     /// What is being fetched; it ends when nobody waits for it any more.
     under_way: Mutex<HashMap<Held, WeakShared<Copy>>>,
-    room: Arc<Semaphore>,
+}
+
+/// What one fetch needs.
+struct Asking {
+    asker: Arc<Asker>,
+    meter: Arc<dyn Meter>,
+    places: Places,
+    room: Semaphore,
 }
 
 impl Copier {
     pub fn new(asker: Arc<Asker>, meter: Arc<dyn Meter>) -> Self {
-        let room = Arc::new(Semaphore::new(COPIES_MAX));
-        Self { asker, meter, under_way: Mutex::default(), room }
+        let (places, room) = (Places::default(), Semaphore::new(COPIES_MAX));
+        let asking = Arc::new(Asking { asker, meter, places, room });
+        Self { asking, under_way: Mutex::default() }
     }
 
     /// The bytes, from one of `from`, who are asked in this order.
@@ -58,12 +69,8 @@ impl Copier {
         if under_way.len() >= NOTES {
             under_way.retain(|_, copy| copy.upgrade().is_some());
         }
-        let (asker, meter) = (Arc::clone(&self.asker), Arc::clone(&self.meter));
-        let room = Arc::clone(&self.room);
-        let work = async move {
-            let _room = room.acquire().await.ok()?;
-            ask_in_turn(held, from, &asker, &*meter).await
-        };
+        let asking = Arc::clone(&self.asking);
+        let work = async move { asking.in_turn(held, from.into()).await };
         let copy = work.boxed().shared();
         if let Some(weak) = copy.downgrade() {
             under_way.insert(held, weak);
@@ -88,46 +95,59 @@ pub(super) fn order(
     all
 }
 
-async fn ask_in_turn(
-    held: Held,
-    from: Vec<Present<SocketAddr>>,
-    asker: &Asker,
-    meter: &dyn Meter,
-) -> Option<Bytes> {
-    let what = format!("bytes/{}?length={}", held.hash.to_hex(), held.length);
-    let within = Within { whole: WHOLE_WITHIN, piece: PIECE_WITHIN, bytes: held.length };
-    // One of those that are asked has begun to give: no other is needed beside it.
-    let began = AtomicBool::new(false);
-    let one = async |proxy: Present<SocketAddr>| {
-        let answer = asker.get(proxy.at, &what, within, &began).await;
-        let answer = answer.and_then(|answer| checked(held, answer.body));
-        meter.asked("bytes", answer.as_ref().map_or_else(AskError::as_str, |_| "ok"));
-        if let Err(AskError::Wrong) = answer {
-            tracing::warn!(proxy = %proxy.id, hash = ?held.hash, "another proxy gave other bytes than were asked for");
-        }
-        answer.inspect(|bytes| meter.received(bytes.len())).ok()
-    };
-    let mut from = from.into_iter();
-    let mut asked = FuturesUnordered::new();
-    let mut at_once = 1;
-    loop {
-        while asked.len() < at_once
-            && let Some(proxy) = from.next()
-        {
-            asked.push(one(proxy));
-        }
-        let alone = asked.len() < AT_ONCE && from.len() > 0;
-        tokio::select! {
-            answer = asked.next() => match answer? {
-                Some(bytes) => return Some(bytes),
-                None => began.store(false, Ordering::Relaxed),
-            },
-            () = tokio::time::sleep(HEDGE_AFTER), if alone => {
-                if !began.load(Ordering::Relaxed) {
-                    at_once = AT_ONCE;
+impl Asking {
+    /// One at which all places are taken is passed over, and waited for where nobody else is left.
+    async fn in_turn(&self, held: Held, mut from: VecDeque<Present<SocketAddr>>) -> Option<Bytes> {
+        // One of those that are asked has begun to give.
+        let began = AtomicBool::new(false);
+        let mut asked = FuturesUnordered::new();
+        let mut at_once = 1;
+        let mut since = Instant::now();
+        let mut room = None;
+        loop {
+            while asked.len() < at_once {
+                let placed = match self.places.free(&mut from) {
+                    Some(placed) => placed,
+                    None if !asked.is_empty() => break,
+                    None => {
+                        // What can be had elsewhere goes on meanwhile.
+                        room = None;
+                        self.places.wait(&mut from).await?
+                    }
+                };
+                if room.is_none() {
+                    room = Some(self.room.acquire().await.ok()?);
+                }
+                if asked.is_empty() {
+                    since = Instant::now();
+                }
+                asked.push(self.one(held, placed, &began));
+            }
+            let alone = asked.len() < AT_ONCE && !from.is_empty();
+            tokio::select! {
+                answer = asked.next() => match answer? {
+                    Some(bytes) => return Some(bytes),
+                    None => began.store(false, Ordering::Relaxed),
+                },
+                () = tokio::time::sleep(HEDGE_AFTER), if alone => {
+                    if !began.load(Ordering::Relaxed) || since.elapsed() >= SLOW_AFTER {
+                        at_once = AT_ONCE;
+                    }
                 }
             }
         }
+    }
+
+    async fn one(&self, held: Held, (proxy, _place): Placed, began: &AtomicBool) -> Option<Bytes> {
+        let what = format!("bytes/{}?length={}", held.hash.to_hex(), held.length);
+        let within = Within { whole: WHOLE_WITHIN, piece: PIECE_WITHIN, bytes: held.length };
+        let answer = self.asker.get(proxy.at, &what, within, began).await;
+        let answer = answer.and_then(|answer| checked(held, answer.body));
+        self.meter.asked("bytes", answer.as_ref().map_or_else(AskError::as_str, |_| "ok"));
+        if let Err(AskError::Wrong) = answer {
+            tracing::warn!(proxy = %proxy.id, hash = ?held.hash, "another proxy gave other bytes than were asked for");
+        }
+        answer.inspect(|bytes| self.meter.received(bytes.len())).ok()
     }
 }
 

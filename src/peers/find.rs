@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Peers, local_address_to};
+use super::{Peers, local_address_to, system_now};
 use crate::model::fleet::Record;
 use crate::origin::{Resolve, ResolveError};
 use crate::store::LaneStore;
@@ -128,13 +128,13 @@ impl Finder {
     async fn meet_in_store(&self, peers: &Peers, own: &Advertised) -> Result<(), String> {
         let own = own.address().await?;
         peers.own_at.store(Some(Arc::new(own)));
-        let written = peers.clock.now();
+        let written = system_now();
         let (id, at) = (peers.settings.id.clone(), own.to_string());
         let record = Record { id, at, written };
         let (name, text) = (record.name(), record.text());
         // Before it is written over: another with this one's id would not be seen.
         let texts = self.store.kept(Record::PREFIX).await.map_err(|e| e.to_string())?;
-        let (hold, gone) = Record::read(&texts, written);
+        let (hold, gone) = Record::read(&texts, written, &peers.settings.id);
         let mut records: Vec<_> = gone.iter().map(|record| (record.name(), None)).collect();
         records.push((name, Some(text)));
         self.store.keep(&records).await.map_err(|e| e.to_string())?;

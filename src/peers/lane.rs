@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::model::lane::{Header, Log, Step};
@@ -12,6 +13,9 @@ use crate::store::StoredLane;
 
 /// Longest log that is given or taken, bytes; of a longer one the oldest steps are left out.
 pub(super) const BYTES_MAX: u64 = 16 << 20;
+
+/// A longer one is not read beside others' work, bytes: this much takes about a millisecond.
+const AT_ONCE_MAX: usize = 64 << 10;
 
 /// Which lane is asked for.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,10 +54,14 @@ pub(super) fn write(lane: &StoredLane) -> Vec<u8> {
     loop {
         let written = Written { header: &lane.header, steps };
         let text = serde_json::to_vec(&written).unwrap_or_default();
-        if text.len() as u64 <= BYTES_MAX || steps.is_empty() {
+        let length = text.len() as u64;
+        if length <= BYTES_MAX || steps.is_empty() {
             return text;
         }
-        steps = steps.get(steps.len().div_ceil(2)..).unwrap_or_default();
+        // Its length tells how many are short enough, where steps are about as long as each other: an eighth fewer.
+        let fit = (steps.len() as u64).saturating_mul(BYTES_MAX) / length;
+        let fit = usize::try_from(fit - fit / 8).unwrap_or_default();
+        steps = steps.get(steps.len() - fit..).unwrap_or_default();
     }
 }
 
@@ -69,6 +77,15 @@ pub(super) fn read(body: &[u8], wanted: &Wanted) -> Option<StoredLane> {
     }
     let header = Header::clone(log.header());
     Some(StoredLane { header, steps: log.steps().cloned().collect() })
+}
+
+/// The same, on a thread that serves nobody else where it is long.
+pub(super) async fn read_aside(body: Bytes, wanted: &Arc<Wanted>) -> Option<StoredLane> {
+    if body.len() <= AT_ONCE_MAX {
+        return read(&body, wanted);
+    }
+    let wanted = Arc::clone(wanted);
+    tokio::task::spawn_blocking(move || read(&body, &wanted)).await.ok()?
 }
 
 /// Which of two logs goes on further.

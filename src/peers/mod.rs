@@ -1,15 +1,16 @@
 //! The other proxies of the fleet: who is there, bytes by their hash and lanes' logs, from one proxy to another.
 //!
 //! `watch` keeps asking who is there, at the addresses that `find` finds (a list, DNS, the store); `ask` is one
-//! question, `copy` bytes from whoever holds them, `lane` a log as it is sent; `serve` answers others, from what is
-//! held and nothing else, so that no question goes further than one proxy; `identity` is what this one is called and
-//! where it is reached. What is decided stands in `model/fleet`.
+//! question, `copy` bytes from whoever holds them, with `places` at each, `lane` a log as it is sent; `serve` answers
+//! others, from what is held and nothing else, so that no question goes further than one proxy; `identity` is what
+//! this one is called and where it is reached. What is decided stands in `model/fleet`.
 
 mod ask;
 mod copy;
 mod find;
 mod identity;
 mod lane;
+mod places;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -29,7 +30,7 @@ use tokio::sync::Notify;
 
 use crate::model::fleet::{FleetKeys, Hello, Present, Roster, fetcher};
 use crate::model::lane::Held;
-use crate::model::names::{LaneId, ProxyId, StreamKey};
+use crate::model::names::{LaneId, ProxyId, StreamKey, UnixMs};
 use crate::store::StoredLane;
 use crate::stream::{Clock, Fleet};
 
@@ -78,7 +79,7 @@ pub struct Settings {
     pub zone: String,
     /// One proxy of each zone fetches a stream for all of it.
     pub one_per_zone: bool,
-    /// Longest content that is taken from another proxy, bytes.
+    /// Longest content that is taken from another proxy at first, bytes.
     pub bytes_max: u64,
 }
 
@@ -93,6 +94,8 @@ pub struct Peers {
     asker: Arc<Asker>,
     copier: Copier,
     meter: Arc<dyn Meter>,
+    /// Longest content that is taken from another proxy, bytes.
+    bytes_max: AtomicU64,
     leaving: AtomicBool,
     /// One has asked that is not known yet.
     stranger: Notify,
@@ -118,6 +121,7 @@ impl Peers {
             copier: Copier::new(Arc::clone(&asker), Arc::clone(&meter)),
             asker,
             meter,
+            bytes_max: AtomicU64::new(settings.bytes_max),
             settings,
             boot,
             clock,
@@ -133,6 +137,17 @@ impl Peers {
     /// Other keys from now on.
     pub fn reload(&self, keys: FleetKeys) {
         self.asker.reload(keys);
+    }
+
+    /// Nothing longer is taken from another proxy from now on, bytes.
+    pub fn take_up_to(&self, bytes: u64) {
+        self.bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Longest content that is taken from another proxy, bytes.
+    #[must_use]
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max.load(Ordering::Relaxed)
     }
 
     /// What this one is in the fleet.
@@ -204,10 +219,15 @@ impl Peers {
     }
 }
 
-/// Unix seconds by the system's clock as it is now: it may have been set since the process began, and others
-/// compare it with theirs.
+/// The system's clock as it is now: it may have been set since the process began, or the machine have stood still,
+/// and others compare it with theirs.
+fn system_now() -> UnixMs {
+    Clock::system().now()
+}
+
+/// The same, Unix seconds.
 fn unix_s() -> u64 {
-    Clock::system().now().0 / 1000
+    system_now().0 / 1000
 }
 
 #[async_trait]
@@ -238,7 +258,7 @@ impl Fleet for Peers {
 
     async fn bytes(&self, held: Held, holders: &[ProxyId], deadline: Duration) -> Option<Bytes> {
         let present = self.present.load_full();
-        if present.is_empty() || held.length > self.settings.bytes_max {
+        if present.is_empty() || held.length > self.bytes_max() {
             return None;
         }
         let from = copy::order(held.hash, &present, holders, &self.settings.zone);
@@ -251,7 +271,7 @@ impl Fleet for Peers {
         lane: &LaneId,
         deadline: Duration,
     ) -> Option<StoredLane> {
-        let wanted = Wanted { stream: stream.clone(), lane: lane.clone() };
+        let wanted = Arc::new(Wanted { stream: stream.clone(), lane: lane.clone() });
         let what = format!("lanes?of={}", wanted.text());
         let within = Within { whole: deadline, piece: LOG_PIECE_WITHIN, bytes: lane::BYTES_MAX };
         let present = self.present.load_full();
@@ -259,7 +279,7 @@ impl Fleet for Peers {
             let answer = self.asker.get_signed(at, &what, within).await;
             let outcome = answer.as_ref().map_or_else(ask::AskError::as_str, |_| "ok");
             self.meter.asked("lane", outcome);
-            lane::read(&answer.ok()?.1, &wanted)
+            lane::read_aside(answer.ok()?.1, &wanted).await
         };
         let ats: Vec<SocketAddr> = present.iter().map(|p| p.at).collect();
         let mut logs = stream::iter(ats).map(ask).buffer_unordered(LOGS_AT_ONCE);

@@ -10,7 +10,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-use crate::model::names::{ContentHash, PoolName};
+use crate::model::fleet::Record;
+use crate::model::names::{ContentHash, PoolName, UnixMs};
+use crate::store::LaneStore as _;
 
 const BODY: &[u8] = b"the bytes of a segment, which are the same at every proxy";
 /// For what must not be waited for.
@@ -26,6 +28,8 @@ enum Manner {
     Answers(u16),
     Hangs,
     HangsAfterTheFirstByte,
+    /// Gives so many bytes, ten in a second.
+    Drips(usize),
     /// Gives, once so many have been asked in all.
     GivesOnceAsked(usize),
 }
@@ -96,14 +100,22 @@ async fn answer(
         Manner::Answers(other) => (status, length, body) = (other, 3, b"no\n".to_vec()),
         Manner::Hangs => std::future::pending().await,
         Manner::HangsAfterTheFirstByte => body.truncate(1),
+        Manner::Drips(bytes) => (length, body) = (bytes, Vec::new()),
     }
     let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&body).await?;
-    if manner == Manner::HangsAfterTheFirstByte {
-        std::future::pending::<()>().await;
+    match manner {
+        Manner::HangsAfterTheFirstByte => std::future::pending().await,
+        Manner::Drips(bytes) => {
+            for byte in BODY.iter().cycle().take(bytes) {
+                stream.write_u8(*byte).await?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 #[derive(Default)]
@@ -230,12 +242,41 @@ async fn one_that_hangs_is_not_waited_for_alone_and_no_more_than_two_are_asked()
     assert!(timeouts >= 1, "the third was asked beside the other two: {:?}", stand.outcomes());
     let stand = over(&[Manner::HangsAfterTheFirstByte, Manner::Gives]).await;
     let got = stand.peers.bytes(held(), &ids(&[0]), SOON).await;
-    assert_eq!(got.as_deref(), Some(BODY));
-    assert_eq!(stand.outcomes(), ["bytes ok", "bytes timeout"]);
+    assert_eq!((got.as_deref(), stand.asked()), (Some(BODY), vec![1, 1]));
     // Nobody gives: the deadline is kept.
     let stand = over(&[Manner::Hangs]).await;
     let none = stand.peers.bytes(held(), &[], Duration::from_millis(50)).await;
     assert_eq!(none, None);
+}
+
+#[tokio::test]
+async fn one_that_is_slow_is_not_waited_for_alone_either() {
+    let stand = over(&[Manner::Drips(BODY.len()), Manner::Gives]).await;
+    let got = stand.peers.bytes(held(), &ids(&[0]), SOON).await;
+    assert_eq!((got.as_deref(), stand.asked()), (Some(BODY), vec![1, 1]));
+    // Nobody else has it: it gives all the same.
+    let stand = over(&[Manner::Drips(BODY.len()), Manner::Answers(404)]).await;
+    let got = stand.peers.bytes(held(), &ids(&[0]), SOON).await;
+    assert_eq!((got.as_deref(), stand.asked()), (Some(BODY), vec![1, 1]));
+}
+
+#[tokio::test]
+async fn one_that_is_slow_takes_its_own_places_and_no_others() {
+    let stand = over(&[Manner::Drips(1000), Manner::Gives]).await;
+    let of_the_slow = (0..64_u8).map(|n| {
+        let held = Held { hash: ContentHash::of(&[n]), length: 1000 };
+        let peers = Arc::clone(&stand.peers);
+        tokio::spawn(async move { peers.bytes(held, &ids(&[0]), SOON).await })
+    });
+    let of_the_slow: Vec<_> = of_the_slow.collect();
+    // The other one does not hold them.
+    while stand.outcomes().iter().filter(|outcome| *outcome == "bytes wrong").count() < 64 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let got = stand.peers.bytes(held(), &ids(&[1]), SOON).await;
+    assert_eq!(got.as_deref(), Some(BODY));
+    assert!(!of_the_slow.iter().any(JoinHandle::is_finished), "it was waited for");
+    assert_eq!(stand.asked(), [16, 65]);
 }
 
 #[tokio::test]
@@ -272,6 +313,35 @@ async fn what_is_too_long_is_not_asked_for() {
     let long = Held { length: (1 << 20) + 1, ..held() };
     assert_eq!(stand.peers.bytes(long, &[], SOON).await, None);
     assert_eq!(stand.asked(), [0]);
+    stand.peers.take_up_to(long.length);
+    let _wrong = stand.peers.bytes(long, &[], SOON).await;
+    assert_eq!(stand.asked(), [1]);
+}
+
+/// A process may run for months, and its machine may stand still or its clock be set meanwhile.
+#[tokio::test]
+async fn a_record_is_written_by_the_system_s_time() {
+    let keys = FleetKeys::new([[1; 32]]);
+    let clock = Clock::starting_at(UnixMs(5));
+    let peers = Peers::new(settings(), keys, clock, Arc::<Counted>::default());
+    let store = Arc::new(crate::store::MemoryStore::new());
+    let own = Advertised::At(SocketAddr::from(([127, 0, 0, 1], 1)));
+    let names = Arc::new(crate::origin::NameServers::new(Vec::new()));
+    let finder = Finder::new(Source::Store(own), names, store.clone());
+    let before = Clock::system().now();
+    let written = async {
+        loop {
+            if let [text] = store.kept(Record::PREFIX).await.unwrap().as_slice() {
+                return serde_json::from_str::<Record>(text).unwrap().written;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let written = tokio::select! {
+        written = written => written,
+        () = finder.run(&peers) => panic!("it ends"),
+    };
+    assert!(written >= before, "{written:?} {before:?}");
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ impl Worker {
 
     /// The log here and the store's become one. Where that takes too long it goes on a while later. True: they are.
     async fn bring_together(&mut self, id: &LaneId, mut copy: Copy) -> bool {
-        let mut failed = None;
+        let (mut failed, mut gave) = (None, false);
         for _ in 0..SAVES {
             let gives = matches!(copy, Copy::Ends(..) | Copy::Gone | Copy::Past(_));
             let result = match copy {
@@ -168,9 +168,18 @@ impl Worker {
                 Copy::Past(tail) => self.begin_again(id, tail).await,
             };
             match result {
-                Ok(Some(known)) => copy = known,
+                Ok(Some(known)) => {
+                    if gives {
+                        (gave, self.refused) = (true, 0);
+                    }
+                    copy = known;
+                }
                 Ok(None) => {
-                    (self.store_failing, self.refused) = (None, 0);
+                    self.refused = 0;
+                    // One that only reads has not said that it takes steps.
+                    if gave || gives {
+                        self.store_failing = None;
+                    }
                     if let Some(lane) = self.lanes.get_mut(id) {
                         lane.doubted = false;
                     }

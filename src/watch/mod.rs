@@ -18,6 +18,9 @@ use crate::outside::client::{Client, Url};
 use poll::{Context, Judge};
 use report::Report;
 
+/// A URL that could not be watched while others could is asked again after this long.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
 /// Which segments are fetched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Segments {
@@ -45,6 +48,10 @@ pub struct Options {
     /// Which segments are fetched.
     #[arg(long, value_enum, default_value_t = Segments::All)]
     pub segments: Segments,
+    /// The URLs lead to a load balancer before several proxies, so that one answer is of this proxy and the next
+    /// of that: a list that begins elsewhere, or whose edge is a segment behind, is told once and is no breach.
+    #[arg(long)]
+    pub balanced: bool,
 }
 
 /// How a watch ended.
@@ -54,7 +61,7 @@ pub enum Outcome {
     Clean,
     /// At least one.
     Breached,
-    /// Nothing could be watched.
+    /// No breach, but one of the URLs could never be watched.
     Unwatchable,
 }
 
@@ -73,47 +80,88 @@ impl Outcome {
 /// Watches until the stream ends, the time is over or the process is asked to stop, and writes
 /// what happens to `out`.
 pub async fn run(options: &Options, out: Box<dyn Write + Send>) -> Outcome {
-    let judge = Judge::new(Report::new(out, options.json));
+    let judge = Judge::new(Report::new(out, options.json), options.balanced);
     let several = options.urls.len() > 1;
     let context =
         Arc::new(Context::new(Client::new("segue-watch"), judge, options.segments, several));
-    let mut loops = tokio::task::JoinSet::new();
-    for (number, url) in options.urls.iter().enumerate() {
-        match playlists(&context.client, number, url).await {
-            Ok(found) => {
-                for (place, url, title, mut variables) in found {
-                    variables.set_query(url.query());
-                    context.judge.lock().observer.import(&place, variables);
-                    context.judge.lock().note(&place, &format!("watching {title} {url}"));
-                    loops.spawn(poll::playlist(Arc::clone(&context), place, url));
-                }
+    let mut starts = tokio::task::JoinSet::new();
+    for (number, text) in options.urls.iter().enumerate() {
+        match Url::parse(text) {
+            Ok(url) => {
+                let context = Arc::clone(&context);
+                starts.spawn(async move {
+                    let found = playlists(&context.client, number, &url).await;
+                    (number, url, found)
+                });
             }
             Err(why) => {
-                let place = Place { url: number, rendition: String::new() };
-                context.judge.lock().note(&place, &format!("cannot watch {url}: {why}"));
+                context.judge.lock().is_away(number, text, why);
                 return Outcome::Unwatchable;
             }
         }
     }
+    let mut loops = tokio::task::JoinSet::new();
+    let (mut began, mut away) = (None, Vec::new());
+    while let Some(Ok((number, url, found))) = starts.join_next().await {
+        match found {
+            Ok(found) => {
+                began.get_or_insert_with(|| context.now());
+                loops.spawn(watch(Arc::clone(&context), found));
+            }
+            Err(why) => {
+                context.judge.lock().is_away(number, &url.to_string(), why);
+                away.push((number, url));
+            }
+        }
+    }
+    let Some(began) = began else { return Outcome::Unwatchable };
+    for (number, url) in away {
+        loops.spawn(watch_later(Arc::clone(&context), number, url));
+    }
     let all_ended = async { while loops.join_next().await.is_some() {} };
     let limit = options.seconds.map_or(Duration::MAX, Duration::from_secs);
+    let limit = limit.min(Duration::from_secs(u64::from(u32::MAX)));
     tokio::select! {
         () = all_ended => {}
-        () = tokio::time::sleep(limit.min(Duration::from_secs(u64::from(u32::MAX)))) => {}
+        () = tokio::time::sleep(limit.saturating_sub(context.now().saturating_sub(began))) => {}
         () = asked_to_stop() => {}
     }
     loops.shutdown().await;
-    context.judge.lock().finish()
+    let watched = context.now().saturating_sub(began);
+    context.judge.lock().finish(watched)
+}
+
+/// A media playlist: which, where, what it is called, and the variables that it may import.
+type Found = (Place, Url, String, Variables);
+
+/// Watches the playlists of one URL until all have ended.
+async fn watch(context: Arc<Context>, found: Vec<Found>) {
+    let mut polls = Vec::new();
+    for (place, url, title, mut variables) in found {
+        variables.set_query(url.query());
+        let mut judge = context.judge.lock();
+        judge.observer.import(&place, variables);
+        judge.begins(&place, &title, &url);
+        drop(judge);
+        polls.push(poll::playlist(Arc::clone(&context), place, url));
+    }
+    futures_util::future::join_all(polls).await;
+}
+
+/// The same of a URL that could not be watched when the others could: it is asked until it can.
+async fn watch_later(context: Arc<Context>, number: usize, url: Url) {
+    loop {
+        tokio::time::sleep(AGAIN_AFTER).await;
+        match playlists(&context.client, number, &url).await {
+            Ok(found) => return watch(context, found).await,
+            Err(why) => context.judge.lock().is_away(number, &url.to_string(), why),
+        }
+    }
 }
 
 /// The media playlists behind `url`: itself, or those that its multivariant playlist lists.
-async fn playlists(
-    client: &Client,
-    number: usize,
-    url: &str,
-) -> Result<Vec<(Place, Url, String, Variables)>, String> {
-    let url = Url::parse(url)?;
-    let (landed, body) = client.whole(&url).await?;
+async fn playlists(client: &Client, number: usize, url: &Url) -> Result<Vec<Found>, String> {
+    let (landed, body) = client.whole(url).await?;
     let text = String::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
     let place = |rendition: &str| Place { url: number, rendition: rendition.to_owned() };
     let mut variables = Variables::of_query(landed.query());
@@ -121,7 +169,7 @@ async fn playlists(
     if listed.is_empty() {
         let variables = Variables::of_query(landed.query());
         read_with(&text, &variables).map_err(|e| e.to_string())?;
-        return Ok(vec![(place(""), url, "media playlist".to_owned(), variables)]);
+        return Ok(vec![(place(""), url.clone(), "media playlist".to_owned(), variables)]);
     }
     let resolve =
         |v: Variant| Ok((place(&v.name), landed.join(&v.uri)?, v.title, variables.clone()));

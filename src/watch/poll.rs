@@ -1,6 +1,7 @@
 //! The loop of one media playlist: reload as a player does, fetch what is new, hand everything to
 //! the judge.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,9 @@ use tokio::task::JoinSet;
 use super::fetch::{Job, fetch};
 use super::report::Report;
 use super::{Outcome, Segments};
+use crate::model::names::LaneId;
+use crate::model::route::Route;
+use crate::model::token::lane_named;
 use crate::model::watch::{Answer, Breach, Observer, Place, Polled, Seen, Shown};
 use crate::outside::client::{Client, Url};
 
@@ -54,12 +58,33 @@ pub struct Judge {
     segments: u64,
     bytes: u64,
     latest: Duration,
+    /// URLs of which nothing could be watched yet, and why.
+    away: BTreeMap<usize, String>,
 }
 
 impl Judge {
-    pub fn new(report: Report) -> Self {
-        let observer = Observer::default();
-        Self { observer, report, breaches: 0, segments: 0, bytes: 0, latest: Duration::ZERO }
+    pub fn new(report: Report, balanced: bool) -> Self {
+        let (observer, away) = (Observer::new(balanced), BTreeMap::new());
+        Self { observer, report, breaches: 0, segments: 0, bytes: 0, latest: Duration::ZERO, away }
+    }
+
+    /// Nothing of a URL can be watched; told again only for another reason.
+    pub fn is_away(&mut self, number: usize, url: &str, why: String) {
+        if self.away.get(&number) != Some(&why) {
+            let place = Place { url: number, rendition: String::new() };
+            self.note(&place, &format!("cannot watch {url}: {why}"));
+            self.away.insert(number, why);
+        }
+    }
+
+    /// A playlist is watched from here on.
+    pub fn begins(&mut self, place: &Place, title: &str, url: &Url) {
+        self.away.remove(&place.url);
+        self.note(place, &format!("watching {title} {url}"));
+        for other in self.observer.is_of(place, lane_of(url)) {
+            let (one, two) = (place.min(&other), place.max(&other));
+            self.note(place, &format!("{one} and {two} are on different lanes: not compared"));
+        }
     }
 
     pub fn note(&mut self, place: &Place, text: &str) {
@@ -92,22 +117,40 @@ impl Judge {
             self.report.grew(polled.received, place, shown, &seen.added);
         }
         self.tell(&seen.breaches);
+        for note in &seen.notes {
+            self.report.note(polled.received, place, note);
+        }
         for split in &seen.splits_over {
             self.report.split_over(place, split);
         }
         seen
     }
 
-    pub fn finish(&mut self) -> Outcome {
-        let watched = !self.observer.summaries().is_empty();
+    /// It is over after `watched`.
+    pub fn finish(&mut self, watched: Duration) -> Outcome {
+        let away = std::mem::take(&mut self.away);
+        for (number, why) in &away {
+            let place = Place { url: *number, rendition: String::new() };
+            self.note(&place, &format!("was never watched: {why}"));
+        }
+        let all = away.is_empty() && !self.observer.summaries().is_empty();
         let totals = (self.segments, self.bytes, self.breaches);
         let splits: Vec<_> = self.observer.splits().collect();
-        self.report.summary(self.latest, self.observer.summaries(), &splits, totals);
-        match (watched, self.breaches) {
-            (false, _) => Outcome::Unwatchable,
-            (true, 0) => Outcome::Clean,
-            (true, _) => Outcome::Breached,
+        self.report.summary(watched, self.observer.summaries(), &splits, totals);
+        match (self.breaches, all) {
+            (0, false) => Outcome::Unwatchable,
+            (0, true) => Outcome::Clean,
+            _ => Outcome::Breached,
         }
+    }
+}
+
+/// The lane of Segue's that a media playlist is of, by its URL.
+fn lane_of(url: &Url) -> Option<LaneId> {
+    let path = url.path().split('?').next()?;
+    match Route::parse(path) {
+        Ok(Route::Playlist(place)) => lane_named(place.token),
+        _ => None,
     }
 }
 

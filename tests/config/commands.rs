@@ -80,6 +80,35 @@ fn check_shows_a_store_without_its_password() {
 }
 
 #[test]
+fn the_cause_of_an_address_in_use_is_told_once() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("{POOLS}listen: [\"{address}\"]\n");
+    std::fs::write(dir.path().join("f.yaml"), text).unwrap();
+    let (code, _, err) = segue(&["--conf", "f.yaml"], dir.path());
+    let told = format!("segue: listen[0]: cannot listen on {address}: Address already in use ");
+    assert_eq!((code, err.matches("in use").count()), (1, 1), "{err}");
+    assert!(err.lines().any(|line| line.starts_with(&told)), "{err}");
+}
+
+#[test]
+fn check_reads_the_ca_of_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |ca: &str| {
+        std::fs::write(dir.path().join("ca.pem"), ca).unwrap();
+        let text =
+            format!("{POOLS}store: \"rediss://cache\"\nredis: {{ ca: ca.pem }}\nfleet: {{}}\n");
+        std::fs::write(dir.path().join("f.yaml"), text).unwrap();
+        segue(&["check", "--conf", "f.yaml"], dir.path())
+    };
+    let (code, _, err) = check("nothing");
+    let expected = "f.yaml:3: redis.ca: `ca.pem` holds no certificate; wants a PEM file\n";
+    assert_eq!((code, err.as_str()), (1, expected));
+    assert_eq!(check("-----BEGIN CERTIFICATE-----\n").0, 0);
+}
+
+#[test]
 fn bad_arguments_exit_2() {
     for args in [&[][..], &["check"], &["watch"], &["--upgrade"], &["--conf"], &["dance"]] {
         assert_eq!(segue(args, &repository("")).0, 2, "{args:?}");

@@ -115,12 +115,12 @@ fn no_key_stands_in_it_twice_and_examples_are_read() {
     let text = text.replace("        file: ", "        #file: ");
     // One name stands in place of a list.
     let text = text.replace("  peers_name: ", "  #peers_name: ");
-    // The packager of the example is http, and its CA does not exist.
+    // The packager of the example is http; and neither CA exists.
     let text = text.replace("url: \"http://127.0.0.1:8951\"", "url: \"https://127.0.0.1:8951\"");
     let environment = |_: &str| Some("0123456789abcdef0123456789abcdef0123456789A=".to_owned());
     let errors = Config::parse("f.yaml", &text, &environment).unwrap_err();
     let keys: Vec<&str> = errors.problems.iter().map(|problem| problem.key.as_str()).collect();
-    assert_eq!(keys, ["pools[0].packagers[0].ca"], "{errors}");
+    assert_eq!(keys, ["redis.ca", "pools[0].packagers[0].ca"], "{errors}");
 }
 
 #[test]

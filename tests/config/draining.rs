@@ -81,6 +81,27 @@ fn drain_tells_how_many_lanes_leave() {
     }
 }
 
+/// An operator's shell knows neither the store's password nor the token keys.
+#[test]
+fn variables_that_only_the_proxy_needs_need_not_be_set() {
+    let others = "store: \"rediss://:${NOT_SET_HERE}@store\"\ntoken_keys: [\"${NOR_IS_THIS}\"]\n";
+    for (args, answer) in [
+        (&["drain", "a"][..], state(true, "up", 0, 1)),
+        (&["undrain", "a"], state(false, "up", 0, 1)),
+        (&["fleet", "--json"], (200, "{}".to_owned())),
+        (&["viewers", "--json"], (200, json!({ "viewers": {} }).to_string())),
+    ] {
+        let (port, played) = proxy(vec![answer]);
+        let (code, _, err) = segue(args, port, &format!("{TOKEN}{others}"));
+        assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+        played.join().unwrap();
+    }
+    // What they do need has to be there.
+    let (code, _, err) = segue(&["drain", "a"], 1, "admin_token: \"${NOT_SET_HERE}\"\n");
+    let told = "admin_token: the environment variable NOT_SET_HERE is not set";
+    assert!(code == 1 && err.contains(told), "{err}");
+}
+
 #[test]
 fn drain_waits_until_no_lane_is_left() {
     let states = [(3, 1), (3, 1), (2, 1), (1, 0), (0, 1)];

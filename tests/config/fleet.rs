@@ -65,6 +65,8 @@ fn what_is_taken_and_should_be_known_is_a_warning() {
     for (keys, want) in [
         (format!("{REDIS}fleet: {{}}"), &[][..]),
         ("fleet: {}".to_owned(), &["store"]),
+        // A store that is shared, and nothing else.
+        (REDIS.trim_end().to_owned(), &["store"]),
         (
             "store: memory\ntoken_keys: [\"${KEY}\"]\nfleet: { peers: [\"a:1\"] }".to_owned(),
             &["store"],
@@ -83,6 +85,10 @@ fn what_is_taken_and_should_be_known_is_a_warning() {
 #[test]
 fn check_says_how_it_is_understood() {
     for (keys, line) in [
+        (
+            "fleet: {}".to_owned(),
+            "fleet     0.0.0.0:8090, finds none: the store is of this machine alone, each fetches, signed with the store's key\n",
+        ),
         (
             format!("{REDIS}fleet: {{}}"),
             "fleet     0.0.0.0:8090, found through the store, each fetches, signed with token_keys\n",

@@ -97,6 +97,10 @@ const TOP: &[(&str, &str)] = &[
         "f.yaml:3: redis.ca: is of use with TLS only: write `store: \"rediss://…\"`, or take this away",
     ),
     (
+        "store: rediss://cache\nredis: { ca: /nowhere/ca.pem }",
+        "f.yaml:3: redis.ca: `/nowhere/ca.pem` cannot be read: No such file or directory (os error 2)",
+    ),
+    (
         "redis: { prefix: \"a{b}\" }",
         "f.yaml:2: redis.prefix: `a{b}` may have 1 to 32 of a-z, 0-9 and -, and does not begin with -",
     ),

@@ -62,6 +62,9 @@ fn segue_check_takes_every_configuration_of_every_page() {
             let list = dir.path().join("packagers.yaml");
             std::fs::write(&list, "- { url: \"http://10.0.2.9:1935\" }\n").unwrap();
             let text = text.replace("/etc/segue/packagers.yaml", list.to_str().unwrap());
+            let ca = dir.path().join("ca.pem");
+            std::fs::write(&ca, "-----BEGIN CERTIFICATE-----\n").unwrap();
+            let text = text.replace("/etc/segue/store-ca.pem", ca.to_str().unwrap());
             std::fs::write(dir.path().join("f.yaml"), &text).unwrap();
             let mut segue = Command::new(env!("CARGO_BIN_EXE_segue"));
             for variable in text.split("${").skip(1).filter_map(|rest| rest.split('}').next()) {
@@ -74,10 +77,10 @@ fn segue_check_takes_every_configuration_of_every_page() {
             taken.insert(path.clone());
         }
     }
-    // What is not for Segue: a Kubernetes service; Prometheus, KEDA, its adapter and two autoscalers.
+    // What is not for Segue: a Kubernetes service and rules for Prometheus; Prometheus, KEDA, its adapter and two autoscalers.
     assert_eq!(others.iter().filter(|path| *path == "docs/scaling.md").count(), 5);
-    assert_eq!(others.iter().filter(|path| *path == "docs/fleet.md").count(), 1);
-    assert_eq!(others.len(), 6);
+    assert_eq!(others.iter().filter(|path| *path == "docs/fleet.md").count(), 2);
+    assert_eq!(others.len(), 7);
     let expected = [
         "README",
         "docs/authorisation",

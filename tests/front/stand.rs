@@ -55,6 +55,8 @@ pub struct StandLanes {
     /// Calls of `newer`, and the one that brings what was not heard of.
     pub newer_calls: AtomicUsize,
     pub heard_at_call: AtomicUsize,
+    /// No look ends while this is set.
+    pub holds_looks: AtomicBool,
     /// What `/live/held.m3u8` waits for.
     pub release: Notify,
 }
@@ -115,6 +117,7 @@ impl StandLanes {
             gone: AtomicBool::new(false),
             newer_calls: AtomicUsize::new(0),
             heard_at_call: AtomicUsize::new(usize::MAX),
+            holds_looks: AtomicBool::new(false),
             release: Notify::new(),
         })
     }
@@ -195,6 +198,9 @@ impl Lanes for Behind {
     }
     async fn newer(&self, _: &StreamKey, _: &LaneId) {
         let calls = self.0.newer_calls.fetch_add(1, Ordering::SeqCst) + 1;
+        while self.0.holds_looks.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         if calls >= self.0.heard_at_call.load(Ordering::SeqCst) {
             self.0.lane.unheard.store(0, Ordering::SeqCst);
         }

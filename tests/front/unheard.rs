@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use segue::front::Settings;
+use segue::front::{PoolSettings, Settings};
+use segue::model::names::PoolName;
 
 use crate::client::{Client, get, wait_for};
-use crate::stand::{FIRST, STREAM, Serving, pattern, token};
+use crate::stand::{FIRST, STREAM, Serving, claims, keyring, pattern, token};
 
 const LENGTHS: [usize; 3] = [1000, 1001, 1002];
 
@@ -77,6 +78,80 @@ fn of_those_that_wait_half_at_the_most_wait_for_a_name() {
     for client in &mut held {
         assert_eq!(client.answer(false).status, 200);
     }
+}
+
+/// The lane was let go meanwhile: its token says that it was there.
+#[test]
+fn a_lane_that_goes_while_a_name_is_waited_for_is_no_404() {
+    let serving = Serving::start(Settings::default(), &LENGTHS);
+    for path in [serving.lanes.segment_path(&token(), 2), init_path(&serving)] {
+        serving.lanes.gone.store(false, Ordering::SeqCst);
+        serving.lanes.hide(1, usize::MAX);
+        let mut waits = asks(&serving, "a", &path);
+        let looks = || serving.lanes.newer_calls.load(Ordering::SeqCst);
+        wait_for("a look", || looks() > 1);
+        serving.lanes.gone.store(true, Ordering::SeqCst);
+        assert_eq!(waits.answer(false).status, 503, "{path}");
+    }
+}
+
+/// Settings of pool `live` and of another one, which may have so many requests wait.
+fn tenants(whole: usize, live: usize, other: usize) -> Settings {
+    let pool = |name, waiting_max| {
+        let waiting_max = Some(waiting_max);
+        (PoolName::new(name), PoolSettings { waiting_max, ..PoolSettings::default() })
+    };
+    let pools = [pool("live", live), pool("other", other)].into();
+    Settings { pools, waiting_max: whole, ..Settings::default() }
+}
+
+#[test]
+fn a_tenant_s_names_keep_out_neither_its_newcomers_nor_another_tenant() {
+    let serving = Serving::start(tenants(8, 4, 8), &LENGTHS);
+    serving.lanes.hide(1, usize::MAX);
+    let path = serving.lanes.segment_path(&token(), 2);
+    let mut all: Vec<Client> = (0..6).map(|_| asks(&serving, "a", &path)).collect();
+    let looks = || serving.lanes.newer_calls.load(Ordering::SeqCst);
+    wait_for("two that are held", || serving.stages.in_flight() == 2 && looks() > 8);
+    assert_eq!(get(serving.address, STREAM, "").status, 200, "newcomers are let in");
+    let of_other = {
+        let mut claims = claims();
+        claims.stream.pool = PoolName::new("other");
+        keyring().sign(&claims)
+    };
+    let path = serving.lanes.segment_path(&of_other, 2);
+    all.push(asks(&serving, "other.example", &path));
+    let before = looks();
+    wait_for("a third that is held", || serving.stages.in_flight() == 3 && looks() > before + 6);
+    serving.lanes.hide(0, usize::MAX);
+    let mut told: Vec<u16> = all.iter_mut().map(|client| client.answer(false).status).collect();
+    assert_eq!(told.pop(), Some(200), "of the other tenant");
+    told.sort_unstable();
+    assert_eq!(told, [200, 200, 503, 503, 503, 503]);
+}
+
+/// A look takes as long as the store does.
+#[test]
+fn who_only_looks_takes_no_place_of_those_that_wait() {
+    let serving = Serving::start(tenants(1024, 2, 2), &LENGTHS);
+    serving.lanes.hide(1, usize::MAX);
+    serving.lanes.holds_looks.store(true, Ordering::SeqCst);
+    let path = serving.lanes.segment_path(&token(), 2);
+    let mut all: Vec<Client> = (0..4).map(|_| asks(&serving, "a", &path)).collect();
+    let looks = || serving.lanes.newer_calls.load(Ordering::SeqCst);
+    wait_for("four looks", || looks() == 4);
+    assert_eq!(get(serving.address, STREAM, "").status, 200, "newcomers are let in");
+    serving.lanes.hide(0, usize::MAX);
+    serving.lanes.holds_looks.store(false, Ordering::SeqCst);
+    for client in &mut all {
+        assert_eq!(client.answer(false).status, 200);
+    }
+}
+
+fn asks(serving: &Serving, host: &str, path: &str) -> Client {
+    let mut client = Client::connect(serving.address);
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+    client
 }
 
 fn init_path(serving: &Serving) -> String {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use segue::model::names::{LaneId, PoolName, StreamKey};
 use segue::model::route::{Route, identity_query};
-use segue::model::token::{Claims, Keyring, TokenError};
+use segue::model::token::{Claims, Keyring, TokenError, lane_named};
 
 const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=~+/";
 
@@ -112,5 +112,21 @@ proptest! {
         prop_assert_eq!(&identity_query(Some(&pairs.join("&")), &names), &first);
         // Its own identity is itself.
         prop_assert_eq!(&identity_query(Some(&first), &names), &first);
+    }
+}
+
+#[test]
+fn who_has_no_key_can_read_the_lane() {
+    for (text, lane) in [
+        ("1.00ff.a-9f3c1e4b.mac", Some("a-9f3c1e4b")),
+        ("1.00ff.a-9f3c1e4b.vme.e5.mac", Some("a-9f3c1e4b")),
+        ("1.00ff.a-9f3c1e4b", None),
+        ("2.00ff.a-9f3c1e4b.mac", None),
+        ("1.00FF.a-9f3c1e4b.mac", None),
+        ("1.00ff..mac", None),
+        ("", None),
+    ] {
+        let found = lane_named(text);
+        assert_eq!(found.as_ref().map(LaneId::as_str), lane, "{text}");
     }
 }

@@ -293,7 +293,8 @@ async fn the_store_gets_a_long_window_that_it_missed() {
     let text = stage.play(&lane, 10).await;
     assert!(text.matches("#EXTINF:").count() >= 3000);
     stage.store.failing.store(false, Ordering::Relaxed);
-    let before = stage.play(&lane, 3).await;
+    // What reads and does not write is tried again every four seconds.
+    let before = stage.play(&lane, 6).await;
     let id = lane.header().lane.clone();
     let stored = stage.store.load(&id).await.unwrap().unwrap();
     assert!(stored.steps.len() >= 3000, "{}", stored.steps.len());

@@ -25,6 +25,7 @@
     reason = "a test may"
 )]
 
+mod several;
 mod splits;
 
 use std::io::Write;
@@ -258,6 +259,7 @@ async fn watch_at(fault: Fault, path: &str) -> (Outcome, Vec<String>, serde_json
         seconds: None,
         json: true,
         segments: Segments::All,
+        balanced: false,
     };
     let output = Output::default();
     let watched = run(&options, Box::new(output.clone()));
@@ -321,6 +323,7 @@ async fn what_is_not_there_cannot_be_watched() {
         seconds: Some(1),
         json: false,
         segments: Segments::None,
+        balanced: false,
     };
     let outcome = run(&options, Box::new(Output::default())).await;
     assert_eq!(outcome, Outcome::Unwatchable);

@@ -51,12 +51,23 @@ impl Two {
 }
 
 async fn watch(split: bool, json: bool) -> (Outcome, String) {
+    watch_at(split, json, ["one/live.m3u8", "two/live.m3u8"].map(str::to_owned)).await
+}
+
+/// The same split, of playlists of these lanes.
+pub async fn watch_of(lanes: [&str; 2]) -> (Outcome, String) {
+    let [one, two] = lanes.map(|lane| format!("live~1.00ff.{lane}.mac/v0/index.m3u8"));
+    watch_at(true, false, [format!("one/{one}"), format!("two/{two}")]).await
+}
+
+async fn watch_at(split: bool, json: bool, paths: [String; 2]) -> (Outcome, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let two = Two { polls: Mutex::default(), split };
     let server = tokio::spawn(serve_with(listener, Arc::new(move |path: &str| two.answer(path))));
-    let urls = ["one", "two"].map(|p| format!("http://{address}/{p}/live.m3u8"));
-    let options = Options { urls: urls.into(), seconds: None, json, segments: Segments::All };
+    let urls = paths.map(|p| format!("http://{address}/{p}"));
+    let segments = Segments::All;
+    let options = Options { urls: urls.into(), seconds: None, json, segments, balanced: false };
     let output = Output::default();
     let watched = run(&options, Box::new(output.clone()));
     let outcome = tokio::time::timeout(Duration::from_secs(120), watched).await.unwrap();

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::super::hosts;
 use super::super::section::Section;
-use super::super::values::PackagerUrl;
+use super::super::values::{PackagerUrl, ca_file};
 use super::kind::PackagerKind;
 use super::{Group, GroupSource, must_be_there, required};
 use crate::model::names::PackagerId;
@@ -115,14 +115,4 @@ pub(in crate::config) fn headers(
         }
     }
     headers.into_values().collect()
-}
-
-fn ca_file(text: &str) -> Result<PathBuf, String> {
-    match std::fs::read(text) {
-        Ok(bytes) if bytes.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") => {
-            Ok(PathBuf::from(text))
-        }
-        Ok(_) => Err(format!("`{text}` holds no certificate; wants a PEM file")),
-        Err(why) => Err(format!("`{text}` cannot be read: {why}")),
-    }
 }

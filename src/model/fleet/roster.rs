@@ -16,8 +16,8 @@ const FAILURES: u32 = 2;
 const PATIENT_AFTER: Duration = Duration::from_secs(60);
 /// That seldom; and the own address as seldom, since another may get it.
 const PATIENTLY: Duration = Duration::from_secs(5);
-/// Who has never answered for this long is told of.
-const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// Who has never answered, so often, is told of.
+const SILENT_AFTER: u32 = 5;
 /// Longest version and boot that is taken from another proxy.
 const TEXT_MAX: usize = 64;
 
@@ -79,8 +79,6 @@ pub struct Member {
     /// Why it does not answer; empty while it does.
     pub cause: String,
     failures: u32,
-    /// That nobody has ever answered was told.
-    told: bool,
     /// It has said for so many times in a row that it has this one's id, in another process.
     same: u32,
     asked_at: UnixMs,
@@ -192,13 +190,11 @@ impl<A: Ord + Clone> Roster<A> {
                 member.answers = false;
                 member.since = now;
             }
-            let silent = member.hello.is_none() && now.since(member.since) >= SILENT_AFTER;
-            let told = member.told;
-            member.told |= silent;
+            let silent = member.hello.is_none() && member.failures == SILENT_AFTER;
             if !member.answers && !member.named {
                 members.remove(at);
             }
-            (silent && !told).then(|| Change::Silent(cause.to_owned()))
+            silent.then(|| Change::Silent(cause.to_owned()))
         })
     }
 
@@ -249,7 +245,6 @@ impl Member {
             since: now,
             cause: String::new(),
             failures: 0,
-            told: false,
             same: 0,
             asked_at: UnixMs(0),
         }
@@ -399,7 +394,9 @@ mod tests {
         let mut roster = roster(&[1, 2]);
         roster.heard(at(1), &2, hello("b"));
         let mut failed = |s: u64, of: u16| roster.failed(at(s), &of, false, "answers 404");
-        assert_eq!(failed(1, 1), []);
+        for s in 1..5 {
+            assert_eq!(failed(s, 1), []);
+        }
         assert_eq!(failed(5, 1), [Change::Silent("answers 404".to_owned())]);
         assert_eq!(failed(6, 1), []);
         // Who has answered before went.
@@ -427,11 +424,11 @@ mod tests {
     fn another_with_this_id_is_asked_every_second() {
         let mut roster = roster(&[1]);
         let own = |boot: &str| Hello { boot: boot.to_owned(), ..hello("me") };
-        for s in 1..SAME_ID_AFTER as u64 {
+        for s in 1..u64::from(SAME_ID_AFTER) {
             assert_eq!(roster.due(at(s)), [1]);
             assert_eq!(roster.heard(at(s), &1, own("another")), []);
         }
-        let told = roster.heard(at(SAME_ID_AFTER as u64), &1, own("another"));
+        let told = roster.heard(at(u64::from(SAME_ID_AFTER)), &1, own("another"));
         assert_eq!(told, [Change::SameId]);
     }
 }

@@ -10,6 +10,7 @@ use super::shown::Kind;
 use super::split::{Split, Splits};
 use super::track::{Dated, SLACK, Track};
 use super::{Finding, Place, Rule, seconds};
+use crate::model::names::LaneId;
 
 /// What is known of pairs.
 #[derive(Debug, Default)]
@@ -18,6 +19,18 @@ pub(super) struct Pairs {
     told: BTreeSet<(Rule, Place, Place)>,
     steps: Steps,
     pub splits: Splits,
+    /// Of which lane each is, where its URL says it.
+    pub lanes: BTreeMap<Place, Option<LaneId>>,
+}
+
+/// Two are the same rendition at two URLs, and of one lane as far as their URLs say it.
+pub(super) fn is_one_list(
+    lanes: &BTreeMap<Place, Option<LaneId>>,
+    one: &Place,
+    other: &Place,
+) -> bool {
+    let of = |place| lanes.get(place).and_then(Option::as_ref);
+    one.url != other.url && one.rendition == other.rendition && of(one) == of(other)
 }
 
 /// The breaches between `place`, just looked at, and every other playlist; and the splits that are over.
@@ -28,7 +41,7 @@ pub(super) fn judge(
     polled: Polled,
     pairs: &mut Pairs,
 ) -> (Vec<Finding>, Vec<Split>) {
-    let Pairs { told, steps, splits } = pairs;
+    let Pairs { told, steps, splits, lanes } = pairs;
     let (mut found, mut over) = (Vec::new(), Vec::new());
     let Some(this) = tracks.get(place) else { return (found, over) };
     for (other_place, other) in tracks.iter().filter(|(p, _)| *p != place) {
@@ -50,12 +63,15 @@ pub(super) fn judge(
             continue;
         }
         let sides = [(place, this), (other_place, other)];
-        once(target(sides), Rule::TargetDurationDiffers);
+        let lane = |place| lanes.get(place).and_then(Option::as_ref);
+        if lane(place) == lane(other_place) {
+            once(target(sides), Rule::TargetDurationDiffers);
+        }
         if place.url == other_place.url {
             let in_step = steps.look(sides, &pair, polled);
             once(disagree(sides, in_step, polled), Rule::RenditionsDisagree);
             once(dates(sides), Rule::DatesDiffer);
-        } else if place.rendition == other_place.rendition {
+        } else if is_one_list(lanes, place, other_place) {
             once(edges(this, other, other_place, polled), Rule::EdgesApart);
             let (begun, ended) = splits.look(sides, added, polled);
             found.extend(begun);

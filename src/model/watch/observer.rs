@@ -11,6 +11,7 @@ use super::split::Split;
 use super::track::Track;
 use super::variables::Variables;
 use super::{Breach, Finding, Place, Rule};
+use crate::model::names::LaneId;
 
 /// When a request was sent and its whole answer had come, since the watch began.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +70,8 @@ pub struct Seen {
     pub added: Vec<u64>,
     /// Splits that are over.
     pub splits_over: Vec<Split>,
+    /// What is no breach and should be known, in a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// What a playlist came to.
@@ -93,9 +96,27 @@ pub struct Observer {
     failing: BTreeSet<Place>,
     imports: BTreeMap<Place, Variables>,
     pairs: Pairs,
+    balanced: bool,
 }
 
 impl Observer {
+    /// Of URLs that lead to a load balancer before several proxies, if they are `balanced`: an answer's list may
+    /// then begin and end a little differently than the one before.
+    #[must_use]
+    pub fn new(balanced: bool) -> Self {
+        Self { balanced, ..Self::default() }
+    }
+
+    /// Of which lane the playlist is; none: its URL does not say it. Playlists of two lanes are not compared; those
+    /// of other URLs for which that holds are returned.
+    pub fn is_of(&mut self, place: &Place, lane: Option<LaneId>) -> Vec<Place> {
+        let lanes = &mut self.pairs.lanes;
+        lanes.insert(place.clone(), lane);
+        let other = |p: &&Place| p.url != place.url && p.rendition == place.rendition;
+        let others = lanes.keys().filter(other);
+        others.filter(|p| !across::is_one_list(lanes, place, p)).cloned().collect()
+    }
+
     /// What the playlist may import: the variables of its multivariant playlist, and its query.
     pub fn import(&mut self, place: &Place, variables: Variables) {
         self.imports.insert(place.clone(), variables);
@@ -131,7 +152,7 @@ impl Observer {
             }
         };
         self.failing.remove(place);
-        let track = self.tracks.entry(place.clone()).or_default();
+        let track = self.tracks.entry(place.clone()).or_insert_with(|| Track::new(self.balanced));
         let (mut found, growth) = track.look(polled, &shown);
         if growth.restarted {
             self.bytes.entry(place.clone()).or_default().restarted();
@@ -151,6 +172,7 @@ impl Observer {
         seen.splits_over = over;
         seen.breaches = breaches(place, polled.received, found);
         seen.added = growth.added;
+        seen.notes = growth.notes;
         seen.shown = Some(shown);
         seen
     }
@@ -173,7 +195,7 @@ impl Observer {
         };
         let mut found = Vec::new();
         for (elsewhere, bytes) in &self.bytes {
-            let same = elsewhere.rendition == place.rendition && elsewhere.url != place.url;
+            let same = across::is_one_list(&self.pairs.lanes, elsewhere, place);
             if same && !self.pairs.splits.told(elsewhere, place, wanted.msn) {
                 found.extend(bytes.elsewhere(elsewhere, wanted, fetched));
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::names::ContentHash;
 
+mod balanced;
 mod dates;
 mod encryption;
 mod renditions;

@@ -1,6 +1,7 @@
 //! One playlist against its own past.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::dateranges::Dateranges;
@@ -50,6 +51,8 @@ pub(super) struct Track {
     pub grew_at: Duration,
     /// The longest time between two answers that listed something new.
     pub longest_wait: Duration,
+    /// A balancer asks now one proxy and now another.
+    balanced: bool,
     told: Told,
 }
 
@@ -58,6 +61,14 @@ pub(super) struct Track {
 struct Told {
     stale: bool,
     too_large: bool,
+    apart: Apart,
+}
+
+/// What differs between proxies behind a balancer.
+#[derive(Debug, Default)]
+struct Apart {
+    head: bool,
+    edge: bool,
 }
 
 /// Which of the segments listed now have a date, told or counted on.
@@ -87,9 +98,16 @@ pub(super) struct Growth {
     pub added: Vec<u64>,
     /// Numbers started again lower: the past no longer counts.
     pub restarted: bool,
+    /// What differs between proxies behind a balancer, and may.
+    pub notes: Vec<String>,
 }
 
 impl Track {
+    /// Of a URL that may lead to one proxy now and to another then.
+    pub fn new(balanced: bool) -> Self {
+        Self { balanced, ..Self::default() }
+    }
+
     /// The breaches in `shown` against all that was shown before, and what is new in it.
     pub fn look(&mut self, polled: Polled, shown: &Shown) -> (Vec<Finding>, Growth) {
         let mut found = Vec::new();
@@ -98,10 +116,11 @@ impl Track {
         let mut growth = Growth::default();
         if self.looked_at.is_some() {
             self.ended(shown, &mut found);
-            growth.restarted = self.fell(shown, &mut found);
+            growth.restarted = self.fell(shown, &mut found, &mut growth.notes);
             if growth.restarted {
                 self.history.clear();
                 self.last = None;
+                self.first = 0;
                 self.arrivals = Arrivals::default();
             } else {
                 self.frozen(shown, &mut found);
@@ -150,7 +169,9 @@ impl Track {
     }
 
     fn ended(&mut self, shown: &Shown, found: &mut Vec<Finding>) {
-        if self.ended && (!shown.ended || shown.last_msn() > self.last) {
+        // Behind a balancer another proxy may not have heard of the end yet.
+        let goes_on = !shown.ended && !self.balanced;
+        if self.ended && (goes_on || shown.last_msn() > self.last) {
             let last = self.last.map_or("nothing".to_owned(), |m| m.to_string());
             let now = shown.last_msn().map_or("nothing".to_owned(), |m| m.to_string());
             found.push(Finding::new(
@@ -166,9 +187,15 @@ impl Track {
     }
 
     /// True if the numbers are so much lower that the past says nothing about them.
-    fn fell(&self, shown: &Shown, found: &mut Vec<Finding>) -> bool {
+    fn fell(&mut self, shown: &Shown, found: &mut Vec<Finding>, notes: &mut Vec<String>) -> bool {
         let mut fell = false;
-        if shown.first_msn < self.first {
+        if shown.first_msn < self.first && self.may_differ(shown) {
+            if !std::mem::replace(&mut self.told.apart.head, true) {
+                let (was, now) = (self.first, shown.first_msn);
+                notes
+                    .push(format!("proxies list from {was} and from {now} on, which is no breach"));
+            }
+        } else if shown.first_msn < self.first {
             fell = true;
             found.push(Finding::new(
                 Rule::FirstMsnFell,
@@ -181,6 +208,14 @@ impl Track {
         if let Some(last) = self.last
             && shown.last_msn().is_none_or(|now| now < last)
         {
+            if let Some(now) = shown.last_msn().filter(|_| self.may_differ(shown)) {
+                if !std::mem::replace(&mut self.told.apart.edge, true) {
+                    notes.push(format!(
+                        "proxies list up to {last} and up to {now}, which is no breach"
+                    ));
+                }
+                return fell;
+            }
             let now = shown.last_msn().map_or("none".to_owned(), |m| m.to_string());
             fell |= shown.last_msn().is_some();
             found.push(Finding::new(
@@ -192,6 +227,16 @@ impl Track {
             ));
         }
         fell
+    }
+
+    /// A list as another proxy of one fleet may print it: of the same content, its edge behind by a segment or by
+    /// half a target duration (law 2). How much older content each lists is its own.
+    fn may_differ(&self, shown: &Shown) -> bool {
+        let (Some(last), Some(now)) = (self.last, shown.last_msn()) else { return false };
+        let missing = self.history.range((Bound::Excluded(now), Bound::Unbounded));
+        let content: Duration = missing.map(|(_, known)| known.listed.duration).sum();
+        let near = last.saturating_sub(now) <= 1 || content <= shown.target / 2;
+        self.balanced && now >= self.first && near
     }
 
     fn hole(&self, polled: Polled, shown: &Shown, found: &mut Vec<Finding>) {
@@ -269,9 +314,10 @@ impl Track {
         while self.history.len() > HISTORY_MAX.saturating_add(shown.segments.len()) {
             self.history.pop_first();
         }
-        self.first = shown.first_msn;
-        self.last = shown.last_msn().or(self.last);
-        self.ended = shown.ended;
+        // Neither falls but in a restart, or where another proxy's list is a little different.
+        self.first = self.first.max(shown.first_msn);
+        self.last = self.last.max(shown.last_msn());
+        self.ended = shown.ended || (self.balanced && self.ended && !growth.restarted);
         self.kind = shown.kind.or(self.kind);
         self.iframes_only = shown.iframes_only;
         self.listed = shown.segments.len();
@@ -292,12 +338,11 @@ impl Track {
             return;
         }
         let stood = polled.sent.saturating_sub(self.grew_at);
+        // The newest segment may have been seen at the quicker of two proxies.
+        let apart = if self.balanced { shown.target / 2 } else { Duration::ZERO };
+        let longest = shown.target * 3 / 2 + apart;
         // Frames come as their segments do, and a segment of many frames is no one's breach.
-        if shown.ended
-            || shown.iframes_only
-            || self.told.stale
-            || stood <= shown.target * 3 / 2 + SLACK
-        {
+        if shown.ended || shown.iframes_only || self.told.stale || stood <= longest + SLACK {
             return;
         }
         self.told.stale = true;
@@ -305,11 +350,12 @@ impl Track {
         found.push(Finding::new(
             Rule::EdgeStale,
             self.last,
-            format!("a new segment within {}", seconds(shown.target * 3 / 2)),
+            format!("a new segment within {}", seconds(longest)),
             format!("none for {}", seconds(stood)),
             format!(
-                "no segment has followed {last} for {}, more than 1.5 target durations",
-                seconds(stood)
+                "no segment has followed {last} for {}, more than {} target durations",
+                seconds(stood),
+                if self.balanced { "2" } else { "1.5" }
             ),
         ));
     }

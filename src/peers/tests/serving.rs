@@ -1,5 +1,6 @@
 //! One proxy asks another, both as they are, over loopback.
 
+use futures_util::FutureExt as _;
 use pingora::apps::ServerApp;
 use pingora::protocols::l4::stream::Stream as Tcp;
 use serde_json::json;
@@ -9,7 +10,6 @@ use tokio::sync::watch;
 use super::super::serve::Logs;
 use super::*;
 use crate::model::fleet::Request;
-use crate::model::names::UnixMs;
 use crate::segments::{Segments, Settings as SegmentSettings};
 
 /// Carries one lane, or none.
@@ -145,6 +145,40 @@ fn of_a_log_that_is_too_long_the_newest_steps_are_sent() {
     let read = lane::read(&text, &wanted).unwrap();
     assert_eq!(read.steps.last(), whole.steps.last());
     assert!((40_000..150_000).contains(&read.steps.len()), "{}", read.steps.len());
+}
+
+#[test]
+fn of_a_log_that_is_a_little_too_long_most_is_sent() {
+    let step = serde_json::to_vec(&lane(100..101).steps).unwrap().len() as u64;
+    let many = 100 + lane::BYTES_MAX / step * 11 / 10;
+    let whole = lane(100..many);
+    let wanted = Wanted { stream: whole.header.stream.clone(), lane: LaneId::new("a-1") };
+    let text = lane::write(&whole);
+    assert!(text.len() as u64 <= lane::BYTES_MAX);
+    let read = lane::read(&text, &wanted).unwrap();
+    assert_eq!(read.steps.last(), whole.steps.last());
+    assert!(read.steps.len() * 4 > whole.steps.len() * 3, "{}", read.steps.len());
+}
+
+/// The only thread that could read it is busy, so that who reads it himself is seen.
+#[test]
+fn a_long_log_is_read_beside_what_is_served() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let wanted = Wanted { stream: lane(0..0).header.stream, lane: LaneId::new("a-1") };
+        let wanted = Arc::new(wanted);
+        let (go_on, waits) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || waits.recv());
+        let (short, long) = (lane(100..110), lane(100..2000));
+        let read = lane::read_aside(lane::write(&short).into(), &wanted);
+        assert_eq!(read.now_or_never(), Some(Some(short)));
+        let mut read = Box::pin(lane::read_aside(lane::write(&long).into(), &wanted));
+        assert!(read.as_mut().now_or_never().is_none(), "it is read at once");
+        go_on.send(()).unwrap();
+        assert_eq!(read.await, Some(long));
+        busy.await.unwrap().unwrap();
+    });
 }
 
 /// Asks for `held` and reads nothing.

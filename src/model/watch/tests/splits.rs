@@ -1,6 +1,7 @@
 //! Two URLs that give one number to two segments.
 
 use super::*;
+use crate::model::names::LaneId;
 
 /// Segment `msn` has another name.
 fn renamed(text: &str, msns: &[u64]) -> String {
@@ -115,5 +116,38 @@ fn the_bytes_of_a_split_are_no_other_breach() {
             rules.extend(observer.segment(&place, now, &segment, body).iter().map(|b| b.rule));
         }
         assert_eq!(rules, wanted, "{msn}");
+    }
+}
+
+#[test]
+fn lists_of_two_lanes_are_not_compared() {
+    let lane = |name: &str| Some(LaneId::new(name));
+    for (lanes, apart) in [
+        ([lane("a-1"), lane("b-1")], true),
+        ([lane("a-1"), None], true),
+        ([lane("a-1"), lane("a-1")], false),
+        ([None, None], false),
+    ] {
+        let mut observer = Observer::default();
+        assert_eq!(observer.is_of(&place(0, "v0"), lanes[0].clone()), []);
+        assert_eq!(observer.is_of(&place(1, "a0"), lanes[0].clone()), [], "another rendition");
+        let others = observer.is_of(&place(1, "v0"), lanes[1].clone());
+        assert_eq!(others, if apart { vec![place(0, "v0")] } else { vec![] });
+        let mut broken = look(&mut observer, &place(0, "v0"), 0, &good(100, &[]));
+        let other = renamed(&good(98, &[]), &[103]).replace("DURATION:4", "DURATION:5");
+        broken.extend(look(&mut observer, &place(1, "v0"), 9_000, &other));
+        for url in [0, 1] {
+            let wanted = Wanted { msn: 101, uri: "x".to_owned(), range: None };
+            let hash = ContentHash::of(&[u8::try_from(url).unwrap()]);
+            let answer = Answer::Whole(Fetched { hash, length: 1 });
+            let at = Duration::from_secs(9);
+            let found = observer.segment(&place(url, "v0"), at, &wanted, answer);
+            broken.extend(found.iter().map(|b| b.rule));
+        }
+        broken.sort_unstable();
+        let mut between =
+            [Rule::OtherBytes, Rule::TargetDurationDiffers, Rule::Split, Rule::EdgesApart].to_vec();
+        between.retain(|_| !apart);
+        assert_eq!(broken, between, "{lanes:?}");
     }
 }
