@@ -1,14 +1,14 @@
 //! Taking packagers out and bringing them back. The store says who is out, so that a restart, an
-//! upgrade and every proxy that shares it know; the pools follow it.
+//! upgrade and every proxy that shares it know; the pools follow it, and what it has lost is noted there again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
-use crate::model::names::{PackagerId, PoolName};
+use crate::model::names::{PackagerId, PoolName, UnixMs};
 use crate::ops::{DrainError, PackagerState};
 use crate::packagers::{Packager, Pool, Pools};
 use crate::store::{LaneStore, StoreError};
@@ -29,11 +29,12 @@ impl Drains {
     /// Takes over what the store says.
     pub async fn follow(&self) -> Result<(), StoreError> {
         let _one = self.one.lock().await;
-        self.take().await
+        self.take(&self.pools.drained()).await
     }
 
-    async fn take(&self) -> Result<(), StoreError> {
-        let out = self.store.drained().await?;
+    /// `known`: who is out as far as is known here, should the store have lost it.
+    async fn take(&self, known: &BTreeMap<PackagerId, UnixMs>) -> Result<(), StoreError> {
+        let out = self.store.drained(known).await?;
         self.pools.drain(&out, |id| self.spread(id));
         Ok(())
     }
@@ -54,7 +55,12 @@ impl Drains {
             let _one = self.one.lock().await;
             let since = out.then(|| self.clock.now());
             self.store.drain(id, since).await.map_err(unreachable)?;
-            self.take().await.map_err(unreachable)?;
+            let mut known = self.pools.drained();
+            match since {
+                Some(since) => drop(known.entry(id.clone()).or_insert(since)),
+                None => drop(known.remove(id)),
+            }
+            self.take(&known).await.map_err(unreachable)?;
         }
         let state = self.state(id)?;
         if out && state.siblings == 0 {

@@ -238,6 +238,12 @@ impl Pools {
         }
     }
 
+    /// Who is taken out, and since when.
+    #[must_use]
+    pub fn drained(&self) -> BTreeMap<PackagerId, UnixMs> {
+        self.drained.lock().iter().map(|(id, drained)| (id.clone(), drained.since)).collect()
+    }
+
     /// Sets a packager's health by hand: for tests and simulations, where no checks run.
     pub fn set_health(&self, packager: &PackagerId, health: Health) {
         if let Some(state) = self.table.load().states.get(packager) {

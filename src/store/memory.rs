@@ -121,6 +121,24 @@ impl LaneStore for MemoryStore {
         Ok(if after.starts_with(steps) { Appended::Done } else { Appended::Lost(after) })
     }
 
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.state.lock();
+        let Some(log) = state.lanes.get_mut(&header.lane) else { return Ok(false) };
+        if log.steps.back().map(|s| s.msn) != seen {
+            return Ok(false);
+        }
+        log.header = header.clone();
+        log.steps.clear();
+        log.wanted.clear();
+        drop(state);
+        self.tell(&header.lane, None);
+        Ok(true)
+    }
+
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
         let state = self.state.lock();
         let steps = state.lanes.get(lane).into_iter().flat_map(|l| &l.steps);
@@ -205,7 +223,10 @@ impl LaneStore for MemoryStore {
         Ok(seconds)
     }
 
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+    async fn drained(
+        &self,
+        _known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
         Ok(self.state.lock().drained.clone())
     }
 

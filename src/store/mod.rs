@@ -140,6 +140,13 @@ pub trait LaneStore: Send + Sync {
         expected_tail: Option<OutputMsn>,
         steps: &[Step],
     ) -> Result<Appended, StoreError>;
+    /// Begins a lane's log anew, with `header` and without a step, if its tail still is `seen` (none: it has no
+    /// step): whatever the lane had there is gone. False: it is not, or there is no such lane, and nothing is done.
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError>;
     /// The steps after `tail` (none: all), without reading those before.
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError>;
     /// The lanes of a stream, in the order in which the store took them: the same for every proxy, whatever
@@ -169,8 +176,13 @@ pub trait LaneStore: Send + Sync {
     /// The highest target duration seen for a stream before, raised to `seconds` (ARCHITECTURE.md, law 4).
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError>;
     /// The packagers that operators have taken out, and since when: like a secret, of the whole
-    /// installation, so that every proxy that shares the store leaves them.
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError>;
+    /// installation, so that every proxy that shares the store leaves them. `known`: who is out as far as the
+    /// caller knows. A store that may lose what it had puts those back of whom it knows nothing; who was brought
+    /// back meanwhile, by whomever, is none of these.
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError>;
     /// Takes a packager out, where it is not already, or (`since`: none) brings it back.
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError>;
     /// Records kept under names that begin with `prefix`, in no order: what is worth keeping over restarts

@@ -74,6 +74,14 @@ impl LaneStore for Observed {
         self.timed("append", self.store.append(lane, expected_tail, steps)).await
     }
 
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        self.timed("begin_again", self.store.begin_again(header, seen)).await
+    }
+
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
         self.timed("newer", self.store.newer(lane, tail)).await
     }
@@ -112,8 +120,11 @@ impl LaneStore for Observed {
         self.timed("target_duration", self.store.target_duration(stream, seconds)).await
     }
 
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
-        self.timed("drained", self.store.drained()).await
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        self.timed("drained", self.store.drained(known)).await
     }
 
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {

@@ -46,9 +46,10 @@ impl Worker {
     /// there, above its old numbers), its log is taken in place of the one here.
     pub(super) async fn take_over(&mut self, id: &LaneId, steps: Vec<Step>) {
         let Some(lane) = self.lanes.get(id) else { return };
-        let follows =
-            lane.log.tail().is_none() || steps.first().map(|s| s.msn) == Some(lane.log.next_msn());
-        if follows {
+        let next = lane.log.next_msn();
+        // The first of a log that was trimmed comes later than its header's.
+        let begins = |first: OutputMsn| lane.log.tail().is_none() && first > next;
+        if steps.first().is_some_and(|first| first.msn == next || begins(first.msn)) {
             for step in steps {
                 self.hear(id, step).await;
             }

@@ -35,6 +35,8 @@ enum Copy {
     Unread,
     /// It is gone.
     Gone,
+    /// It is long past, and this is its tail.
+    Past(Option<OutputMsn>),
 }
 
 impl Worker {
@@ -157,12 +159,13 @@ impl Worker {
     async fn bring_together(&mut self, id: &LaneId, mut copy: Copy) -> bool {
         let (mut failed, mut gave) = (None, false);
         for _ in 0..SAVES {
-            let gives = matches!(copy, Copy::Ends(..) | Copy::Gone);
+            let gives = matches!(copy, Copy::Ends(..) | Copy::Gone | Copy::Past(_));
             let result = match copy {
                 Copy::Ends(tail, next) => self.give(id, tail, next).await,
                 Copy::Unknown => self.compare_newest(id).await,
                 Copy::Unread => self.compare(id).await,
                 Copy::Gone => self.open_again(id).await,
+                Copy::Past(tail) => self.begin_again(id, tail).await,
             };
             match result {
                 Ok(Some(known)) => {
@@ -235,6 +238,21 @@ impl Worker {
         Ok(Some(Copy::Unread))
     }
 
+    /// What the store has ends so long before the oldest step kept here that nothing can stand for what is between:
+    /// the lane begins there with that step. Who has gone on with the old one takes this one over.
+    async fn begin_again(
+        &mut self,
+        id: &LaneId,
+        tail: Option<OutputMsn>,
+    ) -> Result<Option<Copy>, StoreError> {
+        let Some(lane) = self.lanes.get(id) else { return Ok(None) };
+        let header = shortened(&lane.log);
+        if self.deps.store.begin_again(&header, tail).await? {
+            tracing::warn!(lane = %id, from = %header.first_msn, "what the store has of the lane is long past: it begins there anew");
+        }
+        Ok(Some(Copy::Unread))
+    }
+
     /// All of the store's copy is read.
     async fn compare(&mut self, id: &LaneId) -> Result<Option<Copy>, StoreError> {
         let Some(lane) = self.lanes.get(id) else { return Ok(None) };
@@ -295,8 +313,12 @@ impl Worker {
                 self.store_retry_at = self.deps.clock.now().plus(RETRY);
                 None
             }
+            Then::Begin { after } => {
+                lane.unsaved = lane.log.steps().len();
+                Some(Copy::Past(after))
+            }
             Then::Closed => {
-                tracing::warn!(lane = %id, "the lane has ended in the store, or is long past there; it goes on here for those who watch it");
+                tracing::warn!(lane = %id, "the lane has ended in the store; it goes on here for those who watch it");
                 None
             }
         }

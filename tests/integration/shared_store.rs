@@ -144,3 +144,30 @@ async fn a_wrong_password_is_told_and_not_shown() {
         assert!(!text.contains("hush"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_packager_that_was_taken_out_stays_out_when_the_store_loses_everything() {
+    let (a, b) = packagers();
+    let mut store = Redis::start();
+    let start = || over(&a, &b, &url(&store)).with_admin_token().start();
+    let (one, other) = (start().await, start().await);
+    let drained = "segue_packager_drained{packager=\"a\"}";
+    let are = async |out: f64| {
+        let both = [one.metric(drained).await, other.metric(drained).await];
+        both == [out, out]
+    };
+    one.change("/packagers/a/drain").await;
+    wait_for("both to know", PATIENT, || are(1.0)).await.unwrap();
+    store.restart(true);
+    wait_for("it to be noted again", PATIENT, || async {
+        store.ask::<i64>(&["HEXISTS", "segue:drained", "a"]) == 1
+    })
+    .await
+    .unwrap();
+    assert!(are(1.0).await);
+    let told = ["WARN", "the store has lost that it is drained", "packager=a"];
+    assert_eq!(one.logged(&told).len() + other.logged(&told).len(), 1);
+    // Brought back at the one, it stays so at both.
+    other.change("/packagers/a/undrain").await;
+    wait_for("both to have it back", PATIENT, || are(0.0)).await.unwrap();
+}

@@ -1,5 +1,5 @@
 //! Proxies over one store, in random histories: lines that fail, answers that are lost, a store that loses its last
-//! writes or all, proxies that decide otherwise, restart and trim. What each prints keeps the laws at every
+//! writes or all, proxies that decide otherwise, restart, trim and open it anew. What each prints keeps the laws at every
 //! moment, and afterwards all of it is one log again.
 
 mod proxy;
@@ -11,7 +11,7 @@ use segue::model::lane::{Log, Step};
 use segue::model::names::OutputMsn;
 
 use self::proxy::{Line, Proxy, Store, shown};
-use crate::merging::{end, header, made};
+use crate::merging::{FIRST, end, header, made};
 
 /// What happens next, to which proxy, and how.
 type Happens = (u8, usize, u8);
@@ -37,7 +37,7 @@ impl Bench {
         proxy.save(store);
         for _ in 0..3 {
             let next = match proxy.log.tail() {
-                None => made(&proxy.log, "a", 1, *now, false),
+                None => made(&proxy.log, "a", 1, *now, proxy.log.header().reopened()),
                 Some(tail) if tail.end => return,
                 Some(tail) => {
                     let last = tail.shares[0].entries.last().unwrap();
@@ -113,6 +113,10 @@ impl Bench {
                 }
             }
             21 => self.run = 3 - self.run,
+            22 if self.proxies[p].line == Line::Cut => {
+                // Further above all others than what can be filled.
+                self.proxies[p].reopen(FIRST + self.now * 10_000);
+            }
             _ => {}
         }
         self.look();
@@ -195,7 +199,7 @@ proptest! {
     #[test]
     fn logs_that_came_apart_become_one(
         proxies in 1_usize..4,
-        history in prop::collection::vec((0_u8..22, 0_usize..3, any::<u8>()), 1..60),
+        history in prop::collection::vec((0_u8..23, 0_usize..3, any::<u8>()), 1..60),
     ) {
         let mut bench = Bench::new(proxies);
         history.into_iter().for_each(|happens| bench.happen(happens));

@@ -157,7 +157,7 @@ fn merged(here: &Log, there: &Log, printed_to: Option<u64>) -> (Log, Log, Option
             given.iter().for_each(|step| there.push(step.clone()).unwrap());
             apart.given(&here, &given);
         }
-        Then::Done | Then::Read | Then::Anew | Then::Ahead | Then::Closed => {}
+        Then::Done | Then::Read | Then::Anew | Then::Ahead | Then::Begin { .. } | Then::Closed => {}
     }
     counted(&here);
     counted(&there);
@@ -333,18 +333,29 @@ fn what_begins_after_the_end_of_the_other() {
     let empty = reopened("", 104);
     assert_eq!(merge(&mut apart, &log("a1 a2 a3"), &empty, None).then, Then::Ahead);
     assert!(matches!(merge(&mut apart, &log("a1 a2 a3 a4"), &empty, None).then, Then::Give { .. }));
+    // Opened at both, and nothing is appended at either.
+    assert_eq!(merge(&mut apart, &log(""), &empty, None).then, Then::Anew);
+    assert_eq!(merge(&mut apart, &log(""), &log(""), None).then, Then::Done);
     // What it follows there has left: it may have been another.
     let (h, ..) = merged(&log("a1 a2 a3"), &reopened("a1 a2 a3 a4", 103), None);
     assert_eq!(told(&h), "a1 a2 a3 | a4");
 }
 
 #[test]
-fn what_is_long_past_is_not_filled() {
+fn what_is_long_past_is_begun_anew() {
     let mut here = Log::new(header().into());
     here.push(Step { msn: OutputMsn(FIRST + 10_000), ..made(&here, "a", 1, 9000, false) }).unwrap();
     let mut apart = Apart::default();
-    assert_eq!(merge(&mut apart, &here, &log("a1 a2"), None).then, Then::Closed);
-    assert!(apart.is_closed());
+    let (past, empty) = (log("a1 a2"), log(""));
+    for (there, tail) in [(&past, past.tail().map(|t| t.msn)), (&empty, None)] {
+        assert_eq!(merge(&mut apart, &here, there, None).then, Then::Begin { after: tail });
+        assert!(!apart.is_closed() && !apart.is_apart());
+    }
+    // Who goes on with the old one takes the new one over.
+    let mut anew = Log::new(Header { first_msn: OutputMsn(FIRST + 10_000), ..header() }.into());
+    assert_eq!(merge(&mut apart, &past, &anew, None).then, Then::Ahead);
+    anew.push(here.tail().unwrap().clone()).unwrap();
+    assert_eq!(merge(&mut apart, &past, &anew, None).then, Then::Anew);
 }
 
 /// The store loses its last writes, and others are written in their place while this proxy thinks that it has

@@ -130,6 +130,13 @@ impl LaneStore for Store {
         self.appends.fetch_add(1, Ordering::Relaxed);
         self.held.append(lane, tail, steps).await
     }
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        self.held.begin_again(header, seen).await
+    }
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
         self.held.newer(lane, tail).await
     }
@@ -148,8 +155,11 @@ impl LaneStore for Store {
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError> {
         self.held.target_duration(stream, seconds).await
     }
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
-        self.held.drained().await
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        self.held.drained(known).await
     }
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
         self.held.drain(packager, since).await

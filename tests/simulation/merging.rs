@@ -151,6 +151,13 @@ impl LaneStore for Line {
         }
         self.to_write().await?.append(lane, tail, steps).await
     }
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        self.to_write().await?.begin_again(header, seen).await
+    }
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
         self.to_read().await?.newer(lane, tail).await
     }
@@ -169,8 +176,11 @@ impl LaneStore for Line {
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError> {
         self.reach().await?.target_duration(stream, seconds).await
     }
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
-        self.reach().await?.drained().await
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        self.reach().await?.drained(known).await
     }
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
         self.reach().await?.drain(packager, since).await
@@ -509,4 +519,100 @@ async fn a_lane_opens_without_the_store() {
     play(&mut pair, 6).await;
     is_one(&stage, &pair, &id, 6).await;
     assert_eq!((pair[0].0.splits(), pair[1].0.splits()), (0, 0));
+}
+
+/// A viewer comes back with a token of a lane that nobody carries, and that only a store has that is away: it is
+/// opened anew at that moment, far above its old numbers.
+async fn opened_anew(stage: &Stage, id: &LaneId) -> (Proxy, Arc<Lane>) {
+    let mut proxy = stage.proxy(3);
+    proxy.cut(true);
+    let lane = proxy.streams.lane(&stream(), id).await.unwrap();
+    assert!(lane.header().reopened());
+    for _ in 0..12 {
+        sleep(Duration::from_millis(500)).await;
+        proxy.refresh(&lane).await;
+    }
+    proxy.cut(false);
+    (proxy, lane)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_was_opened_anew_replaces_what_the_store_had() {
+    let stage = Stage::new();
+    let (id, pair) = stage.pair().await;
+    drop(pair);
+    sleep(Duration::from_secs(1500)).await;
+    let (mut one, lane) = opened_anew(&stage, &id).await;
+    for _ in 0..12 {
+        sleep(Duration::from_millis(500)).await;
+        one.refresh(&lane).await;
+    }
+    // Whoever is asked gives the same.
+    let two = stage.proxy(4);
+    let same = two.streams.lane(&stream(), &id).await.unwrap();
+    assert!(same.header().reopened(), "the old log");
+    let mut pair = [(one, lane), (two, same)];
+    play(&mut pair, 6).await;
+    is_one(&stage, &pair, &id, 6).await;
+    assert_eq!((pair[0].0.splits(), pair[1].0.splits()), (0, 0));
+}
+
+/// The same, and another proxy goes on with the old one: its viewers' numbers rise once.
+#[tokio::test(start_paused = true)]
+async fn who_goes_on_with_the_old_log_takes_over_the_one_that_was_opened_anew() {
+    let stage = Stage::new();
+    let (id, [(mut two, mut same), other]) = stage.pair().await;
+    drop(other);
+    for _ in 0..1500 {
+        sleep(Duration::from_secs(1)).await;
+        two.refresh(&same).await;
+    }
+    let (mut one, lane) = opened_anew(&stage, &id).await;
+    let from = one.edges().0;
+    let mut moved = false;
+    for _ in 0..20 {
+        sleep(Duration::from_millis(500)).await;
+        one.refresh(&lane).await;
+        same = two.streams.lane(&stream(), &id).await.unwrap();
+        if !moved && same.header().reopened() {
+            moved = true;
+            assert!(from > two.edges().1, "numbers fall");
+            two.edges = (0, 0);
+        }
+        two.refresh(&same).await;
+    }
+    assert!(moved, "two logs of one lane");
+    let mut pair = [(one, lane), (two, same)];
+    play(&mut pair, 6).await;
+    is_one(&stage, &pair, &id, 6).await;
+    assert_eq!((pair[0].0.splits(), pair[1].0.splits()), (0, 0));
+}
+
+/// The same, and the store is there again before anything was listed: the old log goes on.
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_was_opened_anew_and_lists_nothing_yet_gives_way() {
+    let stage = Stage::new();
+    let (id, pair) = stage.pair().await;
+    drop(pair);
+    sleep(Duration::from_secs(1500)).await;
+    let mut proxy = stage.proxy(3);
+    proxy.cut(true);
+    let lane = proxy.streams.lane(&stream(), &id).await.unwrap();
+    assert!(lane.header().reopened());
+    proxy.cut(false);
+    let listed = async {
+        loop {
+            let lane = proxy.streams.lane(&stream(), &id).await.unwrap();
+            if !lane.header().reopened() {
+                return lane;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let lane = tokio::time::timeout(Duration::from_secs(10), listed).await.expect("the old log");
+    for _ in 0..12 {
+        sleep(Duration::from_millis(500)).await;
+        proxy.refresh(&lane).await;
+    }
+    assert!(stage.stored(&id).await.len() > 6);
 }

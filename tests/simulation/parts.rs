@@ -316,6 +316,14 @@ impl LaneStore for SimStore {
         let result = self.reach().await?.append(lane, expected_tail, steps).await;
         self.back(result).await
     }
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        let result = self.reach().await?.begin_again(header, seen).await;
+        self.back(result).await
+    }
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
         let result = self.reach().await?.newer(lane, tail).await;
         self.back(result).await
@@ -340,8 +348,11 @@ impl LaneStore for SimStore {
         let result = self.reach().await?.target_duration(stream, seconds).await;
         self.back(result).await
     }
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
-        let result = self.reach().await?.drained().await;
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        let result = self.reach().await?.drained(known).await;
         self.back(result).await
     }
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {

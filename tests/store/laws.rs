@@ -95,6 +95,47 @@ pub async fn an_unknown_lane_is_told_apart(one: Store, two: Store) {
     assert_eq!(two.lanes_of(&stream("/live/cam/playlist.m3u8")).await.unwrap(), []);
 }
 
+/// As for a log that is long past.
+pub async fn a_log_begins_anew_behind_the_tail_that_was_seen(one: Store, two: Store) {
+    let old = header("a-1");
+    let mut anew = header("a-1");
+    (anew.first_msn, anew.first_discontinuity) = (OutputMsn(FIRST + 9000), 10_000);
+    assert!(!one.begin_again(&anew, None).await.unwrap(), "nobody has opened it");
+    let lane = one.create(&old).await.unwrap().lane;
+    for n in 0..3 {
+        one.append(&lane, before(n), &[step(n, "a")]).await.unwrap();
+    }
+    one.want(&lane, &[0], old.opened_at, HUNG).await.unwrap();
+    // Others have gone on since, or it was begun anew already.
+    for seen in [None, before(2), before(4)] {
+        assert!(!two.begin_again(&anew, seen).await.unwrap());
+    }
+    let stored = one.load(&lane).await.unwrap().unwrap();
+    assert_eq!((stored.header, stored.steps.len()), (old.clone(), 3));
+    let mut heard = [one.changes(), two.changes()];
+    assert!(two.begin_again(&anew, before(3)).await.unwrap());
+    for changes in &mut heard {
+        until(changes, |c| is_of(c, &lane)).await;
+    }
+    let stored = one.load(&lane).await.unwrap().unwrap();
+    assert_eq!((stored.header, stored.steps), (anew.clone(), vec![]));
+    // Renditions may be others now.
+    assert!(one.want(&lane, &[], old.opened_at, HUNG).await.unwrap().is_empty());
+    // Who goes on with the old one is told.
+    let refused = one.append(&lane, before(3), &[step(3, "a")]).await;
+    assert!(matches!(refused, Err(StoreError::Hole { .. })), "{refused:?}");
+    assert_eq!(two.append(&lane, None, &[step(9000, "b")]).await.unwrap(), Appended::Done);
+    let lost = one.append(&lane, before(3), &[step(3, "a")]).await.unwrap();
+    assert_eq!(lost, Appended::Lost(vec![step(9000, "b")]));
+    assert_eq!(one.lanes_of(&old.stream).await.unwrap(), [lane]);
+    // One that is empty has no tail to be seen.
+    let lane = one.create(&header("a-2")).await.unwrap().lane;
+    anew.lane = lane.clone();
+    assert!(!two.begin_again(&anew, before(1)).await.unwrap());
+    assert!(two.begin_again(&anew, None).await.unwrap());
+    assert_eq!(two.load(&lane).await.unwrap().unwrap().header, anew);
+}
+
 pub async fn many_writers_have_one_winner_per_number(one: Store, two: Store) {
     const WRITERS: u64 = 16;
     const STEPS: u64 = 30;
@@ -224,17 +265,28 @@ pub async fn the_target_duration_never_falls(one: Store, two: Store) {
 
 pub async fn who_is_drained_is_known_to_all(one: Store, two: Store) {
     let (a, b) = (PackagerId::new("a"), PackagerId::new("b"));
-    assert!(two.drained().await.unwrap().is_empty());
+    assert!(two.drained(&BTreeMap::new()).await.unwrap().is_empty());
     one.drain(&a, Some(UnixMs(7))).await.unwrap();
     two.drain(&b, Some(UnixMs(8))).await.unwrap();
     // Taken out already: since the first time.
     two.drain(&a, Some(UnixMs(9))).await.unwrap();
     let both = BTreeMap::from([(a.clone(), UnixMs(7)), (b.clone(), UnixMs(8))]);
-    assert_eq!((one.drained().await.unwrap(), two.drained().await.unwrap()), (both.clone(), both));
+    assert_eq!(
+        (
+            one.drained(&BTreeMap::new()).await.unwrap(),
+            two.drained(&BTreeMap::new()).await.unwrap()
+        ),
+        (both.clone(), both)
+    );
     for _ in 0..2 {
         two.drain(&a, None).await.unwrap();
-        assert_eq!(one.drained().await.unwrap(), [(b.clone(), UnixMs(8))].into());
+        assert_eq!(one.drained(&BTreeMap::new()).await.unwrap(), [(b.clone(), UnixMs(8))].into());
     }
+    // Who still takes it for drained does not take it out again, and an operator may.
+    let known = BTreeMap::from([(a.clone(), UnixMs(7)), (b.clone(), UnixMs(8))]);
+    assert_eq!(one.drained(&known).await.unwrap(), [(b.clone(), UnixMs(8))].into());
+    two.drain(&a, Some(UnixMs(9))).await.unwrap();
+    assert_eq!(one.drained(&known).await.unwrap(), [(a, UnixMs(9)), (b, UnixMs(8))].into());
 }
 
 pub async fn records_are_kept_by_name(one: Store, two: Store) {

@@ -94,6 +94,7 @@ every_store_keeps!(
     a_loser_gets_the_steps_it_missed,
     holes_are_refused,
     an_unknown_lane_is_told_apart,
+    a_log_begins_anew_behind_the_tail_that_was_seen,
     many_writers_have_one_winner_per_number,
     lanes_come_in_the_order_of_taking,
     trimming_keeps_the_tail,

@@ -1,5 +1,6 @@
 //! A Redis that fails: killed, stopped, restarted, failed over, and what the store does meanwhile.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
-use segue::model::names::{LaneId, OutputMsn, UnixMs};
+use segue::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 use segue::store::{
     Appended, LaneStore, Names, RedisSettings, RedisStore, StoreError, StoreObserver, Unobserved,
 };
@@ -128,6 +129,43 @@ async fn a_server_that_comes_back_empty_knows_no_lane() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_drained_is_put_back_into_a_server_that_comes_back_empty() {
+    let mut server = Redis::start();
+    let (one, two) = (server.store().await, server.store().await);
+    let [a, b] = ["a", "b"].map(PackagerId::new);
+    let nobody = BTreeMap::new();
+    for (id, since) in [(&a, 7), (&b, 8)] {
+        one.drain(id, Some(UnixMs(since))).await.unwrap();
+    }
+    let both = one.drained(&nobody).await.unwrap();
+    server.restart(true);
+    for store in [&one, &two] {
+        settled(store).await;
+        until(|| store.drained(&nobody), Result::is_ok).await.unwrap();
+    }
+    // Who knows of it brings it back for who does not.
+    assert_eq!(two.drained(&nobody).await.unwrap(), nobody);
+    assert_eq!(one.drained(&both).await.unwrap(), both);
+    assert_eq!(two.drained(&nobody).await.unwrap(), both);
+    // It is emptied again, and an operator is there first, at a proxy that knows of nobody: his word stands, and
+    // of the other one nothing is lost.
+    let _: String = server.ask(&["FLUSHALL"]);
+    two.drain(&a, None).await.unwrap();
+    let only_b = BTreeMap::from([(b.clone(), UnixMs(8))]);
+    assert_eq!(one.drained(&both).await.unwrap(), only_b);
+    assert_eq!(two.drained(&nobody).await.unwrap(), only_b);
+    // Or a moment later.
+    let _: String = server.ask(&["FLUSHALL"]);
+    assert_eq!(one.drained(&both).await.unwrap(), both);
+    two.drain(&a, None).await.unwrap();
+    assert_eq!(one.drained(&both).await.unwrap(), only_b);
+    // A newer word is not written over.
+    let _: String = server.ask(&["FLUSHALL"]);
+    two.drain(&a, Some(UnixMs(9))).await.unwrap();
+    assert_eq!(one.drained(&both).await.unwrap(), [(a, UnixMs(9)), (b, UnixMs(8))].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_says_nothing_is_away_until_it_answers() {
     let server = Redis::start();
     let heard = Arc::new(Heard::default());
@@ -158,7 +196,8 @@ async fn a_store_is_opened_before_its_server_is_there() {
     let store = RedisStore::open(&server.settings(), heard.clone()).unwrap();
     let why = unreachable(store.secret("token_key", [1; 32]).await);
     assert!(why.contains(&format!("127.0.0.1:{}", server.port)), "{why}");
-    let next = store.drained().now_or_never();
+    let nobody = BTreeMap::new();
+    let next = store.drained(&nobody).now_or_never();
     unreachable(next.expect("nobody is waited for"));
     server.restart(true);
     settled(&store).await;
@@ -317,6 +356,10 @@ async fn scripts_that_were_forgotten_are_told_again() {
     store.trim(&lane, OutputMsn(FIRST + 1)).await.unwrap();
     flush();
     assert_eq!(store.load(&lane).await.unwrap().unwrap().steps.len(), 2);
+    flush();
+    store.drain(&PackagerId::new("a"), None).await.unwrap();
+    flush();
+    assert!(store.begin_again(&header("a-1"), before(3)).await.unwrap());
     flush();
     assert_eq!(store.expire(UnixMs(u64::MAX)).await.unwrap(), 1);
 }

@@ -1,10 +1,11 @@
 //! What a store in Redis promises beside the suite: logins and TLS, expiry, memory, slots.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue::model::names::{LaneId, OutputMsn, UnixMs};
+use segue::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 use segue::store::{Appended, LaneStore, RedisSettings, RedisStore, StoreError, Unobserved};
 
 use crate::fixture::{FIRST, before, header, step, stream};
@@ -15,7 +16,7 @@ fn open(settings: &RedisSettings) -> RedisStore {
 }
 
 async fn why_not(settings: &RedisSettings) -> String {
-    match open(settings).drained().await {
+    match open(settings).drained(&BTreeMap::new()).await {
         Err(StoreError::Unreachable(why)) => why,
         other => panic!("{other:?}"),
     }
@@ -37,6 +38,8 @@ async fn a_user_of_the_acl_logs_in_with_his_password() {
     store.want(&lane, &[0], UnixMs(0), HUNG).await.unwrap();
     store.secret("token_key", [1; 32]).await.unwrap();
     store.target_duration(&stream("/a"), 4).await.unwrap();
+    store.begin_again(&header("a-1"), before(1)).await.unwrap();
+    store.drain(&PackagerId::new("a"), None).await.unwrap();
     store.keep(&[("a".into(), Some("1".into()))]).await.unwrap();
     store.expire(UnixMs(u64::MAX)).await.unwrap();
     for login in ["segue:hushed@", ":hush@", "nobody:hush@"] {
@@ -238,6 +241,8 @@ async fn no_operation_touches_two_slots() {
     assert_eq!(store.load(&lane).await.unwrap().unwrap().steps.len(), 2);
     assert_eq!(store.target_duration(&key, 4).await.unwrap(), 4);
     assert_eq!(store.lanes_of(&key).await.unwrap(), [lane]);
+    assert!(store.begin_again(&header("a-1"), before(3)).await.unwrap());
+    store.drain(&PackagerId::new("a"), None).await.unwrap();
     store.secret("token_key", [1; 32]).await.unwrap();
     store.keep(&[("a".into(), Some("1".into())), ("b".into(), None)]).await.unwrap();
     assert_eq!(store.expire(UnixMs(u64::MAX)).await.unwrap(), 1);
@@ -294,4 +299,50 @@ async fn a_server_that_is_full_lives_on() {
     assert_eq!(store.newer(&lane, None).await.unwrap(), [step(0, "a")]);
     let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_eq!(store.append(&lane, before(1), &[step(1, "a")]).await.unwrap(), Appended::Done);
+}
+
+/// Streams go on asking a server that is full many times a second.
+#[tokio::test]
+async fn one_warning_tells_that_a_server_is_full() {
+    let server = Redis::start();
+    let store = server.store().await;
+    let lane = store.create(&header("a-1")).await.unwrap().lane;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let log = tracing_subscriber::fmt().with_writer(file.reopen().unwrap()).finish();
+    let _to_file = tracing::subscriber::set_default(log);
+    let told = |what: &str| std::fs::read_to_string(file.path()).unwrap().matches(what).count();
+    let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    for _ in 0..3 {
+        store.append(&lane, None, &[step(0, "a")]).await.unwrap_err();
+        // What it does all the same says nothing.
+        store.newer(&lane, None).await.unwrap();
+        store.trim(&lane, OutputMsn(FIRST)).await.unwrap();
+        store.want(&lane, &[], UnixMs(0), HUNG).await.unwrap();
+        store.drain(&PackagerId::new("a"), None).await.unwrap();
+    }
+    let (refuses, takes) = ("the store refuses", "the store takes writes again");
+    assert_eq!((told(refuses), told(takes)), (1, 0));
+    let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    for _ in 0..2 {
+        store.append(&lane, None, &[step(0, "a")]).await.unwrap();
+    }
+    assert_eq!((told(refuses), told(takes)), (1, 1));
+}
+
+/// Who was brought back is forgotten one day, so that packagers may come and go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_brought_back_long_ago_is_forgotten() {
+    let server = Redis::start();
+    let store = server.store().await;
+    let now: Vec<u64> = server.ask(&["TIME"]);
+    let ago = |days: u64| format!("-{}", (now[0] - days * 24 * 3600) * 1000);
+    for (id, at) in [("old", ago(31)), ("newer", ago(29)), ("out", "7".into())] {
+        server.ask::<i64>(&["HSET", "segue:drained", id, &at]);
+    }
+    store.drain(&PackagerId::new("a"), None).await.unwrap();
+    let mut noted: Vec<String> = server.ask(&["HKEYS", "segue:drained"]);
+    noted.sort();
+    assert_eq!(noted, ["a", "newer", "out"]);
+    let out = store.drained(&BTreeMap::new()).await.unwrap();
+    assert_eq!(out, [(PackagerId::new("out"), UnixMs(7))].into());
 }

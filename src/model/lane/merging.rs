@@ -54,11 +54,17 @@ pub enum Then {
         /// The number that it takes next.
         next: OutputMsn,
     },
-    /// What the store has begins after the end of the log here: there is nothing to go on with but its log.
+    /// What the store has begins after the end of the log here, or otherwise, and nothing was appended here: there is
+    /// nothing to go on with but its log.
     Anew,
     /// What the store takes next comes after the end of the log here: nothing can be given to it yet.
     Ahead,
-    /// The lane goes on here alone: it has ended in the store, or what that has is long past.
+    /// What the store has is long past: it begins anew with the oldest step here, if its tail still is this one.
+    Begin {
+        /// See there; none where it has no step.
+        after: Option<OutputMsn>,
+    },
+    /// The lane goes on here alone: it has ended in the store.
     Closed,
 }
 
@@ -76,6 +82,8 @@ impl Apart {
             self.there = None;
             if !there.steps.is_empty() {
                 merged.then = Then::Take(there.steps.to_vec());
+            } else if there.first_msn != log.header().first_msn {
+                merged.then = Then::Anew;
             }
             return merged;
         };
@@ -124,8 +132,11 @@ impl Apart {
             return Then::Ahead;
         }
         let missing = log.first().map_or(0, |first| first.0.saturating_sub(next.0));
-        self.closed = missing > GIVEN_MAX as u64;
-        if self.closed { Then::Closed } else { Then::Give { after, next } }
+        if missing > GIVEN_MAX as u64 {
+            self.there = None;
+            return Then::Begin { after };
+        }
+        Then::Give { after, next }
     }
 
     /// Numbers at which the two are printed otherwise, but for those that were told before.

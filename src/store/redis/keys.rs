@@ -60,7 +60,7 @@ impl Keys {
         format!("{}:secret:{name}", self.prefix)
     }
 
-    /// A hash: the packagers that are taken out, and since when.
+    /// A hash: since when packagers are taken out, or, less than 0, when they were brought back.
     pub fn drained(&self) -> String {
         format!("{}:drained", self.prefix)
     }

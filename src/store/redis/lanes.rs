@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::{Pipeline, Value};
 
 use super::keys::{of_registered, registered};
-use super::scripts::{APPEND, CREATE, EXPIRE, INDEX, READ, TRIM, WANT, run_pipeline};
+use super::scripts::{APPEND, BEGIN, CREATE, EXPIRE, INDEX, READ, TRIM, WANT, run_pipeline};
 use super::{NO_MORE, RedisStore};
 use crate::model::lane::{Header, Step};
 use crate::model::names::{LaneId, OutputMsn, StreamKey, UnixMs};
@@ -41,18 +41,8 @@ struct Page {
 impl RedisStore {
     pub(super) async fn create_lane(&self, header: &Header) -> Result<Header, StoreError> {
         let lane = &header.lane;
-        let text = to_text(header)?;
-        let [first, at] = [header.first_msn.0, header.opened_at.0];
-        if first >= NUMBER_MAX || at >= NUMBER_MAX {
-            return Err(damaged(lane, "its numbers are beyond what Redis counts"));
-        }
-        let values = [
-            text,
-            first.to_string(),
-            at.to_string(),
-            header.renditions.len().to_string(),
-            millis(self.lane_expires()),
-        ];
+        let values = self.header_values(header)?;
+        let at = header.opened_at.0;
         let noted = [
             lane.to_string(),
             LANES_MAX.to_string(),
@@ -69,8 +59,34 @@ impl RedisStore {
         pipeline.add_command(INDEX.by_hash(&[self.keys.lanes_of(&header.stream)], &noted));
         let asked = async |mut connection| run_pipeline(&pipeline, &mut connection).await;
         let (standing, dropped): (String, Vec<String>) = self.link.ask(NO_MORE, asked).await?;
+        self.link.wrote();
         self.let_go(&dropped).await?;
         read_header(lane, &standing)
+    }
+
+    /// A header as scripts take it, and the life of its log.
+    fn header_values(&self, header: &Header) -> Result<[String; 5], StoreError> {
+        let text = to_text(header)?;
+        let [first, at] = [header.first_msn.0, header.opened_at.0];
+        if first >= NUMBER_MAX || at >= NUMBER_MAX {
+            return Err(damaged(&header.lane, "its numbers are beyond what Redis counts"));
+        }
+        let renditions = header.renditions.len().to_string();
+        let life = millis(self.lane_expires());
+        Ok([text, first.to_string(), at.to_string(), renditions, life])
+    }
+
+    pub(super) async fn begin_lane_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        let lane = &header.lane;
+        let seen = seen.map(|n| n.to_string()).unwrap_or_default();
+        let mut values = vec![seen, self.keys.changes(), lane.to_string()];
+        values.extend(self.header_values(header)?);
+        let keys = self.keys.lane(lane).all();
+        self.link.ask(NO_MORE, async |mut c| BEGIN.run(&mut c, &keys, &values).await).await
     }
 
     /// Lanes that are not noted any more: whoever still appends to one keeps it.
@@ -124,7 +140,10 @@ impl RedisStore {
         let answer: Vec<Value> = self.link.ask(more, asked).await?;
         let mut answer = answer.into_iter();
         match text_of(lane, answer.next())?.as_str() {
-            "done" => Ok(Appended::Done),
+            "done" => {
+                self.link.wrote();
+                Ok(Appended::Done)
+            }
             "no lane" => Err(StoreError::NoLane(lane.clone())),
             "hole" => {
                 let at_first = text_of(lane, answer.next())? == "first";

@@ -80,18 +80,20 @@ impl Link {
         let Connected { number, connection, .. } = self.connected().await?;
         let patience = self.timeout + more;
         match timeout(patience, asked(connection)).await {
-            Ok(Ok(answer)) => {
-                if self.refuses.swap(false, Ordering::Relaxed) {
-                    tracing::warn!(store = self.place.name(), "the store takes writes again");
-                }
-                Ok(answer)
-            }
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.judge(number, &error)),
             Err(_) => {
                 let why = format!("{}: no answer in {patience:?}", self.place.name());
                 self.fail(number, &why);
                 Err(StoreError::Unreachable(why))
             }
+        }
+    }
+
+    /// It has written what takes memory, as a server that is full refuses to: reading and removing goes on there.
+    pub fn wrote(&self) {
+        if self.refuses.swap(false, Ordering::Relaxed) {
+            tracing::warn!(store = self.place.name(), "the store takes writes again");
         }
     }
 

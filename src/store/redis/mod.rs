@@ -158,6 +158,14 @@ impl LaneStore for RedisStore {
         self.append_steps(lane, expected_tail, steps).await
     }
 
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        self.begin_lane_again(header, seen).await
+    }
+
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
         self.steps_after(lane, tail).await
     }
@@ -198,8 +206,11 @@ impl LaneStore for RedisStore {
         self.highest_target(stream, seconds).await
     }
 
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
-        self.all_drained().await
+    async fn drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        self.all_drained(known).await
     }
 
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {

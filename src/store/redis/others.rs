@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::Pipeline;
 
 use super::lanes::millis;
-use super::scripts::TARGET;
+use super::scripts::{DRAIN, TARGET};
 use super::{NO_MORE, RedisStore};
 use crate::model::names::{PackagerId, StreamKey, UnixMs};
 use crate::store::StoreError;
@@ -17,6 +17,10 @@ const TARGET_EXPIRES: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What one proxy keeps for itself goes so long after it kept something last: proxies come and go.
 const OWNED_EXPIRES: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// That a packager was brought back is noted for so long. A proxy that has not reached the store in all this time,
+/// and knows no better, takes it out again.
+const BACK_NOTED: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl RedisStore {
     pub(super) async fn first_secret(
@@ -29,6 +33,7 @@ impl RedisStore {
         asked.cmd("SETNX").arg(&key).arg(&fresh[..]).ignore().cmd("GET").arg(&key);
         let (secret,): (Vec<u8>,) =
             self.link.ask(NO_MORE, async |mut c| asked.query_async(&mut c).await).await?;
+        self.link.wrote();
         let length = |_| StoreError::Unreadable(format!("the secret {name} has not 32 bytes"));
         secret.try_into().map_err(length)
     }
@@ -40,15 +45,50 @@ impl RedisStore {
     ) -> Result<u32, StoreError> {
         let keys = [self.keys.target(stream)];
         let values = [seconds.to_string(), millis(TARGET_EXPIRES)];
-        self.link.ask(NO_MORE, async |mut c| TARGET.run(&mut c, &keys, &values).await).await
+        let asked = async |mut c| TARGET.run(&mut c, &keys, &values).await;
+        let highest = self.link.ask(NO_MORE, asked).await?;
+        self.link.wrote();
+        Ok(highest)
     }
 
-    pub(super) async fn all_drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+    /// Who is out, after those of `known` of whom nothing is noted were put back.
+    pub(super) async fn all_drained(
+        &self,
+        known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+        let mut noted = self.noted_drains().await?;
+        let lost = |(id, _): &(&PackagerId, &UnixMs)| !noted.contains_key(id);
+        let lost: Vec<_> = known.iter().filter(lost).collect();
+        if !lost.is_empty() {
+            self.put_back_drains(&lost).await?;
+            noted = self.noted_drains().await?;
+        }
+        let out = |(id, at)| Some((id, UnixMs(u64::try_from(at).ok()?)));
+        Ok(noted.into_iter().filter_map(out).collect())
+    }
+
+    async fn noted_drains(&self) -> Result<HashMap<PackagerId, i64>, StoreError> {
         let mut asked = redis::cmd("HGETALL");
         asked.arg(self.keys.drained());
-        let drained: HashMap<String, u64> =
+        let noted: HashMap<String, i64> =
             self.link.ask(NO_MORE, async |mut c| asked.query_async(&mut c).await).await?;
-        Ok(drained.into_iter().map(|(id, since)| (PackagerId::new(id), UnixMs(since))).collect())
+        Ok(noted.into_iter().map(|(id, at)| (PackagerId::new(id), at)).collect())
+    }
+
+    /// Whatever an operator or another proxy has noted meanwhile stands.
+    async fn put_back_drains(&self, lost: &[(&PackagerId, &UnixMs)]) -> Result<(), StoreError> {
+        let mut asked = Pipeline::new();
+        for (id, since) in lost {
+            asked.cmd("HSETNX").arg(self.keys.drained()).arg(id.as_str()).arg(since.0);
+        }
+        let put: Vec<bool> =
+            self.link.ask(NO_MORE, async |mut c| asked.query_async(&mut c).await).await?;
+        self.link.wrote();
+        for ((id, since), _) in lost.iter().zip(put).filter(|(_, put)| *put) {
+            let since = since.0;
+            tracing::warn!(packager = %id, since, "the store has lost that it is drained: it is noted there again");
+        }
+        Ok(())
     }
 
     pub(super) async fn set_drained(
@@ -56,12 +96,10 @@ impl RedisStore {
         packager: &PackagerId,
         since: Option<UnixMs>,
     ) -> Result<(), StoreError> {
-        let mut asked = redis::cmd(if since.is_some() { "HSETNX" } else { "HDEL" });
-        asked.arg(self.keys.drained()).arg(packager.as_str());
-        if let Some(since) = since {
-            asked.arg(since.0);
-        }
-        self.link.ask(NO_MORE, async |mut c| asked.exec_async(&mut c).await).await
+        let keys = [self.keys.drained()];
+        let out = since.map(|since| since.0.to_string()).unwrap_or_default();
+        let values = [packager.to_string(), out, millis(BACK_NOTED)];
+        self.link.ask(NO_MORE, async |mut c| DRAIN.run(&mut c, &keys, &values).await).await
     }
 
     pub(super) async fn kept_records(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
@@ -95,7 +133,10 @@ impl RedisStore {
             let key = self.keys.kept(Some(of));
             asked.cmd("PEXPIRE").arg(key).arg(millis(OWNED_EXPIRES)).ignore();
         }
-        self.link.ask(NO_MORE, async |mut c| asked.exec_async(&mut c).await).await
+        self.link.ask(NO_MORE, async |mut c| asked.exec_async(&mut c).await).await?;
+        // Full, it refuses all of a transaction, whatever it does.
+        self.link.wrote();
+        Ok(())
     }
 }
 

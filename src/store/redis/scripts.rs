@@ -26,7 +26,9 @@ macro_rules! scripts {
 
 scripts!(
     APPEND = "append",
+    BEGIN = "begin",
     CREATE = "create",
+    DRAIN = "drain",
     EXPIRE = "expire",
     INDEX = "index",
     READ = "read",

@@ -139,6 +139,37 @@ impl Database {
         Ok(Appended::Done)
     }
 
+    pub fn begin_again(
+        &mut self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        let text = to_text(header)?;
+        let (opened_at, first_msn) = (to_i64(header.opened_at.0)?, to_i64(header.first_msn.0)?);
+        let seen = seen.map(|seen| to_i64(seen.0)).transpose()?;
+        let id = header.lane.as_str();
+        let begun = self.write(|t| {
+            let begun = t.execute(
+                "UPDATE lanes SET header = ?2, opened_at = ?3, first_msn = ?4, tail = NULL, last_at = ?3,
+                   revision = (SELECT value + 1 FROM counters WHERE name = 'revision')
+                 WHERE id = ?1 AND tail IS ?5",
+                params![id, text, opened_at, first_msn, seen],
+            )? > 0;
+            if begun {
+                for had in ["steps", "wanted"] {
+                    let of_lane = "lane = (SELECT number FROM lanes WHERE id = ?1)";
+                    t.execute(&format!("DELETE FROM {had} WHERE {of_lane}"), [id])?;
+                }
+                next_revision(t)?;
+            }
+            Ok(begun)
+        })?;
+        if begun {
+            self.tell(Some(changed(&header.lane, None)));
+        }
+        Ok(begun)
+    }
+
     pub fn newer(
         &mut self,
         lane: &LaneId,

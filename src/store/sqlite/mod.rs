@@ -128,6 +128,15 @@ impl LaneStore for SqliteStore {
         self.ask(move |db| db.append(&lane, expected_tail, &steps)).await
     }
 
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        let header = header.clone();
+        self.ask(move |db| db.begin_again(&header, seen)).await
+    }
+
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
         let lane = lane.clone();
         self.ask(move |db| db.newer(&lane, tail)).await
@@ -168,7 +177,10 @@ impl LaneStore for SqliteStore {
         self.ask(move |db| db.target_duration(&stream, seconds)).await
     }
 
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+    async fn drained(
+        &self,
+        _known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
         self.ask(Database::drained).await
     }
 

@@ -49,6 +49,12 @@ impl Store {
         let after: Vec<Step> = log.iter().filter(|s| Some(s.msn) > expected).cloned().collect();
         Ok(if after.starts_with(steps) { Appended::Done } else { Appended::Lost(after) })
     }
+
+    fn begin_again(&mut self, header: Header, seen: Option<OutputMsn>) {
+        if self.lane.is_some() && self.tail() == seen {
+            self.lane = Some((header, vec![]));
+        }
+    }
 }
 
 /// One proxy's line to the store.
@@ -68,6 +74,8 @@ pub(super) struct Proxy {
     /// What was printed, by rendition and number.
     printed: BTreeMap<(usize, u64), Item>,
     splits: u32,
+    /// The newest number that viewers saw.
+    newest: u64,
     /// The store was away, and may not be what it was.
     pub(super) missed: bool,
 }
@@ -77,6 +85,7 @@ enum Copy {
     Unknown,
     Unread,
     Gone,
+    Past(Option<OutputMsn>),
 }
 
 impl Proxy {
@@ -88,6 +97,7 @@ impl Proxy {
             line: Line::Whole,
             printed: BTreeMap::new(),
             splits: 0,
+            newest: 0,
             missed: false,
         }
     }
@@ -151,15 +161,16 @@ impl Proxy {
         if there.first().is_some_and(|first| self.apart.strays(&self.log, first)) {
             self.bring_together(store, Copy::Unknown);
         } else {
-            self.take_over(&there);
+            self.take_over(store, &there);
         }
     }
 
     /// Steps that do not follow are those of another log.
-    fn take_over(&mut self, steps: &[Step]) {
+    fn take_over(&mut self, store: &Store, steps: &[Step]) {
         let Some(first) = steps.first() else { return };
-        if self.log.tail().is_some() && first.msn != self.log.next_msn() {
-            self.read(steps);
+        let next = self.log.next_msn();
+        if first.msn < next || (first.msn > next && self.log.tail().is_some()) {
+            self.read(store, steps);
             return;
         }
         for step in steps {
@@ -169,12 +180,19 @@ impl Proxy {
     }
 
     /// As after a restart.
-    fn read(&mut self, steps: &[Step]) {
-        let mut log = Log::new(self.log.header().clone());
+    fn read(&mut self, store: &Store, steps: &[Step]) {
+        let (header, _) = store.lane.as_ref().unwrap();
+        let mut log = Log::new(header.clone().into());
         steps.iter().for_each(|step| log.push(step.clone()).unwrap());
-        let line = self.line;
-        let splits = self.splits;
-        *self = Self { log, line, splits, ..Self::new() };
+        let Self { line, splits, newest, .. } = *self;
+        *self = Self { log, line, splits, newest, ..Self::new() };
+    }
+
+    /// It has lost the log, and reaches nobody who has it: a viewer who comes back finds it opened anew.
+    pub(super) fn reopen(&mut self, first: u64) {
+        let anew = Header { first_msn: OutputMsn(first), first_discontinuity: first, ..header() };
+        let Self { line, splits, .. } = *self;
+        *self = Self { log: Log::new(anew.into()), line, splits, ..Self::new() };
     }
 
     pub(super) fn save(&mut self, store: &mut Store) {
@@ -205,6 +223,7 @@ impl Proxy {
                 Copy::Unknown => self.compare_newest(store),
                 Copy::Unread => self.compare(store),
                 Copy::Gone => self.open_again(store),
+                Copy::Past(tail) => self.begin_again(store, tail),
             };
             match result {
                 Ok(Some(known)) => copy = known,
@@ -242,11 +261,8 @@ impl Proxy {
             return Err(Failed::Unreachable);
         }
         if let Some((header, steps)) = store.lane.clone() {
-            return Ok(self.merge(There {
-                first_msn: header.first_msn,
-                steps: &steps,
-                whole: true,
-            }));
+            let first_msn = header.first_msn;
+            return Ok(self.merge(store, There { first_msn, steps: &steps, whole: true }));
         }
         self.missed = false;
         Ok((self.unsaved > 0).then_some(Copy::Gone))
@@ -255,10 +271,31 @@ impl Proxy {
     fn open_again(&mut self, store: &mut Store) -> Result<Option<Copy>, Failed> {
         let (done, answered) = self.call();
         if done && store.lane.is_none() {
-            let first_msn = self.log.first().unwrap_or(header().first_msn);
-            store.lane = Some((Header { first_msn, ..header() }, vec![]));
+            store.lane = Some((self.shortened(), vec![]));
         }
         if answered { Ok(Some(Copy::Unread)) } else { Err(Failed::Unreachable) }
+    }
+
+    fn begin_again(
+        &mut self,
+        store: &mut Store,
+        tail: Option<OutputMsn>,
+    ) -> Result<Option<Copy>, Failed> {
+        let (done, answered) = self.call();
+        if done {
+            store.begin_again(self.shortened(), tail);
+        }
+        if answered { Ok(Some(Copy::Unread)) } else { Err(Failed::Unreachable) }
+    }
+
+    fn shortened(&self) -> Header {
+        let mut header = Header::clone(self.log.header());
+        if let Some(oldest) = self.log.steps().next() {
+            header.first_msn = oldest.msn;
+            header.first_discontinuity =
+                oldest.discontinuity_number - u64::from(oldest.discontinuity);
+        }
+        header
     }
 
     fn compare_newest(&mut self, store: &mut Store) -> Result<Option<Copy>, Failed> {
@@ -271,10 +308,11 @@ impl Proxy {
         }
         let steps = store.lane.iter().flat_map(|(_, steps)| steps);
         let steps: Vec<Step> = steps.filter(|s| s.msn > from).cloned().collect();
-        Ok(self.merge(There { first_msn: header().first_msn, steps: &steps, whole: false }))
+        let first_msn = header().first_msn;
+        Ok(self.merge(store, There { first_msn, steps: &steps, whole: false }))
     }
 
-    fn merge(&mut self, there: There) -> Option<Copy> {
+    fn merge(&mut self, store: &Store, there: There) -> Option<Copy> {
         let printed_to = self.log.tail().map_or(OutputMsn(0), |t| t.msn);
         let merged = self.apart.merge(&self.log, printed_to, there);
         self.splits += u32::from(merged.split.is_some());
@@ -288,12 +326,16 @@ impl Proxy {
         match merged.then {
             Then::Done | Then::Closed | Then::Read => None,
             Then::Take(steps) => {
-                self.take_over(&steps);
+                self.take_over(store, &steps);
                 None
             }
             Then::Anew => {
-                self.read(there.steps);
+                self.read(store, there.steps);
                 None
+            }
+            Then::Begin { after } => {
+                self.unsaved = self.log.steps().len();
+                Some(Copy::Past(after))
             }
             Then::Give { after, next } => {
                 self.unsaved = self.log.from(next).count();
@@ -312,6 +354,11 @@ impl Proxy {
 
     /// A viewer's look: all that is in the log, and what was seen before is the same.
     pub(super) fn look(&mut self) {
+        // An end names nothing, and gives way.
+        if let Some(tail) = self.log.steps().rfind(|step| !step.end) {
+            assert!(tail.msn.0 >= self.newest, "numbers fall");
+            self.newest = tail.msn.0;
+        }
         for r in 0..2 {
             for item in shown(&self.log, r) {
                 let known = self.printed.entry((r, item.msn)).or_insert_with(|| item.clone());

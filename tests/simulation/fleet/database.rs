@@ -17,6 +17,7 @@ pub enum Ask {
     Create(Header),
     Load(LaneId),
     Append(LaneId, Option<OutputMsn>, Vec<Step>),
+    Begin(Header, Option<OutputMsn>),
     Newer(LaneId, Option<OutputMsn>),
     LanesOf(StreamKey),
     Trim(LaneId, OutputMsn),
@@ -33,6 +34,7 @@ pub enum Reply {
     Header(Box<Header>),
     Lane(Box<Option<StoredLane>>),
     Appended(Appended),
+    Begun(bool),
     Steps(Vec<Step>),
     Lanes(Vec<LaneId>),
     Done,
@@ -126,6 +128,7 @@ fn perform(store: &MemoryStore, ask: &Ask) -> Result<Reply, StoreError> {
             Ask::Append(lane, tail, steps) => {
                 Reply::Appended(store.append(&lane, tail, &steps).await?)
             }
+            Ask::Begin(header, seen) => Reply::Begun(store.begin_again(&header, seen).await?),
             Ask::Newer(lane, tail) => Reply::Steps(store.newer(&lane, tail).await?),
             Ask::LanesOf(stream) => Reply::Lanes(store.lanes_of(&stream).await?),
             Ask::Trim(lane, from) => store.trim(&lane, from).await.map(|()| Reply::Done)?,
@@ -135,7 +138,7 @@ fn perform(store: &MemoryStore, ask: &Ask) -> Result<Reply, StoreError> {
             }
             Ask::Secret(name, fresh) => Reply::Secret(store.secret(&name, fresh).await?),
             Ask::Target(stream, s) => Reply::Target(store.target_duration(&stream, s).await?),
-            Ask::Drained => Reply::Drained(store.drained().await?),
+            Ask::Drained => Reply::Drained(store.drained(&BTreeMap::new()).await?),
             Ask::Drain(id, since) => store.drain(&id, since).await.map(|()| Reply::Done)?,
         })
     };

@@ -204,6 +204,13 @@ impl LaneStore for Line {
         let ask = Ask::Append(lane.clone(), expected_tail, steps.to_vec());
         asks!(self, ask, Reply::Appended)
     }
+    async fn begin_again(
+        &self,
+        header: &Header,
+        seen: Option<OutputMsn>,
+    ) -> Result<bool, StoreError> {
+        asks!(self, Ask::Begin(header.clone(), seen), Reply::Begun)
+    }
     async fn newer(&self, lane: &LaneId, tail: Option<OutputMsn>) -> Result<Vec<Step>, StoreError> {
         asks!(self, Ask::Newer(lane.clone(), tail), Reply::Steps)
     }
@@ -231,7 +238,10 @@ impl LaneStore for Line {
     async fn target_duration(&self, stream: &StreamKey, seconds: u32) -> Result<u32, StoreError> {
         asks!(self, Ask::Target(stream.clone(), seconds), Reply::Target)
     }
-    async fn drained(&self) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
+    async fn drained(
+        &self,
+        _known: &BTreeMap<PackagerId, UnixMs>,
+    ) -> Result<BTreeMap<PackagerId, UnixMs>, StoreError> {
         asks!(self, Ask::Drained, Reply::Drained)
     }
     async fn drain(&self, packager: &PackagerId, since: Option<UnixMs>) -> Result<(), StoreError> {
