@@ -20,6 +20,8 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// How often the connected server, and where its name leads, are looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// That the cause is another is told so often at the most.
+const CAUSE_EVERY: Duration = Duration::from_secs(30);
 /// A connection that lasted for so long was a good one.
 const LASTING: Duration = Duration::from_secs(5);
 /// The name has moved once so many looks in a row did not find the connected address: one look may be
@@ -178,6 +180,7 @@ impl Link {
     /// Keeps the connection: makes it, looks at it, makes it again.
     pub async fn keep(&self) {
         let mut wait = Wait::new();
+        let mut told: Option<Instant> = None;
         for number in 0.. {
             match self.place.connect(None).await {
                 Ok((connection, at)) => {
@@ -197,8 +200,12 @@ impl Link {
                         State::Down(cause) if *cause == *why => {}
                         // The first was that a connection broke, mostly; this is what is to be mended.
                         State::Down(_) => {
-                            tracing::warn!(error = why, "the store is still away");
                             self.observer.down(&why);
+                            // Several addresses may each have another.
+                            if told.is_none_or(|at| at.elapsed() > CAUSE_EVERY) {
+                                told = Some(Instant::now());
+                                tracing::warn!(error = why, "the store is still away");
+                            }
                         }
                         State::Connecting | State::Up(_) => self.tell_down(&why),
                     }
