@@ -39,6 +39,8 @@ impl Bench {
             let next = match proxy.log.tail() {
                 None => made(&proxy.log, "a", 1, *now, proxy.log.header().reopened()),
                 Some(tail) if tail.end => return,
+                // The store has lost all but what stands for nothing.
+                Some(tail) if !tail.lists(0) => made(&proxy.log, "a", *run, *now, true),
                 Some(tail) => {
                     let last = tail.shares[0].entries.last().unwrap();
                     let name = last.lines[0].strip_prefix("#X:").unwrap();
@@ -206,6 +208,28 @@ proptest! {
         bench.heal();
         bench.one();
     }
+}
+
+/// A proxy goes on behind steps that list nothing.
+#[test]
+fn what_was_filled_is_all_that_the_store_keeps() {
+    let history = [
+        (14, 0, 0),
+        (0, 2, 0),
+        (8, 0, 0),
+        (0, 2, 0),
+        (20, 2, 52),
+        (11, 1, 1),
+        (18, 0, 144),
+        (11, 2, 1),
+        (0, 0, 0),
+        (16, 0, 78),
+        (0, 1, 0),
+    ];
+    let mut bench = Bench::new(2);
+    history.into_iter().for_each(|happens| bench.happen(happens));
+    bench.heal();
+    bench.one();
 }
 
 /// Found by it once in 17,000: another run of the packager is where a proxy gives the store no more than its number
