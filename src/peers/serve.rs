@@ -111,7 +111,11 @@ impl Asked {
         let Some(what) = what else { return Self::Unknown("no") };
         let (what, query) = what.split_once('?').unwrap_or((what, ""));
         match what.split_once('/').unwrap_or((what, "")) {
-            ("hello", "") => Self::Hello(query.strip_prefix("at=").and_then(|at| at.parse().ok())),
+            ("hello", "") if query.is_empty() => Self::Hello(None),
+            ("hello", "") => match query.strip_prefix("at=").map(str::parse) {
+                Some(Ok(at)) => Self::Hello(Some(at)),
+                _ => Self::Unknown("hello"),
+            },
             ("bytes", hash) => {
                 let length = query.strip_prefix("length=").and_then(|l| l.parse().ok());
                 match ContentHash::from_hex(hash).zip(length) {

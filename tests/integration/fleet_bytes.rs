@@ -51,6 +51,8 @@ async fn bytes_are_given_by_hash_from_what_is_held_alone() {
         ("bytes/../hello", 404),
         ("hello/", 200),
         ("hello?x", 404),
+        ("hello?at=nowhere", 404),
+        ("hello?at=127.0.0.1:9", 200),
         ("", 404),
         ("packagers", 404),
     ] {

@@ -210,6 +210,16 @@ proptest! {
     }
 }
 
+/// The lane is gone there, and came again with another's step under the number of the tail here.
+#[test]
+fn a_lane_that_could_not_be_given_back_is_compared_before_more_is_appended() {
+    let mut bench = Bench::new(2);
+    let history = [(11, 1, 13), (0, 1, 0), (17, 0, 68), (0, 1, 0)];
+    history.into_iter().for_each(|happens| bench.happen(happens));
+    bench.heal();
+    bench.one();
+}
+
 /// A proxy goes on behind steps that list nothing.
 #[test]
 fn what_was_filled_is_all_that_the_store_keeps() {

@@ -76,7 +76,7 @@ pub(super) struct Proxy {
     splits: u32,
     /// The newest number that viewers saw.
     newest: u64,
-    /// The store was away, and may not be what it was.
+    /// The store was away, or not what it was taken for: it is compared before more is appended.
     pub(super) missed: bool,
 }
 
@@ -152,8 +152,14 @@ impl Proxy {
                 self.unsaved += usize::from(!self.apart.is_closed());
                 self.push(step);
             }
-            Err(Failed::Hole) => self.bring_together(store, Copy::Unknown),
-            Err(Failed::NoLane) => self.bring_together(store, Copy::Gone),
+            Err(Failed::Hole) => {
+                self.missed = true;
+                self.bring_together(store, Copy::Unknown);
+            }
+            Err(Failed::NoLane) => {
+                self.missed = true;
+                self.bring_together(store, Copy::Gone);
+            }
         }
     }
 
