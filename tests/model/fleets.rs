@@ -220,6 +220,34 @@ fn a_lane_that_could_not_be_given_back_is_compared_before_more_is_appended() {
     bench.one();
 }
 
+/// What stands for lost steps holds nothing of a rendition that lists seldom: it would go on as if none were missing.
+#[test]
+fn a_rendition_that_lists_seldom_is_marked_behind_what_was_filled() {
+    let history = [
+        (0, 0, 0),
+        (0, 2, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (6, 1, 0),
+        (12, 0, 0),
+        (0, 2, 0),
+        (16, 0, 87),
+        (20, 0, 56),
+        (18, 0, 56),
+        (0, 0, 0),
+        (0, 0, 0),
+        (16, 0, 59),
+        (0, 1, 0),
+    ];
+    let mut bench = Bench::new(3);
+    history.into_iter().for_each(|happens| bench.happen(happens));
+    bench.heal();
+    bench.one();
+}
+
 /// A proxy goes on behind steps that list nothing.
 #[test]
 fn what_was_filled_is_all_that_the_store_keeps() {

@@ -48,6 +48,12 @@ pub(super) fn same_numbers(a: &Step, b: &Step) -> bool {
     a.discontinuity_number == b.discontinuity_number && a.shares.iter().zip(&b.shares).all(shares)
 }
 
+/// As many entries of each rendition end with them.
+pub(super) fn counts_alike(a: &Step, b: &Step) -> bool {
+    let next = |step: &Step| step.shares.iter().map(Share::next_msn).collect::<Vec<_>>();
+    next(a) == next(b)
+}
+
 /// `next` is counted on from `tail`, and of its packager unless it is marked.
 pub(super) fn goes_on(tail: &Step, next: &Step) -> bool {
     let number = tail.discontinuity_number.saturating_add(u64::from(next.discontinuity));

@@ -9,7 +9,9 @@
 
 use std::borrow::Cow;
 
-use super::alike::{follows, goes_on, joins, jumps, same, same_numbers, says_nothing};
+use super::alike::{
+    counts_alike, follows, goes_on, joins, jumps, same, same_numbers, says_nothing,
+};
 use super::{Entry, KeyUri, Log, Share, Step};
 use crate::model::names::{ContentHash, OutputMsn};
 
@@ -169,8 +171,8 @@ fn keys_of(entry: &mut Entry) -> impl Iterator<Item = &mut super::Key> {
 /// known.
 pub(super) fn carried_over(step: &Step, before: Option<&Step>, onto: &Step) -> Step {
     let border = match before {
-        // Nobody is given what is before it.
-        Some(_) if says_nothing(onto) => false,
+        // Nobody is given what is before it; but a rendition of which it holds nothing at all goes on behind it.
+        Some(before) if says_nothing(onto) => !counts_alike(before, onto),
         Some(before) if says_nothing(before) => !joins(onto, step),
         Some(before) => !same(before, onto) && !follows(before, onto, step),
         None => true,
