@@ -159,7 +159,10 @@ fn varnish(dir: &tempfile::TempDir, port: u16, proxies: [u16; 2]) -> Command {
     varnish.arg("-F").arg("-n").arg(dir.path().join("varnish"));
     varnish.arg("-a").arg(format!("127.0.0.1:{port}"));
     varnish.arg("-f").arg(dir.path().join("segue.vcl"));
-    varnish.args(["-s", "malloc,64m", "-p", "thread_pool_min=50", "-p", "thread_pools=1"]);
+    // Who finds no thread, and no place in the queue for one, is hung up on.
+    let threads =
+        ["-p", "thread_pools=1", "-p", "thread_pool_min=200", "-p", "thread_queue_limit=200"];
+    varnish.args(["-s", "malloc,64m"]).args(threads);
     // No sandbox: tests do not run as root, and as root its users may not be there.
     varnish.args(["-j", "none"]);
     varnish
