@@ -4,7 +4,8 @@
 //! `environment` puts environment variables in; `values` and `hosts` are the kinds of values; `pool` and this
 //! file hold what a configuration says, its defaults and its bounds; `check` what must hold between
 //! keys, `store` where lanes' logs are kept, `tenants` between a pool and the proxy, `fleet` what is of other
-//! proxies; `operators` what commands that ask a running proxy need; `lines` finds the line of a key; `error` is what is told of a bad file.
+//! proxies; `operators` what commands that ask a running proxy need; `lines` finds the line of a key; `error` is what
+//! is told of a bad file.
 //! Every key and default stands in `conf/segue.yaml`; a test holds the two together.
 
 mod check;

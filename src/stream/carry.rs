@@ -53,7 +53,7 @@ pub struct Carried {
     /// What its log and the store's differ by.
     pub apart: Apart,
     /// Since when something new of its packager is left to another proxy, at this tail.
-    pub left_to_others: Option<(Option<OutputMsn>, UnixMs)>,
+    pub left_to_others: Option<(OutputMsn, UnixMs)>,
     /// Steps before these have left the lists, and are kept until then.
     pub left: VecDeque<(OutputMsn, UnixMs)>,
     /// Content of the longest list as last printed.

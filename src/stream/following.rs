@@ -14,7 +14,8 @@ use crate::model::names::{LaneId, OutputMsn, PackagerId, UnixMs};
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Others' steps are not relied on for so long after the store did not give any.
 const DEAF: Duration = Duration::from_secs(2);
-/// What viewers want is told to the other proxies this often at the least, and three times as long as that is believed.
+/// What viewers want is told to the other proxies this often at the least, and at the least three times while it is
+/// believed.
 const TELL_WANTED: Duration = Duration::from_secs(10);
 /// And at most so often when another proxy tells something: what is told sooner is asked for then.
 const ASK_WANTED: Duration = Duration::from_millis(200);
@@ -232,7 +233,7 @@ impl Worker {
             return;
         }
         let now = self.deps.clock.now();
-        let within = self.settings.idle_after;
+        let (within, regularly) = (self.settings.idle_after, self.tell_wanted_every());
         let Some(lane) = self.lanes.get_mut(id) else { return };
         let wanted = lane.shared.asked_since(now.minus(within));
         let told = now.since(lane.told_at);
@@ -240,7 +241,7 @@ impl Worker {
         if told < every && !(new && told >= LOOK_AGAIN) {
             if every == ASK_WANTED {
                 // Not forgotten: it is due a moment later.
-                lane.told_at = lane.told_at.min(now.plus(ASK_WANTED).minus(TELL_WANTED));
+                lane.told_at = lane.told_at.min(now.plus(ASK_WANTED).minus(regularly));
             }
             return;
         }
@@ -262,14 +263,20 @@ impl Worker {
 
     /// The same, when it is due.
     pub(super) async fn share_wanted_if_due(&mut self, id: &LaneId) {
-        self.share_wanted(id, TELL_WANTED.min(self.settings.idle_after / 3)).await;
+        self.share_wanted(id, self.tell_wanted_every()).await;
+    }
+
+    fn tell_wanted_every(&self) -> Duration {
+        TELL_WANTED.min(self.settings.idle_after / 3)
     }
 
     /// Another proxy of the zone fetches this stream for all of them, and steps do come: what is new is left to
     /// others until it is late.
     pub(super) fn leave_to_others(&mut self, id: &LaneId, mut decision: Decision) -> Decision {
         let now = self.deps.clock.now();
-        let Some((packager, mut late)) = self.left_to_others(now, id) else { return decision };
+        let Some((packager, tail, mut late)) = self.left_to_others(now, id) else {
+            return decision;
+        };
         let Some(lane) = self.lanes.get_mut(id) else { return decision };
         let appends = match &decision.action {
             Action::Append(steps) if steps.iter().any(|step| step.splice.is_some()) => {
@@ -281,10 +288,8 @@ impl Worker {
         let theirs = |want: &Want| want.packager == packager && want.what.is_segment();
         if appends || decision.wants.iter().any(theirs) {
             // Who fetches it has seen it by now as well. Nobody tells when it has stopped doing so.
-            let tail = lane.log.tail().map(|tail| tail.msn);
-            let (_, since) =
-                lane.left_to_others.filter(|(at, _)| *at == tail).unwrap_or((tail, now));
-            lane.left_to_others = Some((tail, since));
+            let known = lane.left_to_others.filter(|(at, _)| *at == tail);
+            let (_, since) = *lane.left_to_others.insert(known.unwrap_or((tail, now)));
             late = late.min(since.plus(lane.target() / 3));
         }
         if now >= late {
@@ -298,8 +303,8 @@ impl Worker {
         decision
     }
 
-    /// The packager whose segments another fetches, and when the next is late.
-    fn left_to_others(&self, now: UnixMs, id: &LaneId) -> Option<(PackagerId, UnixMs)> {
+    /// The packager whose segments another fetches, the tail, and when the next step is late.
+    fn left_to_others(&self, now: UnixMs, id: &LaneId) -> Option<(PackagerId, OutputMsn, UnixMs)> {
         let lane = self.lanes.get(id)?;
         let tail = lane.log.tail()?;
         // What the fetcher appends is not heard of while the store is away.
@@ -309,7 +314,7 @@ impl Worker {
         self.deps.fleet.fetcher(&self.key)?;
         let heard = lane.elsewhere.filter(|heard| now.since(*heard) < lane.target() * 2)?;
         let late = tail.listed_at.max(heard).plus(lane.target() * 23 / 20);
-        (now < late).then(|| (tail.packager.clone(), late))
+        (now < late).then(|| (tail.packager.clone(), tail.msn, late))
     }
 
     /// Steps that this proxy is about to append name it as their holder.

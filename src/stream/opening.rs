@@ -22,7 +22,8 @@ use crate::model::rendition::{Kind, Rendition};
 /// Stored lanes that are looked at when new viewers come: the newest.
 const RECOLLECTED: usize = 8;
 
-/// A stored lane that new viewers cannot join now, since it stands still or is elsewhere, is looked at again after this.
+/// A stored lane that new viewers cannot join now, since it stands still or is elsewhere, is looked at again after
+/// this.
 const STANDS_STILL: Duration = Duration::from_secs(10);
 /// One that has ended after this: another proxy, which knew nothing of the end, may have gone on.
 const OVER: Duration = Duration::from_secs(300);

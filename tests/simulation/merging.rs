@@ -280,6 +280,14 @@ impl Proxy {
         }
     }
 
+    /// Two refreshes a second, for so many seconds.
+    pub async fn watch(&mut self, lane: &Lane, seconds: u64) {
+        for _ in 0..seconds * 2 {
+            sleep(Duration::from_millis(500)).await;
+            self.refresh(lane).await;
+        }
+    }
+
     /// The newest that viewers have seen, up to a number.
     fn newest(&self, last: u64) -> Vec<&str> {
         self.seen.range(..=last).rev().take(3).map(|(_, seen)| seen.uri.as_str()).collect()
@@ -528,10 +536,7 @@ async fn opened_anew(stage: &Stage, id: &LaneId) -> (Proxy, Arc<Lane>) {
     proxy.cut(true);
     let lane = proxy.streams.lane(&stream(), id).await.unwrap();
     assert!(lane.header().reopened());
-    for _ in 0..12 {
-        sleep(Duration::from_millis(500)).await;
-        proxy.refresh(&lane).await;
-    }
+    proxy.watch(&lane, 6).await;
     proxy.cut(false);
     (proxy, lane)
 }
@@ -543,10 +548,7 @@ async fn a_lane_that_was_opened_anew_replaces_what_the_store_had() {
     drop(pair);
     sleep(Duration::from_secs(1500)).await;
     let (mut one, lane) = opened_anew(&stage, &id).await;
-    for _ in 0..12 {
-        sleep(Duration::from_millis(500)).await;
-        one.refresh(&lane).await;
-    }
+    one.watch(&lane, 6).await;
     // Whoever is asked gives the same.
     let two = stage.proxy(4);
     let same = two.streams.lane(&stream(), &id).await.unwrap();
@@ -610,9 +612,6 @@ async fn a_lane_that_was_opened_anew_and_lists_nothing_yet_gives_way() {
         }
     };
     let lane = tokio::time::timeout(Duration::from_secs(10), listed).await.expect("the old log");
-    for _ in 0..12 {
-        sleep(Duration::from_millis(500)).await;
-        proxy.refresh(&lane).await;
-    }
+    proxy.watch(&lane, 6).await;
     assert!(stage.stored(&id).await.len() > 6);
 }

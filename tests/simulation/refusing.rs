@@ -1,10 +1,8 @@
 //! A store that answers, and takes or gives nothing: viewers are served as if it were away.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use segue::stream::Lane;
-use tokio::time::sleep;
 
 use crate::merging::{Proxy, Stage, Wrong};
 use crate::players::stream;
@@ -20,10 +18,7 @@ async fn comes(proxy: &Proxy) -> Arc<Lane> {
 async fn watches(proxy: &mut Proxy, lane: &Lane, seconds: u64) {
     proxy.refresh(lane).await;
     let (_, first) = proxy.edges();
-    for _ in 0..seconds * 2 {
-        sleep(Duration::from_millis(500)).await;
-        proxy.refresh(lane).await;
-    }
+    proxy.watch(lane, seconds).await;
     let came = proxy.edges().1 - first;
     assert!(came >= seconds / 2 - 1, "{came} segments of two seconds in {seconds} s");
 }

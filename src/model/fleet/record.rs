@@ -69,14 +69,19 @@ impl Record {
 mod tests {
     use super::*;
 
-    #[test]
-    fn who_has_not_written_for_long_is_gone() {
-        let now = UnixMs(10_000_000);
-        let record = |id: &str, ago_s: u64| Record {
+    /// Written so long before `now`.
+    fn record(now: UnixMs, id: &str, ago_s: u64) -> Record {
+        Record {
             id: ProxyId::new(id),
             at: "10.0.0.1:8090".to_owned(),
             written: now.minus(Duration::from_secs(ago_s)),
-        };
+        }
+    }
+
+    #[test]
+    fn who_has_not_written_for_long_is_gone() {
+        let now = UnixMs(10_000_000);
+        let record = |id: &str, ago_s: u64| record(now, id, ago_s);
         let written =
             [record("old", 400), record("new", 1), record("late", 500), record("ancient", 3601)];
         let mut texts: Vec<String> = written.iter().map(Record::text).collect();
@@ -97,11 +102,7 @@ mod tests {
     #[test]
     fn who_is_ahead_of_all_others_takes_none_of_them_away() {
         let now = UnixMs(1_000_000_000);
-        let record = |id: &str, ago_s: u64| Record {
-            id: ProxyId::new(id),
-            at: "10.0.0.1:8090".to_owned(),
-            written: now.minus(Duration::from_secs(ago_s)),
-        };
+        let record = |id: &str, ago_s: u64| record(now, id, ago_s);
         let gone = |records: &[Record]| {
             let texts: Vec<String> = records.iter().map(Record::text).collect();
             let (_, gone) = Record::read(&texts, now, &ProxyId::new("own"));

@@ -29,8 +29,12 @@ pub(super) fn is_one_list(
     one: &Place,
     other: &Place,
 ) -> bool {
+    one.url != other.url && one.rendition == other.rendition && are_of_one_lane(lanes, one, other)
+}
+
+fn are_of_one_lane(lanes: &BTreeMap<Place, Option<LaneId>>, one: &Place, other: &Place) -> bool {
     let of = |place| lanes.get(place).and_then(Option::as_ref);
-    one.url != other.url && one.rendition == other.rendition && of(one) == of(other)
+    of(one) == of(other)
 }
 
 /// The breaches between `place`, just looked at, and every other playlist; and the splits that are over.
@@ -63,8 +67,7 @@ pub(super) fn judge(
             continue;
         }
         let sides = [(place, this), (other_place, other)];
-        let lane = |place| lanes.get(place).and_then(Option::as_ref);
-        if lane(place) == lane(other_place) {
+        if are_of_one_lane(lanes, place, other_place) {
             once(target(sides), Rule::TargetDurationDiffers);
         }
         if place.url == other_place.url {
